@@ -1,0 +1,38 @@
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check docs bench clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("protoxai needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; name another: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
+	$(VENV)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	$(VENV)/bin/python -m pip install -e ".[all]"
+	@touch $@
+
+demo: $(READY) ## Train on synthetic shapes, compare, and write an explanation
+	$(VENV)/bin/protoxai demo
+
+test: $(READY) ## Run every test and every docstring example
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --dist loadfile
+
+check: $(READY) ## Lint, formatting, types, import layers, spelling
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	$(VENV)/bin/codespell
+
+docs: $(READY) ## Build the documentation into site/
+	$(VENV)/bin/mkdocs build --strict
+
+bench: $(READY) ## Compare DeepLabv2, ProtoSeg and ScaleProtoSeg on synthetic shapes
+	$(VENV)/bin/python benchmarks/experiments/shapes_comparison.py
+
+clean: ## Remove caches and built files (keeps .venv and trained models)
+	rm -rf site dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find protoxai tests benchmarks -type d -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true

@@ -1,0 +1,268 @@
+"""Backbones of torchvision: classification families, and the trunks of segmentation models."""
+
+import copy
+import difflib
+import math
+from typing import Any, Literal, NamedTuple, Self, TypeAlias
+
+from torch import Tensor, nn
+from torchvision import models
+from torchvision.models.feature_extraction import create_feature_extractor
+from torchvision.models.resnet import Bottleneck
+
+from protoxai.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone, Colour
+from protoxai.backbones.levels import Levels, choose_levels
+from protoxai.backbones.sizes import dry_run, find_size_rule, passes
+from protoxai.backbones.weights import StateDict, load_weights
+
+Layout: TypeAlias = Literal["maps", "channels last", "tokens"]
+
+_DILATED_STAGES = {8: (False, True, True), 16: (False, False, True)}
+_HEADS = {"avgpool", "classifier", "fc", "head", "heads", "aux1", "aux2", "AuxLogits"}
+# Both sides are multiples of every window and stride of the library, and their ratio is no
+# power of two, so that channels cannot be taken for pixels.
+_TRIAL_SIZE = (896, 1344)
+_NATIVE_SIZE = (224, 224)
+_COARSEST = 64
+
+
+class Level(NamedTuple):
+    """A module of a network whose output is a feature level."""
+
+    name: str
+    channels: int
+    reduction: int
+    layout: Layout
+
+
+class TorchvisionBackbone(Backbone):
+    """Feature levels of a torchvision model; `create_backbone("torchvision/<name>")` makes one.
+
+    Args:
+        features: Network that gives a dict of the levels' outputs, in their order.
+        levels: The levels, finest first.
+        native: Image (height, width) it was made for.
+        mean: Mean of the images it wants.
+        std: Standard deviation of the images it wants.
+    """
+
+    def __init__(
+        self,
+        features: nn.Module,
+        levels: list[Level],
+        *,
+        native: tuple[int, int] = _NATIVE_SIZE,
+        mean: Colour = IMAGENET_MEAN,
+        std: Colour = IMAGENET_STD,
+    ) -> None:
+        reductions = tuple(level.reduction for level in levels)
+        rule = find_size_rule(features, reductions, native)
+        super().__init__(
+            channels=tuple(level.channels for level in levels),
+            reductions=reductions,
+            mean=mean,
+            std=std,
+            divisor=rule.divisor,
+            image_size=rule.image_size,
+        )
+        self.features = features
+        self.levels = levels
+
+    def extract(self, images: Tensor) -> list[Tensor]:
+        """The maps of the chosen levels."""
+        outputs = self.features(images)
+        return [_as_map(outputs[level.name], level, images) for level in self.levels]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        twin = type(self).__new__(type(self))
+        memo[id(self)] = twin
+        twin.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        # Torchvision's extractor starts every copy in training mode, with that mode's graph.
+        twin.features.train(self.features.training)
+        for name, part in self.named_modules():
+            twin.get_submodule(name).training = part.training
+        return twin
+
+
+def create_torchvision_backbone(
+    name: str, *, weights: bool | StateDict, output_stride: int, levels: Levels
+) -> TorchvisionBackbone:
+    """Backbone of the torchvision model `name`, e.g. "resnet50" or "deeplabv3_resnet50".
+
+    Args:
+        name: A classification or a segmentation model.
+        weights: True for torchvision's best, False for random ones, or a state dict of that model.
+        output_stride: Image pixels per pixel of the coarsest map (8, 16 or 32), reached by
+            dilation in ResNets with bottlenecks; others keep their stride.
+        levels: Which levels, see `create_backbone`.
+
+    Raises:
+        ValueError: If torchvision has no such model, it has no such levels, or the weights do
+            not fit.
+    """
+    segmentation = models.list_models(module=models.segmentation)
+    classification = models.list_models(module=models)
+    if name in segmentation:
+        return _segmentation_trunk(name, weights, output_stride, levels)
+    if name in classification:
+        return _classification_features(name, weights, output_stride, levels)
+    close = difflib.get_close_matches(name, classification + segmentation, n=3)
+    hint = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
+    raise ValueError(
+        f"torchvision has no classification or segmentation model {name!r}: {hint}"
+        "torchvision.models.list_models() lists its names"
+    )
+
+
+def imagenet_weights(name: str) -> StateDict:
+    """First ImageNet weights (V1) of torchvision's model `name`.
+
+    Raises:
+        ValueError: If they are neither cached nor can be downloaded.
+    """
+    return _download(name, models.get_model_weights(name)["IMAGENET1K_V1"])
+
+
+def _classification_features(
+    name: str, weights: bool | StateDict, output_stride: int, levels: Levels
+) -> TorchvisionBackbone:
+    model = _build(name)
+    found = _find_levels(model)
+    indices = choose_levels(levels, [level.reduction for level in found], output_stride)
+    chosen = [found[i] for i in indices]
+    if levels != "pyramid" and chosen[-1].reduction > output_stride and _dilates(model):
+        model = _build(name, replace_stride_with_dilation=_DILATED_STAGES[output_stride])
+        chosen = [lv._replace(reduction=min(lv.reduction, output_stride)) for lv in chosen]
+    features = create_feature_extractor(
+        model, {level.name: level.name for level in chosen}, suppress_diff_warning=True
+    )
+    side = int(getattr(model, "image_size", 224))
+    return _finish(name, features, chosen, weights, native=(side, side))
+
+
+def _segmentation_trunk(
+    name: str, weights: bool | StateDict, output_stride: int, levels: Levels
+) -> TorchvisionBackbone:
+    # The auxiliary head's level is in the released weights; asking for it always keeps the
+    # levels' numbers the same with and without them.
+    auxiliary = {} if name.startswith("lraspp") else {"aux_loss": True}
+    trunk = models.get_model(name, weights=None, weights_backbone=None, **auxiliary).backbone
+    outputs = dry_run(trunk, *_TRIAL_SIZE)
+    found = [_level(key, output, _TRIAL_SIZE) for key, output in outputs.items()]
+    indices = choose_levels(
+        levels, [level.reduction for level in found], output_stride, names=list(outputs)
+    )
+    if isinstance(weights, dict):
+        weights = _strip_backbone(weights)
+    return _finish(name, trunk, [found[i] for i in indices], weights)
+
+
+def _finish(
+    name: str,
+    features: nn.Module,
+    levels: list[Level],
+    weights: bool | StateDict,
+    native: tuple[int, int] = _NATIVE_SIZE,
+) -> TorchvisionBackbone:
+    released = models.get_model_weights(name).DEFAULT
+    if weights is True:
+        weights = _strip_backbone(_download(name, released))
+    if weights:
+        load_weights(features, weights, f"torchvision/{name}")
+    transforms = released.transforms()
+    return TorchvisionBackbone(
+        features,
+        levels,
+        native=native,
+        mean=tuple(transforms.mean),
+        std=tuple(transforms.std),
+    )
+
+
+def _build(name: str, **options: Any) -> nn.Module:
+    if name in ("googlenet", "inception_v3"):
+        # Without a word on its initialisation, torchvision warns.
+        options["init_weights"] = True
+    model: nn.Module = models.get_model(name, weights=None, **options)
+    return model
+
+
+def _dilates(model: nn.Module) -> bool:
+    return isinstance(model, models.ResNet) and isinstance(model.layer1[0], Bottleneck)
+
+
+def _find_levels(model: nn.Module) -> list[Level]:
+    """The last module at each resolution, or each block of a plain transformer."""
+    if isinstance(model, models.VisionTransformer):
+        return [
+            Level(f"encoder.layers.{name}", model.hidden_dim, model.patch_size, "tokens")
+            for name, _ in model.encoder.layers.named_children()
+        ]
+    size = _TRIAL_SIZE if passes(model, _TRIAL_SIZE) else _NATIVE_SIZE
+    last: dict[int, Level] = {}
+
+    def note(name: str, output: Any) -> None:
+        if isinstance(output, Tensor) and output.ndim == 4:
+            level = _level(name, output, size)
+            if 0 < level.reduction <= _COARSEST:
+                last[level.reduction] = level
+
+    handles = [
+        module.register_forward_hook(lambda _module, _in, output, name=name: note(name, output))
+        for name, module in _stages(model)
+    ]
+    dry_run(model, *size)
+    for handle in handles:
+        handle.remove()
+    return [last[reduction] for reduction in sorted(last)]
+
+
+def _stages(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    """The network's children, and theirs where they are mere containers."""
+    stages = []
+    for name, child in model.named_children():
+        if name in _HEADS:
+            continue
+        stages.append((name, child))
+        if isinstance(child, nn.Sequential | nn.ModuleList):
+            stages += [(f"{name}.{inner}", part) for inner, part in child.named_children()]
+    return stages
+
+
+def _level(name: str, output: Tensor, size: tuple[int, int]) -> Level:
+    """Reads the layout off the shape; the reduction is 0 where it is no feature map."""
+    height, width = size
+    layouts: dict[Layout, tuple[int, int, int]] = {"maps": (2, 3, 1), "channels last": (1, 2, 3)}
+    for layout, (rows, cols, channels) in layouts.items():
+        down, across = height / output.shape[rows], width / output.shape[cols]
+        if abs(down / across - 1) < 0.15:
+            nominal = 2 ** round(math.log2(math.sqrt(down * across)))
+            return Level(name, output.shape[channels], nominal, layout)
+    return Level(name, 0, 0, "maps")
+
+
+def _as_map(output: Tensor, level: Level, images: Tensor) -> Tensor:
+    if level.layout == "channels last":
+        return output.permute(0, 3, 1, 2)
+    if level.layout == "tokens":
+        height, width = (side // level.reduction for side in images.shape[-2:])
+        without_class = output[:, 1:]
+        return without_class.transpose(1, 2).reshape(-1, level.channels, height, width)
+    return output
+
+
+def _strip_backbone(weights: StateDict) -> StateDict:
+    """Keys of a segmentation model's trunk; those of a classification model stay."""
+    prefix = "backbone."
+    return {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
+
+
+def _download(name: str, released: Any) -> StateDict:
+    try:
+        weights: StateDict = released.get_state_dict(progress=False, check_hash=True)
+    except OSError as error:
+        raise ValueError(
+            f"no pretrained weights could be had for 'torchvision/{name}' ({error}): give "
+            "pretrained=False for random ones, or the path of a local file"
+        ) from error
+    return weights

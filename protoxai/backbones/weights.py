@@ -1,0 +1,91 @@
+"""Weights from local files, read without running anything that the file holds."""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+StateDict: TypeAlias = dict[str, Tensor]
+
+
+def read_weights(path: str | Path) -> StateDict:
+    """State dict of a `.safetensors` file, or of one that `torch.save` wrote.
+
+    Args:
+        path: The file; a state dict under the key "state_dict" or "model" is found too.
+
+    Raises:
+        ValueError: If there is no such file, or it holds anything but tensors and containers.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> torch.save({"state_dict": {"weight": torch.ones(2)}}, folder / "weights.pt")
+        >>> read_weights(folder / "weights.pt")
+        {'weight': tensor([1., 1.])}
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(
+            f"pretrained={str(path)!r} is no file: expected True (hub), False (random) or a path "
+            "to a .safetensors or torch.save file"
+        )
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        raise ValueError(
+            f"{path} cannot be read as weights ({_first_line(error)}): save the state dict alone, "
+            "torch.save(model.state_dict(), path)"
+        ) from error
+    for key in ("state_dict", "model"):
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+    if not isinstance(content, Mapping) or not all(
+        isinstance(value, Tensor) for value in content.values()
+    ):
+        raise ValueError(
+            f"{path} holds a {type(content).__name__}, expected a state dict of tensors: "
+            "save it with torch.save(model.state_dict(), path)"
+        )
+    return dict(content)
+
+
+def load_weights(module: nn.Module, weights: StateDict, spec: str) -> None:
+    """Give a network its weights; those of parts it does not have are left out.
+
+    Raises:
+        ValueError: If a tensor of the network is missing in `weights` or has another shape.
+    """
+    own = module.state_dict()
+    needed = [name for name in own if not name.endswith("num_batches_tracked")]
+    unfit = [
+        name for name in needed if name not in weights or weights[name].shape != own[name].shape
+    ]
+    if unfit:
+        raise ValueError(
+            f"the weights given for {spec!r} lack {len(unfit)} of its {len(needed)} tensors or "
+            f"have them in another shape (first: {unfit[0]!r}): give weights saved from {spec!r}"
+        )
+    module.load_state_dict({name: weights.get(name, own[name]) for name in own})
+
+
+def _read_safetensors(path: Path) -> StateDict:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(
+            f"{path} is no valid safetensors file ({_first_line(error)}): save it again with "
+            "safetensors.torch.save_file(model.state_dict(), path)"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

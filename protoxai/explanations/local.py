@@ -1,0 +1,199 @@
+"""One image explained: for each predicted class, the groups and prototypes that decided it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from protoxai.attribution import baseline_logit, member_evidence, region_weights, unit_evidence
+from protoxai.heads import SparseGroupHead
+from protoxai.model import ScaleProtoSeg
+from protoxai.outputs import SegmentationOutput
+from protoxai.provenance import Provenance
+from protoxai.scales import resize
+from protoxai.segmenter import evaluating
+
+
+@dataclass(frozen=True)
+class PrototypeEvidence:
+    """What one prototype adds to a region's class.
+
+    Attributes:
+        prototype: its number.
+        scale: its scale.
+        evidence: contribution to the logit, averaged over the region.
+        weight: its weight in the group (1 in stage 1).
+        provenance: the training patch behind it, if the model was projected.
+    """
+
+    prototype: int
+    scale: int
+    evidence: float
+    weight: float
+    provenance: Provenance | None
+
+
+@dataclass(frozen=True)
+class GroupEvidence:
+    """What one group adds to a region's class. In stage 1 each prototype is a group of its own.
+
+    Attributes:
+        group: its number.
+        evidence: contribution to the logit, averaged over the region.
+        prototypes: its prototypes with a weight, the most evidence first; their evidence sums to
+            the group's.
+    """
+
+    group: int
+    evidence: float
+    prototypes: tuple[PrototypeEvidence, ...]
+
+
+@dataclass(frozen=True)
+class RegionExplanation:
+    """Why a region was given its class.
+
+    Attributes:
+        class_index: the class.
+        class_name: its name.
+        region: bool (H, W), the pixels predicted as the class.
+        logit: the class's logit, averaged over the region: ``baseline`` plus all evidence.
+        baseline: the logit where no prototype is active; nothing is credited with it.
+        groups: the class's own groups, the most evidence first.
+        other_evidence: what groups of other classes add (mostly against), in all.
+    """
+
+    class_index: int
+    class_name: str
+    region: Tensor
+    logit: float
+    baseline: float
+    groups: tuple[GroupEvidence, ...]
+    other_evidence: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """An image, its segmentation, and the reasons.
+
+    Attributes:
+        image: RGB in [0, 1], (3, H, W).
+        prediction: labels, int64 (H, W).
+        class_names: names of all classes.
+        regions: one for each predicted class, the largest region first.
+    """
+
+    image: Tensor
+    prediction: Tensor
+    class_names: tuple[str, ...]
+    regions: tuple[RegionExplanation, ...]
+
+    def __str__(self) -> str:
+        lines = []
+        for region in self.regions:
+            share = float(region.region.float().mean())
+            lines.append(f"{region.class_name}: {share:.1%} of the image, logit {region.logit:.2f}")
+            for group in region.groups:
+                members = ", ".join(
+                    f"{p.prototype} (scale {p.scale + 1}, {p.evidence:+.2f})"
+                    for p in group.prototypes
+                )
+                lines.append(f"  group {group.group}: {group.evidence:+.2f} from {members}")
+        return "\n".join(lines)
+
+
+@torch.no_grad()
+def explain(model: ScaleProtoSeg, image: Tensor) -> Explanation:
+    """Explain the segmentation of one image.
+
+    Every number is exact: a region's logit is its baseline plus the evidence of all groups, and a
+    group's evidence is that of its prototypes.
+
+    Args:
+        model: in either stage.
+        image: normalised, (3, H, W) or (1, 3, H, W).
+
+    Returns:
+        The explanation, on the CPU.
+
+    Raises:
+        ValueError: if the image's shape is another.
+
+    Example:
+        >>> import torch
+        >>> model = ScaleProtoSeg(torch.nn.Conv2d(3, 8, 3, stride=8), 2, prototype_dim=4).group()
+        >>> explanation = explain(model, torch.rand(3, 32, 40))
+        >>> region = explanation.regions[0]
+        >>> total = region.baseline + region.other_evidence + sum(g.evidence for g in region.groups)
+        >>> abs(total - region.logit) < 1e-3
+        True
+    """
+    if image.dim() == 3:
+        image = image[None]
+    if image.dim() != 4 or image.shape[:2] != (1, 3):
+        raise ValueError(
+            f"image has shape {tuple(image.shape)}, expected one image (3, H, W): explain a batch "
+            "image by image"
+        )
+    with evaluating(model):
+        output = model(image.to(model.prototype_layer.prototypes.device))
+    prediction = resize(output.logits, image.shape[2:]).argmax(1)[0]
+    names = model.class_names or tuple(f"class {c}" for c in range(model.num_classes))
+    classes, sizes = prediction.unique(return_counts=True)
+    regions = []
+    for class_index in classes[sizes.argsort(descending=True, stable=True)].tolist():
+        region = prediction == class_index
+        grid = (output.logits.shape[2], output.logits.shape[3])
+        weights = region_weights(region, grid).to(output.logits)
+        units = (unit_evidence(model.head, output, class_index)[0] * weights).sum((1, 2))
+        groups = _groups(model, output, class_index, weights, units)
+        regions.append(
+            RegionExplanation(
+                class_index,
+                names[class_index],
+                region.cpu(),
+                float((output.logits[0, class_index] * weights).sum()),
+                float(baseline_logit(model.head)[class_index]),
+                groups,
+                float(units.sum()) - sum(group.evidence for group in groups),
+            )
+        )
+    mean, std = (torch.tensor(v, device=image.device)[:, None, None] for v in (model.mean, model.std))
+    shown = (image[0].float() * std + mean).clamp(0, 1)
+    return Explanation(shown.cpu(), prediction.cpu(), names, tuple(regions))
+
+
+def _groups(
+    model: ScaleProtoSeg,
+    output: SegmentationOutput,
+    class_index: int,
+    weights: Tensor,
+    units: Tensor,
+) -> tuple[GroupEvidence, ...]:
+    """Return the class's own groups, the most evidence first."""
+    head = model.head
+    prototypes = (model.table.class_index == class_index).nonzero().flatten().tolist()
+    if isinstance(head, SparseGroupHead):
+        numbers = (head.group_class == class_index).nonzero().flatten().tolist()
+        member_weights = head.group_weights(class_index).tolist()
+        shares = member_evidence(head, output, class_index, weights).tolist()
+    else:
+        # Each prototype is a group of its own.
+        numbers = prototypes
+        member_weights = torch.eye(len(prototypes)).tolist()
+        shares = units[prototypes].diag().tolist()
+    scales = model.table.scale_index.tolist()
+    groups = []
+    for number, row, evidence in zip(numbers, member_weights, shares, strict=True):
+        members = [
+            PrototypeEvidence(
+                p, scales[p], share, weight, model.provenance[p] if model.provenance else None
+            )
+            for p, weight, share in zip(prototypes, row, evidence, strict=True)
+            if weight > 0
+        ]
+        members.sort(key=lambda member: -member.evidence)
+        groups.append(GroupEvidence(number, float(units[number]), tuple(members)))
+    return tuple(sorted(groups, key=lambda group: -group.evidence))

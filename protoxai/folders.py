@@ -1,0 +1,80 @@
+"""The model folder: weights as safetensors, everything else as JSON; nothing is ever executed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+WEIGHTS = "model.safetensors"
+CONFIG = "config.json"
+PROVENANCE = "provenance.json"
+
+
+def write_folder(folder: str | Path, files: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    """Write JSON files and the weights, each complete or not at all.
+
+    Args:
+        folder: made if missing.
+        files: name -> content that JSON can hold.
+        tensors: name -> tensor of any device.
+    """
+    from safetensors.torch import save
+
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    _replace(folder / WEIGHTS, save({n: t.detach().cpu().contiguous() for n, t in tensors.items()}))
+    for name, content in files.items():
+        _replace(folder / name, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def read_folder(source: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Read the JSON files by name, and the weights.
+
+    Args:
+        source: a folder, or a hub id ``owner/name``, which is downloaded.
+
+    Raises:
+        ValueError: if there is no such folder, or a file of it is missing or damaged.
+    """
+    from safetensors.torch import load_file
+
+    folder = Path(source) if Path(source).is_dir() else _download(str(source))
+    missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
+    if missing:
+        raise ValueError(
+            f"{folder} holds no {' and no '.join(missing)}: expected a folder written by "
+            "save_pretrained"
+        )
+    try:
+        files = {p.name: json.loads(p.read_text()) for p in sorted(folder.glob("*.json"))}
+        tensors = load_file(folder / WEIGHTS)
+    except Exception as error:
+        raise ValueError(f"{folder} is damaged ({error}): save the model again") from error
+    return files, tensors
+
+
+def _download(source: str) -> Path:
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", source):
+        raise ValueError(
+            f"there is no folder {source}: expected a folder written by save_pretrained, or a hub "
+            "id owner/name"
+        )
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(source, allow_patterns=["*.json", WEIGHTS]))
+    except Exception as error:
+        raise ValueError(
+            f"{source} is no folder here, and as a hub id it could not be downloaded: {error}"
+        ) from error
+
+
+def _replace(path: Path, content: bytes) -> None:
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(content)
+    os.replace(part, path)

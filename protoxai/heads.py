@@ -1,0 +1,287 @@
+"""Heads: from prototype activations to class logits, directly or through sparse groups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from protoxai.precision import widen, without_autocast
+from protoxai.prototypes import PrototypeTable
+
+SUM_TOLERANCE = 1e-6
+
+
+def project_to_simplex(rows: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Return the nearest points of the probability simplex (Euclidean projection).
+
+    By sorting: Duchi et al., "Efficient projections onto the l1-ball", ICML 2008, figure 1.
+
+    Args:
+        rows: floating-point tensor (..., M).
+        mask: bool, broadcastable to ``rows``: False entries take no part and come back as 0; every
+            row needs a True one. None: all take part.
+
+    Returns:
+        Tensor (..., M): entries at least 0, every row sums to 1.
+
+    Raises:
+        TypeError: if the rows are not floating-point.
+        ValueError: if a row has no entry.
+
+    Example:
+        >>> import torch
+        >>> project_to_simplex(torch.tensor([[0.5, 0.9], [-1.0, 2.0]]))
+        tensor([[0.3000, 0.7000],
+                [0.0000, 1.0000]])
+    """
+    if not rows.dtype.is_floating_point:
+        raise TypeError(f"rows are {rows.dtype}, expected floating point: convert with .float()")
+    if rows.dim() == 0 or rows.shape[-1] == 0:
+        raise ValueError(f"rows have shape {tuple(rows.shape)}, expected (..., M) with M >= 1")
+    (wide,) = widen(rows)
+    if mask is not None:
+        wide = wide.masked_fill(~mask, -torch.inf)
+    # The projection does not change when a constant is added to a row; the largest entry at 0
+    # keeps the sums small, and so exact.
+    wide = wide - wide.amax(-1, keepdim=True)
+    descending = wide.sort(-1, descending=True).values
+    rank = torch.arange(1, rows.shape[-1] + 1, device=rows.device)
+    excess = (descending.cumsum(-1) - 1) / rank
+    # A padded entry is -inf, and so is its sum: -inf > -inf is False, it is never in the support.
+    support = (descending > excess).sum(-1, keepdim=True)
+    return (wide - excess.gather(-1, support - 1)).clamp_min(0).to(rows.dtype)
+
+
+class PrototypeHead(nn.Module):
+    """Stage 1: logits are a linear map of the prototype activations, without bias.
+
+    Porta et al., WACV 2025, section 3; weights start at +1 where the prototype is of the class.
+
+    Args:
+        table: class and scale of each of the P prototypes.
+        off_class: initial weight of a prototype for the other classes.
+
+    Attributes:
+        weight: parameter (C, P).
+
+    Example:
+        >>> import torch
+        >>> head = PrototypeHead(PrototypeTable.regular(3, 2, 4))
+        >>> head(torch.rand(1, 24, 5, 6)).shape
+        torch.Size([1, 3, 5, 6])
+    """
+
+    def __init__(self, table: PrototypeTable, off_class: float = -0.5) -> None:
+        super().__init__()
+        self.table = table.to("cpu")
+        self.off_class = off_class
+        self.weight = nn.Parameter(_class_weights(self.unit_class, table.num_classes, off_class))
+
+    @property
+    def unit_class(self) -> Tensor:
+        """Class of the unit behind each column of ``weight``: a prototype's, int64 (P,)."""
+        return self.table.class_index
+
+    def forward(self, activations: Tensor) -> Tensor:
+        """Return logits (B, C, h, w) of prototype activations (B, P, h, w)."""
+        _check_maps("activations", activations, len(self.table), "prototypes")
+        return _linear(self.weight, activations)
+
+    def keep(self, indices: Tensor | Sequence[int]) -> None:
+        """Drop all other prototypes, in place; ``weight`` becomes a new parameter."""
+        index = self.table.check_kept(indices)
+        kept = self.weight.detach()[:, index.to(self.weight.device)]
+        self.weight = nn.Parameter(kept, requires_grad=self.weight.requires_grad)
+        self.table = self.table.keep(index)
+
+    def extra_repr(self) -> str:
+        """Describe the head's arguments."""
+        return f"{self.table}, off_class={self.off_class}"
+
+
+class SparseGroupHead(nn.Module):
+    """Stage 2: a few sparse groups of a class's own prototypes, then a linear map of their scores.
+
+    Group n of class c has weights ``w`` on the simplex over the class's prototypes of all scales;
+    its score is ``h_n = exp(w . g_c)``; logits are ``V h`` without bias (Porta et al., WACV 2025,
+    section 3). Classes without prototypes have no groups.
+
+    Args:
+        table: class and scale of each of the P prototypes.
+        num_groups: groups G of each class.
+        off_class: initial last-layer weight of a group for the other classes.
+
+    Attributes:
+        group_parameter: the group weights, padded: (classes with prototypes, G, M), M the most
+            prototypes a class has. Read them with :meth:`group_weights`.
+        weight: parameter (C, N) of the last layer, N = G x (classes with prototypes), class-major.
+
+    Example:
+        >>> import torch
+        >>> head = SparseGroupHead(PrototypeTable.regular(3, 2, 4), num_groups=2)
+        >>> head.scores(torch.rand(1, 24, 5, 6)).shape, head.group_weights().shape
+        (torch.Size([1, 6, 5, 6]), torch.Size([6, 24]))
+    """
+
+    def __init__(self, table: PrototypeTable, num_groups: int = 3, off_class: float = -0.5) -> None:
+        super().__init__()
+        if isinstance(num_groups, bool) or num_groups != int(num_groups) or num_groups < 1:
+            raise ValueError(f"num_groups is {num_groups!r}, expected a whole number of at least 1")
+        self.table = table.to("cpu")
+        self.num_groups = num_groups
+        self.off_class = off_class
+        self.classes = self.table.classes
+        members = self.table.members("class")
+        self._members: Tensor
+        self._mask: Tensor
+        self.register_buffer("_members", members.index[self.classes], persistent=False)
+        self.register_buffer("_mask", members.mask[self.classes], persistent=False)
+        bound = self._mask.sum(1).rsqrt()[:, None, None]
+        start = torch.rand(len(self.classes), num_groups, self._mask.shape[1]) * 2 - 1
+        self.group_parameter = nn.Parameter(start * bound)
+        self.project_to_simplex_()
+        self.weight = nn.Parameter(_class_weights(self.group_class, table.num_classes, off_class))
+
+    @property
+    def group_class(self) -> Tensor:
+        """Class of each group, int64 (N,), class-major."""
+        return self.classes.repeat_interleave(self.num_groups)
+
+    @property
+    def group_table(self) -> PrototypeTable:
+        """The groups as a table of one scale, for the losses."""
+        group_class = self.group_class
+        return PrototypeTable(group_class, group_class * 0, self.table.num_classes, 1)
+
+    @property
+    def unit_class(self) -> Tensor:
+        """Class of the unit behind each column of ``weight``: a group's, int64 (N,)."""
+        return self.group_class
+
+    @property
+    def member_mask(self) -> Tensor:
+        """True (classes with prototypes, 1, M) where ``group_parameter`` is no padding."""
+        return self._mask[:, None]
+
+    @property
+    def member_scale(self) -> Tensor:
+        """Scale (classes with prototypes, 1, M) of the prototype behind ``group_parameter``."""
+        return self.table.to(self._members.device).scale_index[self._members][:, None]
+
+    def forward(self, activations: Tensor) -> Tensor:
+        """Return logits (B, C, h, w) of prototype activations (B, P, h, w)."""
+        return self.classify(self.scores(activations))
+
+    def scores(self, activations: Tensor) -> Tensor:
+        """Return group scores ``exp(w . g)`` (B, N, h, w) of activations (B, P, h, w)."""
+        _check_maps("activations", activations, len(self.table), "prototypes")
+        with without_autocast(activations):
+            activations, weights = widen(activations, self.group_parameter)
+            own = activations.flatten(2).index_select(1, self._members.flatten())
+            own = own.unflatten(1, self._members.shape)
+            sums = torch.matmul(weights.masked_fill(~self.member_mask, 0), own)
+            return sums.exp().flatten(1, 2).unflatten(2, activations.shape[2:])
+
+    def classify(self, scores: Tensor) -> Tensor:
+        """Return logits (B, C, h, w) of group scores (B, N, h, w)."""
+        _check_maps("scores", scores, self.weight.shape[1], "groups")
+        return _linear(self.weight, scores)
+
+    def group_weights(self, class_index: int | None = None) -> Tensor:
+        """Return the group weights for reading.
+
+        Args:
+            class_index: the class whose weights to return; None: all.
+
+        Returns:
+            For a class, (G, M_c): columns are its prototypes in table order ((0, 0) for a class
+            without prototypes). For all, dense (N, P): zero outside of the group's class.
+
+        Raises:
+            ValueError: if there is no such class.
+        """
+        if class_index is not None:
+            if not 0 <= class_index < self.table.num_classes:
+                raise ValueError(
+                    f"class_index is {class_index}, expected 0 to {self.table.num_classes - 1}"
+                )
+            row = (self.classes == class_index).nonzero().flatten()
+            if len(row) == 0:
+                return self.group_parameter.new_zeros(0, 0)
+            return self.group_parameter[int(row)][:, self._mask[int(row)]]
+        weights = self.group_parameter.masked_fill(~self.member_mask, 0)
+        columns = self._members[:, None].expand_as(weights)
+        dense = weights.new_zeros(*weights.shape[:2], len(self.table))
+        return dense.scatter_add(2, columns, weights).flatten(0, 1)
+
+    @torch.no_grad()
+    def set_group_weights(self, dense: Tensor) -> None:
+        """Set the group weights; they are kept as given, not renormalised.
+
+        Args:
+            dense: (N, P), entries at least 0, rows that sum to at most 1 + 1e-6, zero outside of
+                the group's class.
+
+        Raises:
+            ValueError: if the shape or a value is not so.
+        """
+        expected = (len(self.group_class), len(self.table))
+        if tuple(dense.shape) != expected:
+            raise ValueError(
+                f"group weights have shape {tuple(dense.shape)}, expected {expected}: one row per "
+                "group (class-major), one column per prototype"
+            )
+        dense = dense.to(self.group_parameter)
+        if not bool((dense >= 0).all()) or not bool((dense.sum(1) <= 1 + SUM_TOLERANCE).all()):
+            raise ValueError(
+                f"group weights range from {float(dense.min()):.4g}, with row sums up to "
+                f"{float(dense.sum(1).max()):.4g}; expected entries >= 0 and sums <= 1: project "
+                "them with project_to_simplex first"
+            )
+        foreign = self.group_class[:, None] != self.table.class_index
+        if bool((dense.cpu()[foreign] != 0).any()):
+            raise ValueError(
+                "group weights are not zero outside of the group's class: a group combines "
+                "prototypes of its own class only"
+            )
+        rows = dense.unflatten(0, self.group_parameter.shape[:2])
+        columns = self._members[:, None].expand_as(self.group_parameter)
+        self.group_parameter.copy_(rows.gather(2, columns).masked_fill(~self.member_mask, 0))
+
+    @torch.no_grad()
+    def project_to_simplex_(self) -> None:
+        """Move every group's weights to the nearest point of the simplex, in place.
+
+        For training, after each optimizer step; it would undo :meth:`threshold_`.
+        """
+        self.group_parameter.copy_(project_to_simplex(self.group_parameter, self.member_mask))
+
+    @torch.no_grad()
+    def threshold_(self, threshold: float = 0.05) -> None:
+        """Set weights below the threshold to zero, in place; the rest is not renormalised."""
+        self.group_parameter.masked_fill_(self.group_parameter < threshold, 0)
+
+    def extra_repr(self) -> str:
+        """Describe the head's arguments."""
+        return f"{self.table}, num_groups={self.num_groups}, off_class={self.off_class}"
+
+
+def _class_weights(unit_class: Tensor, num_classes: int, off_class: float) -> Tensor:
+    own = unit_class == torch.arange(num_classes)[:, None]
+    return torch.where(own, 1.0, off_class)
+
+
+def _linear(weight: Tensor, maps: Tensor) -> Tensor:
+    with without_autocast(maps):
+        weight, maps = widen(weight, maps)
+        return torch.matmul(weight, maps.flatten(2)).unflatten(2, maps.shape[2:])
+
+
+def _check_maps(name: str, maps: Tensor, channels: int, meaning: str) -> None:
+    if maps.dim() != 4 or maps.shape[1] != channels:
+        raise ValueError(
+            f"{name} have shape {tuple(maps.shape)}, expected (batch, {channels} {meaning}, "
+            "height, width)"
+        )

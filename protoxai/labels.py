@@ -1,0 +1,77 @@
+"""Labels: their range, and their values on a feature map's grid."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def labels_at(labels: Tensor, size: tuple[int, int]) -> Tensor:
+    """Sample a label map on another grid: nearest neighbour, centres aligned.
+
+    Row ``i`` of the result is row ``floor((i + 1/2) * H / h)`` of the labels, columns alike.
+
+    Args:
+        labels: integer labels (..., H, W).
+        size: height and width (h, w) of the grid to sample on.
+
+    Returns:
+        Labels (..., h, w).
+
+    Example:
+        >>> import torch
+        >>> labels_at(torch.arange(6).view(1, 6), (1, 2))
+        tensor([[1, 4]])
+    """
+    height, width = labels.shape[-2:]
+    h, w = size
+    if (height, width) == (h, w):
+        return labels
+    rows = (2 * torch.arange(h, device=labels.device) + 1) * height // (2 * h)
+    cols = (2 * torch.arange(w, device=labels.device) + 1) * width // (2 * w)
+    return labels[..., rows[:, None], cols]
+
+
+def check_labels(labels: Tensor, num_classes: int, ignore_index: int, *, source: str = "") -> None:
+    """Raise a clear error where labels cannot belong to the classes.
+
+    The type and the ignore value are checked always; the values only where the labels lie on the
+    CPU, because reading them back from another device would stall every training step.
+
+    Args:
+        labels: integer labels of any shape.
+        num_classes: classes are ``0 .. num_classes - 1``.
+        ignore_index: the value of pixels that do not count; outside of the classes.
+        source: where the labels come from (a file, a sample), for the message.
+
+    Raises:
+        TypeError: if the labels are not integers.
+        ValueError: if the ignore value is one of the classes, or a label is neither a class nor it.
+    """
+    origin = f" of {source}" if source else ""
+    if labels.dtype.is_floating_point or labels.dtype.is_complex or labels.dtype == torch.bool:
+        raise TypeError(
+            f"labels{origin} are {labels.dtype}, expected integers (int64): convert them with "
+            "labels.long()"
+        )
+    check_ignore_index(ignore_index, num_classes)
+    if labels.device.type != "cpu" or torch.compiler.is_compiling() or labels.numel() == 0:
+        return
+    wrong = (labels != ignore_index) & ((labels < 0) | (labels >= num_classes))
+    if bool(wrong.any()):
+        values = labels[wrong].unique().tolist()
+        shown = ", ".join(map(str, values[:8])) + (", ..." if len(values) > 8 else "")
+        raise ValueError(
+            f"labels{origin} hold {shown}; expected classes 0 to {num_classes - 1} or the ignore "
+            f"value {ignore_index}: map the other values to a class or to {ignore_index}, or give "
+            "the right num_classes or ignore_index"
+        )
+
+
+def check_ignore_index(ignore_index: int, num_classes: int) -> None:
+    """Raise ``ValueError`` if the ignore value is one of the classes."""
+    if 0 <= ignore_index < num_classes:
+        raise ValueError(
+            f"ignore_index {ignore_index} is one of the {num_classes} classes 0 to "
+            f"{num_classes - 1}: choose a value outside of them, for example -1"
+        )

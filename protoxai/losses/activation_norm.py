@@ -1,0 +1,85 @@
+"""Activation norm: how strongly, or at most how strongly, a class's prototypes are active."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor, nn
+
+from protoxai.losses.own_class import OwnClassPixels, mean_where
+from protoxai.prototypes import PrototypeTable
+
+Norm = Literal["l1", "linf"]
+
+
+def activation_norm_loss(
+    activations: Tensor,
+    labels: Tensor,
+    table: PrototypeTable,
+    *,
+    norm: Norm = "l1",
+    ignore_index: int = 255,
+) -> Tensor:
+    """Mean size of the activations of a class's prototypes over its pixels U.
+
+    Mean over (image, class) of the mean over the class's prototypes of ``sum over U of |g| / |U|``
+    ("l1") or ``max over U of |g|`` ("linf"). Source: Porta et al., WACV 2025 (arXiv 2409.09497).
+
+    Args:
+        activations: (B, P, h, w).
+        labels: int64 (B, h, w).
+        table: class and scale of each prototype.
+        norm: "l1" or "linf".
+        ignore_index: label of pixels that do not count.
+
+    Returns:
+        Scalar of at least 0; 0 where no class counts.
+
+    Raises:
+        ValueError: if shapes do not fit, a label is no class, or the norm is another.
+
+    Example:
+        >>> import torch
+        >>> table = PrototypeTable([0], [0], num_classes=1, num_scales=1)
+        >>> maps, labels = torch.tensor([[[[1.0, 3.0]]]]), torch.zeros(1, 1, 2).long()
+        >>> activation_norm_loss(maps, labels, table), activation_norm_loss(
+        ...     maps, labels, table, norm="linf")
+        (tensor(2.), tensor(3.))
+    """
+    if norm not in ("l1", "linf"):
+        raise ValueError(f"norm is {norm!r}, expected 'l1' or 'linf'")
+    own = OwnClassPixels(labels, table, ignore_index)
+    size = own.gather(activations).abs()
+    present = own.pixels > 0
+    if norm == "l1":
+        per_slot = own.sum(size) / own.pixels.to(size.dtype).clamp_min(1)[:, None]
+    else:
+        per_slot = own.amax(size).where(present[:, None], 0)
+    slots = own.slots.flatten(1).T
+    prototypes = slots.sum(0)
+    per_class = per_slot.where(slots, 0).sum(1) / prototypes.clamp_min(1)
+    return mean_where(per_class, present & (prototypes > 0))
+
+
+class ActivationNormLoss(nn.Module):
+    """:func:`activation_norm_loss` as a module.
+
+    Args:
+        table: class and scale of each prototype.
+        norm: "l1" or "linf".
+        ignore_index: label of pixels that do not count.
+    """
+
+    def __init__(
+        self, table: PrototypeTable, norm: Norm = "l1", ignore_index: int = 255
+    ) -> None:
+        super().__init__()
+        self.table = table
+        self.norm: Norm = norm
+        self.ignore_index = ignore_index
+
+    def forward(self, activations: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of activations (B, P, h, w) and labels (B, h, w)."""
+        return activation_norm_loss(
+            activations, labels, self.table, norm=self.norm, ignore_index=self.ignore_index
+        )

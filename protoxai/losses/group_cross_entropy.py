@@ -1,0 +1,49 @@
+"""Group cross-entropy: the groups of a class should combine different prototypes."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from protoxai.heads import SparseGroupHead
+from protoxai.precision import widen, without_autocast
+
+SMALLEST_WEIGHT = 1e-5
+
+
+def group_cross_entropy_loss(head: SparseGroupHead) -> Tensor:
+    """Minus the mean cross-entropy over ordered pairs of groups of one class.
+
+    The cross-entropy of groups i and j is ``-sum_k w_ik log max(w_jk, 1e-5)``. Source: Porta et
+    al., WACV 2025 (arXiv 2409.09497).
+
+    Args:
+        head: the grouping head.
+
+    Returns:
+        Scalar in about [log(1e-5), 0]; 0 with a single group.
+
+    Example:
+        >>> import torch
+        >>> from protoxai import PrototypeTable
+        >>> head = SparseGroupHead(PrototypeTable.regular(1, 1, 2), num_groups=2)
+        >>> head.set_group_weights(torch.eye(2))
+        >>> round(float(group_cross_entropy_loss(head)), 4)
+        -11.5129
+    """
+    if head.num_groups < 2:
+        return head.group_parameter.sum() * 0
+    with without_autocast(head.group_parameter):
+        (weights,) = widen(head.group_parameter)
+        weights = weights.masked_fill(~head.member_mask, 0)
+        products = weights @ weights.clamp_min(SMALLEST_WEIGHT).log().transpose(1, 2)
+        same = products.diagonal(dim1=1, dim2=2).sum()
+        pairs = len(products) * head.num_groups * (head.num_groups - 1)
+        return (products.sum() - same) / pairs
+
+
+class GroupCrossEntropyLoss(nn.Module):
+    """:func:`group_cross_entropy_loss` as a module."""
+
+    def forward(self, head: SparseGroupHead) -> Tensor:
+        """Return the loss of the head's group weights."""
+        return group_cross_entropy_loss(head)

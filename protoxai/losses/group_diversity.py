@@ -1,0 +1,72 @@
+"""Group diversity: the groups of a class should look at different pixels."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from protoxai.losses.prototype_diversity import prototype_diversity_loss
+from protoxai.prototypes import PrototypeTable
+
+
+def group_diversity_loss(
+    group_scores: Tensor,
+    labels: Tensor,
+    group_class: Tensor | PrototypeTable,
+    *,
+    ignore_index: int = 255,
+) -> Tensor:
+    """Mean of exp(-D) over pairs of groups of a class; as prototype diversity, without scales.
+
+    Source: Porta et al., WACV 2025 (arXiv 2409.09497), section 3; see
+    :func:`~protoxai.losses.prototype_diversity_loss`.
+
+    Args:
+        group_scores: (B, N, h, w).
+        labels: int64 (B, h, w).
+        group_class: class of each group, int64 (N,), or the head's ``group_table``, which saves
+            reading the classes back from the device.
+        ignore_index: label of pixels that do not count.
+
+    Returns:
+        Scalar in [0, 1].
+
+    Raises:
+        ValueError: if shapes do not fit.
+
+    Example:
+        >>> import torch
+        >>> scores, labels = torch.ones(1, 2, 4, 4), torch.zeros(1, 4, 4).long()
+        >>> group_diversity_loss(scores, labels, torch.tensor([0, 0]))
+        tensor(1.)
+    """
+    if not isinstance(group_class, PrototypeTable):
+        group_class = _groups_as_table(group_class, labels, ignore_index)
+    return prototype_diversity_loss(group_scores, labels, group_class, ignore_index=ignore_index)
+
+
+class GroupDiversityLoss(nn.Module):
+    """:func:`group_diversity_loss` as a module.
+
+    Args:
+        group_table: the head's ``group_table``.
+        ignore_index: label of pixels that do not count.
+    """
+
+    def __init__(self, group_table: PrototypeTable, ignore_index: int = 255) -> None:
+        super().__init__()
+        self.group_table = group_table
+        self.ignore_index = ignore_index
+
+    def forward(self, group_scores: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of group scores (B, N, h, w) and labels (B, h, w)."""
+        return group_diversity_loss(
+            group_scores, labels, self.group_table, ignore_index=self.ignore_index
+        )
+
+
+def _groups_as_table(group_class: Tensor, labels: Tensor, ignore_index: int) -> PrototypeTable:
+    # The labels may hold classes beyond the last one that has groups.
+    largest = labels.where(labels != ignore_index, 0).max() if labels.numel() else torch.tensor(0)
+    num_classes = max(int(group_class.max()), int(largest)) + 1
+    return PrototypeTable(group_class, group_class * 0, num_classes, 1)

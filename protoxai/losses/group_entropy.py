@@ -1,0 +1,47 @@
+"""Group entropy: a group should combine few prototypes."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from protoxai.heads import SparseGroupHead
+from protoxai.precision import widen, without_autocast
+
+LOG_OFFSET = 1e-5
+
+
+def group_entropy_loss(head: SparseGroupHead) -> Tensor:
+    """Mean over the groups of their weights' entropy, normalised by the class's prototypes.
+
+    ``-sum_i w_i log(w_i + 1e-5) / log(M_c)``, M_c the prototypes of the class; 0 for a class with
+    one prototype. Source: Porta et al., WACV 2025 (arXiv 2409.09497), section 3.
+
+    Args:
+        head: the grouping head.
+
+    Returns:
+        Scalar in about [0, 1].
+
+    Example:
+        >>> import torch
+        >>> from protoxai import PrototypeTable
+        >>> head = SparseGroupHead(PrototypeTable.regular(1, 1, 4), num_groups=1)
+        >>> head.set_group_weights(torch.tensor([[0.0, 1.0, 0.0, 0.0]]))
+        >>> round(float(group_entropy_loss(head)), 4)
+        -0.0
+    """
+    with without_autocast(head.group_parameter):
+        (weights,) = widen(head.group_parameter)
+        weights = weights.masked_fill(~head.member_mask, 0)
+        entropy = -(weights * (weights + LOG_OFFSET).log()).sum(2)
+        prototypes = head.member_mask.sum(2)
+        normalised = entropy / prototypes.clamp_min(2).to(entropy.dtype).log()
+        return normalised.where(prototypes >= 2, 0).mean()
+
+
+class GroupEntropyLoss(nn.Module):
+    """:func:`group_entropy_loss` as a module."""
+
+    def forward(self, head: SparseGroupHead) -> Tensor:
+        """Return the loss of the head's group weights."""
+        return group_entropy_loss(head)

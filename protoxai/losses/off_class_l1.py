@@ -1,0 +1,39 @@
+"""Off-class L1: evidence against a class should be sparse."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from protoxai.heads import PrototypeHead, SparseGroupHead
+from protoxai.precision import widen
+
+
+def off_class_l1_loss(head: PrototypeHead | SparseGroupHead) -> Tensor:
+    """Sum of the absolute last-layer weights of prototypes (or groups) of other classes.
+
+    Source: Chen et al., ProtoPNet, NeurIPS 2019 (arXiv 1806.10574), section 2.2.
+
+    Args:
+        head: either head.
+
+    Returns:
+        Scalar of at least 0.
+
+    Example:
+        >>> from protoxai import PrototypeTable
+        >>> float(off_class_l1_loss(PrototypeHead(PrototypeTable.regular(2, 1, 3))))
+        3.0
+    """
+    (weight,) = widen(head.weight)
+    classes = torch.arange(len(weight), device=weight.device)
+    own = head.unit_class.to(weight.device) == classes[:, None]
+    return weight.abs().masked_fill(own, 0).sum()
+
+
+class OffClassL1Loss(nn.Module):
+    """:func:`off_class_l1_loss` as a module."""
+
+    def forward(self, head: PrototypeHead | SparseGroupHead) -> Tensor:
+        """Return the loss of the head's last layer."""
+        return off_class_l1_loss(head)

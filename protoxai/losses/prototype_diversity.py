@@ -1,0 +1,78 @@
+"""Prototype diversity: the prototypes of a class at a scale should look at different pixels."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from protoxai.losses.own_class import OwnClassPixels, mean_where
+from protoxai.prototypes import PrototypeTable
+
+
+def prototype_diversity_loss(
+    distances: Tensor, labels: Tensor, table: PrototypeTable, *, ignore_index: int = 255
+) -> Tensor:
+    """Mean of exp(-D) over pairs of prototypes, D the symmetric KL divergence of where they look.
+
+    For an image and a class with at least two pixels U, ``v_p`` is the softmax over U of the
+    distances of prototype p; ``D = (KL(v_p|v_q) + KL(v_q|v_p)) / 2`` for each pair of one scale.
+    Source: Sacha et al., ProtoSeg, WACV 2023 (arXiv 2301.12276), section 3.2, applied scale by
+    scale by Porta et al., WACV 2025 (arXiv 2409.09497), section 3.
+
+    Args:
+        distances: squared distances (B, P, h, w).
+        labels: int64 (B, h, w).
+        table: class and scale of each prototype.
+        ignore_index: label of pixels that do not count.
+
+    Returns:
+        Scalar in [0, 1]; 1 where all prototypes of a class look alike, 0 where there is no pair.
+
+    Raises:
+        ValueError: if shapes do not fit or a label is no class.
+
+    Example:
+        >>> import torch
+        >>> table = PrototypeTable([0, 0], [0, 0], num_classes=1, num_scales=1)
+        >>> prototype_diversity_loss(torch.ones(1, 2, 4, 4), torch.zeros(1, 4, 4).long(), table)
+        tensor(1.)
+    """
+    own = OwnClassPixels(labels, table, ignore_index)
+    values = own.gather(distances)
+    look = own.log_softmax(values).exp()
+    first, second = _pairs(own.slots.shape[1], own.slots.shape[2], labels.device)
+    # Within the classes' pixels both looks sum to 1, so that the normalisers of their logarithms
+    # cancel in KL(p|q) + KL(q|p): what is left are differences of the values themselves.
+    divergence = own.sum(
+        (look[:, first] - look[:, second]) * (values[:, first] - values[:, second])
+    )
+    slots = own.slots.flatten(1).T
+    pairs = slots[first] & slots[second] & (own.pixels >= 2)[:, None]
+    return mean_where((-divergence / 2).exp(), pairs)
+
+
+class PrototypeDiversityLoss(nn.Module):
+    """:func:`prototype_diversity_loss` as a module.
+
+    Args:
+        table: class and scale of each prototype.
+        ignore_index: label of pixels that do not count.
+    """
+
+    def __init__(self, table: PrototypeTable, ignore_index: int = 255) -> None:
+        super().__init__()
+        self.table = table
+        self.ignore_index = ignore_index
+
+    def forward(self, distances: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of squared distances (B, P, h, w) and labels (B, h, w)."""
+        return prototype_diversity_loss(
+            distances, labels, self.table, ignore_index=self.ignore_index
+        )
+
+
+def _pairs(num_scales: int, per_scale: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return the slots of all pairs of prototypes of one scale."""
+    first, second = torch.triu_indices(per_scale, per_scale, offset=1, device=device)
+    starts = torch.arange(num_scales, device=device)[:, None] * per_scale
+    return (starts + first).flatten(), (starts + second).flatten()

@@ -1,0 +1,68 @@
+"""Sample entropy: at a pixel, few prototypes of its class should be active."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from protoxai.losses.own_class import OwnClassPixels, mean_where
+from protoxai.prototypes import PrototypeTable
+
+
+def sample_entropy_loss(
+    activations: Tensor, labels: Tensor, table: PrototypeTable, *, ignore_index: int = 255
+) -> Tensor:
+    """Mean normalised entropy over the prototypes of a pixel's class, scale by scale.
+
+    For each image, class and scale with at least two prototypes: the mean over the class's pixels
+    of ``H(softmax over that scale's prototypes of the class) / log(count)``. Source: Porta et al.,
+    WACV 2025 (arXiv 2409.09497).
+
+    Args:
+        activations: (B, P, h, w).
+        labels: int64 (B, h, w).
+        table: class and scale of each prototype.
+        ignore_index: label of pixels that do not count.
+
+    Returns:
+        Scalar in [0, 1]; 0 where no class counts.
+
+    Raises:
+        ValueError: if shapes do not fit or a label is no class.
+
+    Example:
+        >>> import torch
+        >>> table = PrototypeTable([0, 0], [0, 0], num_classes=1, num_scales=1)
+        >>> sample_entropy_loss(torch.ones(1, 2, 4, 4), torch.zeros(1, 4, 4).long(), table)
+        tensor(1.)
+    """
+    own = OwnClassPixels(labels, table, ignore_index)
+    classes, scales, per_scale = own.slots.shape
+    values = own.gather(activations).unflatten(1, (scales, per_scale))
+    slots = own.spread(own.slots.flatten(1).T[None].expand(len(values), -1, -1).float()) > 0
+    least = torch.finfo(values.dtype).min
+    log_share = values.where(slots.unflatten(1, (scales, per_scale)), least).log_softmax(2)
+    entropy = -(log_share.exp() * log_share).sum(2)
+    counts = own.slots.sum(2).T
+    normaliser = counts.clamp_min(2).to(entropy.dtype).log()
+    pixels = own.pixels[:, None].to(entropy.dtype)
+    mean = own.sum(entropy) / pixels.clamp_min(1) / normaliser
+    return mean_where(mean, (counts >= 2) & (pixels > 0))
+
+
+class SampleEntropyLoss(nn.Module):
+    """:func:`sample_entropy_loss` as a module.
+
+    Args:
+        table: class and scale of each prototype.
+        ignore_index: label of pixels that do not count.
+    """
+
+    def __init__(self, table: PrototypeTable, ignore_index: int = 255) -> None:
+        super().__init__()
+        self.table = table
+        self.ignore_index = ignore_index
+
+    def forward(self, activations: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of activations (B, P, h, w) and labels (B, h, w)."""
+        return sample_entropy_loss(activations, labels, self.table, ignore_index=self.ignore_index)

@@ -1,0 +1,48 @@
+"""Scale maximum: a group should rely on one prototype of a scale."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from protoxai.heads import SparseGroupHead
+from protoxai.precision import widen, without_autocast
+
+
+def scale_max_loss(head: SparseGroupHead) -> Tensor:
+    """Minus the mean, over classes and scales with a prototype, of a group's largest weight there.
+
+    The largest weights are averaged over the groups of the class. Source: Porta et al., WACV 2025
+    (arXiv 2409.09497).
+
+    Args:
+        head: the grouping head.
+
+    Returns:
+        Scalar in [-1, 0].
+
+    Example:
+        >>> import torch
+        >>> from protoxai import PrototypeTable
+        >>> head = SparseGroupHead(PrototypeTable.regular(1, 2, 1), num_groups=1)
+        >>> head.set_group_weights(torch.tensor([[0.25, 0.75]]))
+        >>> float(scale_max_loss(head))
+        -0.5
+    """
+    with without_autocast(head.group_parameter):
+        (weights,) = widen(head.group_parameter)
+        weights = weights.masked_fill(~head.member_mask, 0)
+        scales = head.member_scale.expand_as(weights)
+        shape = (*weights.shape[:2], head.table.num_scales)
+        largest = weights.new_full(shape, -torch.inf).scatter_reduce(2, scales, weights, "amax")
+        table = head.table.to(weights.device)
+        present = (table.counts[table.classes] > 0)[:, None].expand_as(largest)
+        return -largest.where(present, 0).sum() / present.sum()
+
+
+class ScaleMaxLoss(nn.Module):
+    """:func:`scale_max_loss` as a module."""
+
+    def forward(self, head: SparseGroupHead) -> Tensor:
+        """Return the loss of the head's group weights."""
+        return scale_max_loss(head)

@@ -1,0 +1,62 @@
+"""Spatial entropy: a prototype should be active at few of its class's pixels."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from protoxai.losses.own_class import OwnClassPixels, mean_where
+from protoxai.prototypes import PrototypeTable
+
+
+def spatial_entropy_loss(
+    activations: Tensor, labels: Tensor, table: PrototypeTable, *, ignore_index: int = 255
+) -> Tensor:
+    """Mean normalised entropy of each prototype's activation over its class's pixels.
+
+    For an image and a class with at least two pixels U: the mean over the class's prototypes of
+    ``H(softmax over U of g_p) / log|U|``. Source: Porta et al., WACV 2025 (arXiv 2409.09497).
+
+    Args:
+        activations: (B, P, h, w).
+        labels: int64 (B, h, w).
+        table: class and scale of each prototype.
+        ignore_index: label of pixels that do not count.
+
+    Returns:
+        Scalar in [0, 1]; 0 where no class counts.
+
+    Raises:
+        ValueError: if shapes do not fit or a label is no class.
+
+    Example:
+        >>> import torch
+        >>> table = PrototypeTable([0], [0], num_classes=1, num_scales=1)
+        >>> spatial_entropy_loss(torch.ones(1, 1, 4, 4), torch.zeros(1, 4, 4).long(), table)
+        tensor(1.)
+    """
+    own = OwnClassPixels(labels, table, ignore_index)
+    log_share = own.log_softmax(own.gather(activations))
+    entropy = -own.sum(log_share.exp() * log_share)
+    slots = own.slots.flatten(1).T
+    prototypes = slots.sum(0)
+    per_class = entropy.where(slots, 0).sum(1) / prototypes.clamp_min(1)
+    normaliser = own.pixels.to(entropy.dtype).clamp_min(2).log()
+    return mean_where(per_class / normaliser, (own.pixels >= 2) & (prototypes > 0))
+
+
+class SpatialEntropyLoss(nn.Module):
+    """:func:`spatial_entropy_loss` as a module.
+
+    Args:
+        table: class and scale of each prototype.
+        ignore_index: label of pixels that do not count.
+    """
+
+    def __init__(self, table: PrototypeTable, ignore_index: int = 255) -> None:
+        super().__init__()
+        self.table = table
+        self.ignore_index = ignore_index
+
+    def forward(self, activations: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of activations (B, P, h, w) and labels (B, h, w)."""
+        return spatial_entropy_loss(activations, labels, self.table, ignore_index=self.ignore_index)

@@ -1,0 +1,33 @@
+"""Training: recipes, their stages, and the run from beginning to end."""
+
+from typing import TYPE_CHECKING, Any
+
+from protoxai.training.recipe import DataRecipe, ModelRecipe, Recipe, RecipeError, Stage
+
+if TYPE_CHECKING:
+    from protoxai.training.evaluation import Scores, evaluate
+    from protoxai.training.runner import RunResult, run
+
+__all__ = [
+    "DataRecipe",
+    "ModelRecipe",
+    "Recipe",
+    "RecipeError",
+    "RunResult",
+    "Scores",
+    "Stage",
+    "evaluate",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    from protoxai.extras import require
+
+    home = {"RunResult": "runner", "run": "runner", "Scores": "evaluation", "evaluate": "evaluation"}
+    if name not in home:
+        raise AttributeError(f"module 'protoxai.training' has no attribute {name!r}")
+    require("train", "lightning", "rich")
+    return getattr(import_module(f"protoxai.training.{home[name]}"), name)

@@ -1,0 +1,88 @@
+import pytest
+import torch
+
+from protoxai.data import RawSample, SegmentationDataset
+
+
+class Fixed(SegmentationDataset):
+    """One sample of given labels."""
+
+    def __init__(self, labels, parts=None, **options):
+        super().__init__(options.pop("class_names", ("a", "b")), **options)
+        self.labels, self.parts = torch.as_tensor(labels), parts
+
+    def __len__(self):
+        return 1
+
+    def raw(self, index):
+        self._check_index(index)
+        image = torch.full((3, *self.labels.shape), 51, dtype=torch.uint8)
+        return RawSample(image, self.labels, id="street_7", parts=self.parts)
+
+
+def test_sample_has_plain_tensors_of_the_promised_types():
+    sample = Fixed([[0, 1], [255, 1]])[0]
+    assert type(sample["image"]) is torch.Tensor
+    assert type(sample["labels"]) is torch.Tensor
+    assert sample["image"].dtype == torch.float32
+    assert sample["labels"].dtype == torch.int64
+    assert sample["image"].unique().tolist() == pytest.approx([0.2])
+    assert (sample["index"], sample["id"]) == (0, "street_7")
+    assert "parts" not in sample
+
+
+def test_parts_travel_with_the_labels():
+    parts = torch.tensor([[0, 3], [4, 0]])
+    flip = lambda image, masks: (image.flip(-1), {k: m.flip(-1) for k, m in masks.items()})  # noqa: E731
+    sample = Fixed([[0, 1], [1, 0]], parts, transform=flip)[0]
+    assert sample["parts"].tolist() == [[3, 0], [0, 4]]
+    assert sample["labels"].tolist() == [[1, 0], [0, 1]]
+
+
+def test_wrong_label_names_sample_value_and_classes():
+    with pytest.raises(ValueError, match=r"street_7.*\b7\b.*0 to 1.*255"):
+        Fixed([[0, 7]])[0]
+    with pytest.raises(ValueError, match="-1"):
+        Fixed([[0, -1]])[0]
+
+
+def test_another_ignore_index_is_legal_and_255_then_is_not():
+    assert Fixed([[0, -1]], ignore_index=-1)[0]["labels"].tolist() == [[0, -1]]
+    with pytest.raises(ValueError, match="255"):
+        Fixed([[0, 255]], ignore_index=-1)[0]
+
+
+def test_ignore_index_inside_the_classes():
+    with pytest.raises(ValueError, match="ignore_index 1 is one of the 2 classes"):
+        Fixed([[0]], ignore_index=1)
+    with pytest.raises(ValueError, match="ignore_index 255 is one of the 300"):
+        Fixed([[0]], class_names=[str(k) for k in range(300)])
+
+
+def test_no_classes_and_a_palette_that_does_not_fit():
+    with pytest.raises(ValueError, match="one class or more"):
+        Fixed([[0]], class_names=())
+    with pytest.raises(ValueError, match="1 colours for 2 classes"):
+        Fixed([[0]], palette=[(0, 0, 0)])
+
+
+def test_with_transform_leaves_the_first_alone():
+    dataset = Fixed([[0, 1]])
+    black = dataset.with_transform(lambda image, masks: (image * 0.0, masks))
+    assert black[0]["image"].max() == 0
+    assert dataset[0]["image"].max() > 0
+    assert dataset.transform is None
+
+
+def test_iteration_and_index_end_where_the_data_does():
+    dataset = Fixed([[0, 1]])
+    assert len(list(dataset)) == 1
+    for index in (1, -1):
+        with pytest.raises(IndexError, match="goes from 0 to 0"):
+            dataset[index]
+
+
+def test_made_up_palette_is_distinct():
+    palette = Fixed([[0]], class_names=[str(k) for k in range(60)]).palette
+    assert len(set(palette)) == 60
+    assert all(0 <= channel <= 255 for colour in palette for channel in colour)

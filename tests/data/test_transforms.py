@@ -1,0 +1,164 @@
+import pytest
+import torch
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+
+from protoxai.data import Shapes, evaluation_transform, training_transform
+
+HALF = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+
+
+def aligned(height, width, classes=200):
+    """An image whose red channel is its label, and the masks."""
+    labels = torch.arange(height * width).reshape(height, width) % classes
+    image = labels.to(torch.uint8).expand(3, height, width).clone()
+    masks = {"labels": tv_tensors.Mask(labels), "parts": tv_tensors.Mask(labels + 1000)}
+    return tv_tensors.Image(image), masks
+
+
+def unnormalised(image):
+    return ((image * 0.5 + 0.5) * 255).round().long()
+
+
+@pytest.mark.parametrize("flip", [0.0, 1.0])
+def test_image_labels_and_parts_stay_together(flip):
+    transform = training_transform((10, 12), scale=(1, 1), flip=flip, **HALF)
+    whole, _ = aligned(20, 30)
+    for _ in range(5):
+        image, masks = transform(*aligned(20, 30))
+        assert image.shape == (3, 10, 12)
+        assert image.dtype == torch.float32
+        assert torch.equal(unnormalised(image)[0], masks["labels"])
+        assert torch.equal(masks["parts"], masks["labels"] + 1000)
+        steps = masks["labels"].diff(dim=1)
+        assert (steps == (-1 if flip else 1)).float().mean() > 0.8
+    assert whole.shape == (3, 20, 30)
+
+
+def test_padding_ignores_labels_and_is_zero_after_normalisation():
+    torch.manual_seed(0)
+    transform = training_transform(
+        (16, 20), scale=(0.5, 0.5), color_jitter=0.5, ignore_index=-1, mean=(0.2, 0.5, 0.8),
+        std=(0.1, 0.2, 0.3),
+    )  # fmt: skip
+    for _ in range(4):
+        image, masks = transform(*aligned(20, 24))
+        padding = masks["labels"] == -1
+        assert int((~padding).sum()) == 10 * 12
+        assert not image[:, padding].any()
+        assert image[:, ~padding].abs().max() > 0.1
+        assert masks["parts"][padding].unique().tolist() == [0]
+        assert masks["parts"][~padding].min() >= 1000
+
+
+@pytest.mark.parametrize("log_uniform", [False, True])
+def test_scale_of_the_image(log_uniform):
+    torch.manual_seed(0)
+    transform = training_transform((400, 400), scale=(0.5, 2), log_uniform=log_uniform, **HALF)
+    factors = []
+    for _ in range(150):
+        _, masks = transform(*aligned(100, 100))
+        factors.append(float((masks["labels"] != 255).sum()) ** 0.5 / 100)
+    factors = torch.tensor(factors)
+    assert 0.5 <= factors.min() < 0.6
+    assert 1.85 < factors.max() <= 2
+    # Halving is as likely as doubling only on the logarithm's scale.
+    assert float((factors < 1).float().mean()) == pytest.approx(
+        0.5 if log_uniform else 1 / 3, abs=0.1
+    )
+
+
+def test_scale_of_the_crop():
+    transform = training_transform((30, 50), scale=(1, 1), relative_to="crop", **HALF)
+    _, masks = transform(*aligned(60, 80))
+    assert int((masks["labels"] != 255).sum()) == 30 * 40  # the whole image, the height decides
+    twice = training_transform((30, 40), scale=(2, 2), relative_to="crop", **HALF)
+    _, masks = twice(*aligned(60, 80))
+    assert (masks["labels"] != 255).all()
+
+
+def test_masks_are_nearest_and_centred():
+    transform = training_transform((6, 6), scale=(0.5, 0.5), flip=0, **HALF)
+    _, masks = transform(*aligned(12, 12))
+    rows = torch.arange(6) * 2 + 1
+    assert masks["labels"].tolist() == (rows[:, None] * 12 + rows).tolist()
+
+    two = torch.zeros(40, 40, dtype=torch.int64)
+    two[10:23, 7:31] = 150
+    image = tv_tensors.Image(two.to(torch.uint8).expand(3, 40, 40))
+    zoom = training_transform((64, 64), scale=(0.6, 1.7), **HALF)
+    for _ in range(10):
+        _, masks = zoom(image, {"labels": tv_tensors.Mask(two)})
+        assert set(masks["labels"].unique().tolist()) <= {0, 150, 255}
+
+
+def test_image_is_bilinear_and_follows_the_mask():
+    square = torch.zeros(64, 64, dtype=torch.int64)
+    square[16:40, 8:48] = 1
+    image = tv_tensors.Image((square * 255).to(torch.uint8).expand(3, 64, 64))
+    transform = training_transform((160, 160), scale=(0.5, 2.3), **HALF)
+    for _ in range(10):
+        out, masks = transform(image, {"labels": tv_tensors.Mask(square)})
+        seen = masks["labels"] != 255
+        agree = (out[0] > 0) == (masks["labels"] == 1)
+        assert agree[seen].float().mean() > 0.97
+
+
+def test_jitter_changes_the_image_only():
+    torch.manual_seed(0)
+    transform = training_transform((20, 20), scale=(1, 1), flip=0, color_jitter=0.4, **HALF)
+    outputs = [transform(*aligned(20, 20)) for _ in range(3)]
+    assert not torch.equal(outputs[0][0], outputs[1][0])
+    assert torch.equal(outputs[0][1]["labels"], outputs[1][1]["labels"])
+
+
+def test_torch_seed_decides_everything():
+    shapes = Shapes(size=64, transform=training_transform((48, 48), color_jitter=0.3, **HALF))
+    torch.manual_seed(3)
+    first = [shapes[i] for i in range(4)]
+    torch.manual_seed(3)
+    again = [shapes[i] for i in range(4)]
+    assert all(torch.equal(a["image"], b["image"]) for a, b in zip(first, again, strict=True))
+    assert not torch.equal(first[0]["image"], shapes[0]["image"])
+
+
+def test_torchvision_steps_mix_in():
+    steps = [v2.RandomVerticalFlip(1.0), evaluation_transform(None, **HALF)]
+    image, masks = v2.Compose(steps)(*aligned(6, 7))
+    assert torch.equal(unnormalised(image)[0], masks["labels"])
+    assert masks["labels"][-1, 0] == 0
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [(None, (60, 80)), (30, (30, 40)), ((21, 35), (21, 35))]
+)
+def test_evaluation_keeps_the_labels(size, expected):
+    image, masks = evaluation_transform(size, **HALF)(*aligned(60, 80))
+    assert image.shape[1:] == expected
+    assert torch.equal(masks["labels"], aligned(60, 80)[1]["labels"])
+    assert -1 <= image.min() < image.max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"size": (0, 4)}, "height, width"),
+        ({"size": 32}, "size=32"),
+        ({"scale": (2, 1)}, "smallest, largest"),
+        ({"scale": (0, 1)}, "above 0"),
+        ({"flip": 1.5}, "flip=1.5"),
+        ({"color_jitter": -0.1}, "color_jitter=-0.1"),
+        ({"relative_to": "window"}, "'image' or 'crop'"),
+        ({"mean": (0.5,)}, "three values"),
+        ({"std": (0.5, 0, 0.5)}, "std above 0"),
+    ],
+)
+def test_wrong_arguments(options, message):
+    with pytest.raises(ValueError, match=message):
+        training_transform(**{"size": (8, 8), **HALF, **options})
+
+
+@pytest.mark.parametrize("size", [0, (3,), (4, -1)])
+def test_wrong_evaluation_size(size):
+    with pytest.raises(ValueError, match="height, width"):
+        evaluation_transform(size, **HALF)

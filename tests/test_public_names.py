@@ -1,0 +1,105 @@
+"""The names users import are there, and importing them stays cheap."""
+
+import importlib
+import statistics
+import subprocess
+import sys
+
+import pytest
+
+PUBLIC_NAMES = {
+    "protoxai": [
+        "ScaleProtoSeg",
+        "LinearSegmenter",
+        "MultiScalePrototypeLayer",
+        "PrototypeTable",
+        "PrototypeHead",
+        "SparseGroupHead",
+        "AtrousScales",
+        "PyramidScales",
+        "PrototypeSearch",
+        "project_prototypes",
+        "project_to_simplex",
+        "explain",
+    ],
+    "protoxai.losses": [
+        "prototype_diversity_loss",
+        "spatial_entropy_loss",
+        "sample_entropy_loss",
+        "activation_norm_loss",
+        "group_diversity_loss",
+        "group_entropy_loss",
+        "group_cross_entropy_loss",
+        "scale_max_loss",
+        "off_class_l1_loss",
+        "ScaleProtoSegLoss",
+    ],
+    "protoxai.data": ["Shapes", "CamVid", "FolderDataset"],
+    "protoxai.training": ["Recipe"],
+    "protoxai.cli": ["main"],
+}
+HEAVY = {
+    "captum",
+    "lightning",
+    "matplotlib",
+    "pytorch_lightning",
+    "scipy",
+    "skimage",
+    "timm",
+    "torchmetrics",
+    "torchvision",
+}
+# The package loads its rooms when they are asked for, so the second is what users wait for.
+IMPORTS = ["import protoxai", "from protoxai import *"]
+
+
+def run_python(code: str) -> str:
+    finished = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    return finished.stdout
+
+
+def import_seconds(statement: str) -> float:
+    # Processor time: other work on the machine must not decide the outcome.
+    clock = "time.process_time()"
+    return float(run_python(f"import time; s = {clock}; {statement}; print({clock} - s)"))
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [(module, name) for module, names in PUBLIC_NAMES.items() for name in names],
+)
+def test_public_name_resolves_and_is_documented(module: str, name: str) -> None:
+    value = getattr(importlib.import_module(module), name)
+    assert callable(value)
+    assert value.__doc__
+
+
+@pytest.mark.parametrize("module", ["protoxai", "protoxai.losses", "protoxai.data"])
+def test_public_names_are_listed(module: str) -> None:
+    loaded = importlib.import_module(module)
+    assert set(PUBLIC_NAMES[module]) <= set(loaded.__all__)
+    assert set(loaded.__all__) <= set(dir(loaded))
+
+
+def test_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="ScaleProtoSegg"):
+        importlib.import_module("protoxai").ScaleProtoSegg  # noqa: B018
+
+
+@pytest.mark.parametrize("statement", IMPORTS)
+def test_import_loads_nothing_heavy(statement: str) -> None:
+    loaded = run_python(
+        f"{statement}; import sys; print(*{{name.split('.')[0] for name in sys.modules}})"
+    )
+    assert "protoxai" in loaded.split()
+    assert not HEAVY & set(loaded.split())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("statement", IMPORTS)
+def test_import_costs_little_more_than_torch(statement: str) -> None:
+    import_seconds(statement)  # fills the file system's cache for both
+    pairs = [(import_seconds("import torch"), import_seconds(statement)) for _ in range(5)]
+    assert statistics.median(ours / torchs for torchs, ours in pairs) <= 1.3
