@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from protoxai.heads import PrototypeHead, SparseGroupHead, project_to_simplex
     from protoxai.model import LinearSegmenter, ScaleProtoSeg
     from protoxai.projection import PrototypeSearch, project_prototypes
-    from protoxai.prototypes import MultiScalePrototypeLayer, PrototypeTable
+    from protoxai.prototypes import MultiScalePrototypeLayer
     from protoxai.scales import AtrousScales, PyramidScales
+    from protoxai.table import PrototypeTable
 
 __version__ = "0.1.0"
 
@@ -25,7 +26,7 @@ _HOME = {
     "MultiScalePrototypeLayer": "prototypes",
     "PrototypeHead": "heads",
     "PrototypeSearch": "projection",
-    "PrototypeTable": "prototypes",
+    "PrototypeTable": "table",
     "PyramidScales": "scales",
     "ScaleProtoSeg": "model",
     "SparseGroupHead": "heads",

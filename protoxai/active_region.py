@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from protoxai.prototypes import PrototypeTable
 from protoxai.provenance import Box
+from protoxai.table import PrototypeTable
 
 QUANTILE = 0.95
 

@@ -13,8 +13,7 @@ from protoxai.extras import MissingExtraError, require
 
 if TYPE_CHECKING:
     from protoxai.data import SegmentationDataset
-    from protoxai.model import ScaleProtoSeg
-    from protoxai.training import Recipe, RunResult
+    from protoxai.training import RunResult
 
 CANDIDATES = 40
 SMALLEST_SHARE = 0.01
@@ -34,9 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     demo = commands.add_parser("demo", help="train on synthetic shapes, compare and explain")
-    train = commands.add_parser(
-        "train", help="run a recipe through all its stages", add_help=False
-    )
+    train = commands.add_parser("train", help="run a recipe through all its stages", add_help=False)
     train.add_argument("recipe", nargs="?", help="a YAML file, or the name of a shipped recipe")
     train.add_argument("-h", "--help", action="store_true")
     for command, default in ((demo, "runs/demo"), (train, None)):
@@ -73,7 +70,7 @@ def _train(source: str, output: Path | None, overrides: Sequence[str]) -> int:
     from protoxai.training import Recipe
 
     recipe = Recipe.load(source, overrides)
-    _quiet_lightning()
+    quiet_lightning()
     from protoxai.training import run
     from protoxai.training.runner import write_metrics
 
@@ -143,7 +140,8 @@ def _print_table(results: list[RunResult]) -> None:
     Console().print(table)
 
 
-def _quiet_lightning() -> None:
+def quiet_lightning() -> None:
+    """Leave Lightning's progress bar and its warnings, not its tips."""
     import logging
 
     require("train", "lightning", "rich")

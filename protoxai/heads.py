@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from protoxai.precision import widen, without_autocast
-from protoxai.prototypes import PrototypeTable
+from protoxai.table import PrototypeTable, positive
 
 SUM_TOLERANCE = 1e-6
 
@@ -127,16 +127,14 @@ class SparseGroupHead(nn.Module):
 
     def __init__(self, table: PrototypeTable, num_groups: int = 3, off_class: float = -0.5) -> None:
         super().__init__()
-        if isinstance(num_groups, bool) or num_groups != int(num_groups) or num_groups < 1:
-            raise ValueError(f"num_groups is {num_groups!r}, expected a whole number of at least 1")
         self.table = table.to("cpu")
-        self.num_groups = num_groups
+        self.num_groups = positive("num_groups", num_groups)
         self.off_class = off_class
         self.classes = self.table.classes
         members = self.table.members("class")
         self._members: Tensor
         self._mask: Tensor
-        self.register_buffer("_members", members.index[self.classes], persistent=False)
+        self.register_buffer("_members", members.numbers[self.classes], persistent=False)
         self.register_buffer("_mask", members.mask[self.classes], persistent=False)
         bound = self._mask.sum(1).rsqrt()[:, None, None]
         start = torch.rand(len(self.classes), num_groups, self._mask.shape[1]) * 2 - 1
@@ -182,7 +180,7 @@ class SparseGroupHead(nn.Module):
             own = activations.flatten(2).index_select(1, self._members.flatten())
             own = own.unflatten(1, self._members.shape)
             sums = torch.matmul(weights.masked_fill(~self.member_mask, 0), own)
-            return sums.exp().flatten(1, 2).unflatten(2, activations.shape[2:])
+            return sums.exp().flatten(1, 2).view(len(activations), -1, *activations.shape[2:])
 
     def classify(self, scores: Tensor) -> Tensor:
         """Return logits (B, C, h, w) of group scores (B, N, h, w)."""
@@ -276,7 +274,7 @@ def _class_weights(unit_class: Tensor, num_classes: int, off_class: float) -> Te
 def _linear(weight: Tensor, maps: Tensor) -> Tensor:
     with without_autocast(maps):
         weight, maps = widen(weight, maps)
-        return torch.matmul(weight, maps.flatten(2)).unflatten(2, maps.shape[2:])
+        return torch.matmul(weight, maps.flatten(2)).view(len(maps), -1, *maps.shape[2:])
 
 
 def _check_maps(name: str, maps: Tensor, channels: int, meaning: str) -> None:

@@ -12,9 +12,10 @@ from protoxai import folders
 from protoxai.heads import PrototypeHead, SparseGroupHead
 from protoxai.outputs import LinearOutput, SegmentationOutput
 from protoxai.precision import widen
-from protoxai.prototypes import MultiScalePrototypeLayer, PrototypeTable
+from protoxai.prototypes import MultiScalePrototypeLayer
 from protoxai.provenance import Provenance
 from protoxai.segmenter import Segmenter, TrunkOptions
+from protoxai.table import PrototypeTable
 
 
 class ScaleProtoSeg(Segmenter):
@@ -78,7 +79,7 @@ class ScaleProtoSeg(Segmenter):
         super().__init__(
             backbone, num_classes, scales=scales, dim=prototype_dim, config=own, **options
         )
-        num_scales = int(self.scales.num_scales)
+        num_scales: int = self.scales.num_scales
         if table is None:
             table = PrototypeTable.regular(num_classes, num_scales, prototypes_per_scale)
         elif (table.num_classes, table.num_scales) != (num_classes, num_scales):
@@ -188,17 +189,17 @@ class ScaleProtoSeg(Segmenter):
             self.group(structure["num_groups"])
 
     @classmethod
-    def _from_config(cls, config: dict[str, Any], files: dict[str, Any]) -> Self:
+    def _from_config(cls, config: dict[str, Any], documents: dict[str, Any]) -> Self:
         structure = config.pop("structure")
-        model = cls(**config, pretrained=False)
+        model = cls(**config)
         model.restructure(structure)
-        provenance = files.get(folders.PROVENANCE)
+        provenance = documents.get(folders.PROVENANCE)
         if provenance is not None:
             model.provenance = tuple(Provenance.from_config(entry) for entry in provenance)
         return model
 
     def _documents(self) -> dict[str, Any]:
-        documents = {folders.CONFIG: {**self.config, "structure": self.structure()}}
+        documents: dict[str, Any] = {folders.CONFIG: {**self.config, "structure": self.structure()}}
         if self.provenance is not None:
             documents[folders.PROVENANCE] = [entry.to_config() for entry in self.provenance]
         return documents
@@ -230,15 +231,15 @@ class LinearSegmenter(Segmenter):
         scales: str | nn.Module = "atrous-sum",
         **options: Unpack[TrunkOptions],
     ) -> None:
-        super().__init__(backbone, num_classes, scales=scales, dim=num_classes, config={}, **options)
+        super().__init__(
+            backbone, num_classes, scales=scales, dim=num_classes, config={}, **options
+        )
 
     def forward(self, images: Tensor) -> LinearOutput:
         """Segment normalised images (B, 3, H, W); logits are at feature resolution."""
         maps, each = self.scale_maps(images)
         auxiliary = each if self.training else ()
-        return LinearOutput(
-            maps.sum(1), tuple(LinearOutput(own.sum(1)) for own in auxiliary)
-        )
+        return LinearOutput(maps.sum(1), tuple(LinearOutput(own.sum(1)) for own in auxiliary))
 
 
 def _embedding(maps: Tensor) -> Tensor:

@@ -14,9 +14,10 @@ from torch import Tensor
 from protoxai.active_region import ActiveRegions, patch_box
 from protoxai.labels import check_labels, labels_at
 from protoxai.model import ScaleProtoSeg
-from protoxai.prototypes import MultiScalePrototypeLayer, PrototypeTable
+from protoxai.prototypes import MultiScalePrototypeLayer
 from protoxai.provenance import Provenance
 from protoxai.segmenter import evaluating
+from protoxai.table import PrototypeTable
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,12 @@ class PrototypeSearch:
         image, row, col = self.place.unbind(1)
         kept = _first_of_equals(self.table.scale_index, self.vector)
         return ProjectionRecord(
-            image.clone(), row.clone(), col.clone(), self.distance.clone(), self.vector.clone(), kept
+            image.clone(),
+            row.clone(),
+            col.clone(),
+            self.distance.clone(),
+            self.vector.clone(),
+            kept,
         )
 
     def _candidates(self, embedding: Tensor, labels: Tensor) -> Tensor:

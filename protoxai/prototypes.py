@@ -1,4 +1,4 @@
-"""Prototypes: which class and scale each belongs to, and how close every pixel comes to it."""
+"""Prototypes: how close every pixel comes to each, at its scale."""
 
 from __future__ import annotations
 
@@ -9,194 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from protoxai.precision import widen, without_autocast
+from protoxai.table import PrototypeTable, positive
 
-
-class Members(NamedTuple):
-    """Prototype numbers sorted into equal rows, the short rows padded.
-
-    Attributes:
-        index: prototype numbers (rows, M), 0 where padded.
-        mask: True (rows, M) where there is a prototype.
-    """
-
-    index: Tensor
-    mask: Tensor
-
-
-class PrototypeTable:
-    """The record of which class and which scale every prototype belongs to.
-
-    An immutable value: tables compare and hash by their content. Any arrangement is allowed, in
-    any order, with uneven counts and with classes or scales that have no prototype; nothing is
-    ever computed from a prototype's number.
-
-    Args:
-        class_index: class of each prototype, (P,), in ``0 .. num_classes - 1``.
-        scale_index: scale of each prototype, (P,), in ``0 .. num_scales - 1``.
-        num_classes: number of classes C.
-        num_scales: number of scales S.
-
-    Raises:
-        TypeError: if an index is not integer.
-        ValueError: if the indices differ in length, are empty or out of range.
-
-    Example:
-        >>> table = PrototypeTable.regular(num_classes=21, num_scales=4, per_scale=3)
-        >>> len(table), table.counts.shape
-        (252, torch.Size([21, 4]))
-        >>> len(table.keep([0, 5, 7]))
-        3
-    """
-
-    def __init__(
-        self,
-        class_index: Tensor | Sequence[int],
-        scale_index: Tensor | Sequence[int],
-        num_classes: int,
-        num_scales: int,
-    ) -> None:
-        self.num_classes = _positive("num_classes", num_classes)
-        self.num_scales = _positive("num_scales", num_scales)
-        self._class_index = _indices("class_index", class_index, self.num_classes)
-        self._scale_index = _indices("scale_index", scale_index, self.num_scales)
-        if self._class_index.shape != self._scale_index.shape:
-            raise ValueError(
-                f"class_index has {len(self._class_index)} entries and scale_index "
-                f"{len(self._scale_index)}: give one class and one scale for each prototype"
-            )
-        self._moved: dict[torch.device, PrototypeTable] = {}
-        self._members: dict[str, Members] = {}
-
-    @classmethod
-    def regular(cls, num_classes: int, num_scales: int, per_scale: int) -> PrototypeTable:
-        """Return the table with ``per_scale`` prototypes for each class at each scale.
-
-        Scale-major: all prototypes of the first scale come first, class by class.
-        """
-        _positive("per_scale", per_scale)
-        classes = torch.arange(_positive("num_classes", num_classes)).repeat_interleave(per_scale)
-        scales = torch.arange(_positive("num_scales", num_scales))
-        return cls(
-            classes.repeat(num_scales),
-            scales.repeat_interleave(len(classes)),
-            num_classes,
-            num_scales,
-        )
-
-    @property
-    def class_index(self) -> Tensor:
-        """Class of each prototype, int64 (P,); a copy."""
-        return self._class_index.clone()
-
-    @property
-    def scale_index(self) -> Tensor:
-        """Scale of each prototype, int64 (P,); a copy."""
-        return self._scale_index.clone()
-
-    @property
-    def device(self) -> torch.device:
-        """Device of the indices."""
-        return self._class_index.device
-
-    @property
-    def counts(self) -> Tensor:
-        """Number of prototypes of each class at each scale, int64 (C, S)."""
-        counts = torch.zeros(self.num_classes, self.num_scales, dtype=torch.long)
-        ones = torch.ones(len(self), dtype=torch.long)
-        cells = (self._class_index.cpu(), self._scale_index.cpu())
-        return counts.index_put_(cells, ones, accumulate=True).to(self.device)
-
-    @property
-    def classes(self) -> Tensor:
-        """The classes that have a prototype, ascending, int64."""
-        return self._class_index.unique()
-
-    def members(self, by: str) -> Members:
-        """Sort the prototypes into padded rows, table order kept within a row.
-
-        Args:
-            by: "class" (C rows), "scale" (S rows) or "cell": C·S rows, one for each class and
-                scale, class-major.
-        """
-        if by not in self._members:
-            key, rows = {
-                "class": (self._class_index, self.num_classes),
-                "scale": (self._scale_index, self.num_scales),
-                "cell": (
-                    self._class_index * self.num_scales + self._scale_index,
-                    self.num_classes * self.num_scales,
-                ),
-            }[by]
-            self._members[by] = _padded_rows(key, rows)
-        return self._members[by]
-
-    def keep(self, indices: Tensor | Sequence[int]) -> PrototypeTable:
-        """Return the table of these prototypes only, in the order they have here.
-
-        Args:
-            indices: prototype numbers, each once, in any order.
-
-        Raises:
-            ValueError: if a number is out of range or comes twice, or none is left.
-        """
-        index = self.check_kept(indices)
-        return PrototypeTable(
-            self._class_index[index], self._scale_index[index], self.num_classes, self.num_scales
-        )
-
-    def check_kept(self, indices: Tensor | Sequence[int]) -> Tensor:
-        """Return the numbers of prototypes to keep, sorted; raise ``ValueError`` if they do not fit."""
-        index = _indices("indices of prototypes to keep", indices, len(self))
-        unique = index.unique()
-        if len(unique) != len(index):
-            raise ValueError("indices of prototypes to keep hold a number twice: give each once")
-        return unique.to(self.device)
-
-    def to(self, device: torch.device | str) -> PrototypeTable:
-        """Return the same table with its tensors on the device; cached."""
-        device = torch.device(device)
-        if device == self.device:
-            return self
-        if device not in self._moved:
-            self._moved[device] = PrototypeTable(
-                self._class_index.to(device),
-                self._scale_index.to(device),
-                self.num_classes,
-                self.num_scales,
-            )
-        return self._moved[device]
-
-    def to_config(self) -> dict[str, object]:
-        """Return the table as plain numbers, for JSON."""
-        return {
-            "class_index": self._class_index.tolist(),
-            "scale_index": self._scale_index.tolist(),
-            "num_classes": self.num_classes,
-            "num_scales": self.num_scales,
-        }
-
-    def __len__(self) -> int:
-        return len(self._class_index)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, PrototypeTable) and self._content() == other._content()
-
-    def __hash__(self) -> int:
-        return hash(self._content())
-
-    def __reduce__(self) -> tuple[type[PrototypeTable], tuple[Tensor, Tensor, int, int]]:
-        indices = (self._class_index, self._scale_index)
-        return PrototypeTable, (*indices, self.num_classes, self.num_scales)
-
-    def __repr__(self) -> str:
-        return (
-            f"PrototypeTable({len(self)} prototypes, num_classes={self.num_classes}, "
-            f"num_scales={self.num_scales})"
-        )
-
-    def _content(self) -> tuple[object, ...]:
-        classes, scales = tuple(self._class_index.tolist()), tuple(self._scale_index.tolist())
-        return classes, scales, self.num_classes, self.num_scales
+__all__ = ["MultiScalePrototypeLayer", "PrototypeOutput", "PrototypeTable"]
 
 
 class PrototypeOutput(NamedTuple):
@@ -243,7 +58,7 @@ class MultiScalePrototypeLayer(nn.Module):
             raise ValueError(f"epsilon is {epsilon}, expected a number in (0, 1), such as 1e-4")
         self.epsilon = epsilon
         self.bounded = bounded
-        self.prototypes = nn.Parameter(torch.rand(len(table), _positive("dim", dim)))
+        self.prototypes = nn.Parameter(torch.rand(len(table), positive("dim", dim)))
         self._set_table(table)
 
     @property
@@ -284,7 +99,7 @@ class MultiScalePrototypeLayer(nn.Module):
             distances = torch.cat(blocks, 1)
             if not self._scale_major:
                 distances = distances.index_select(1, self._position)
-            return distances.unflatten(2, embedding.shape[3:])
+            return distances.view(*distances.shape[:2], *embedding.shape[3:])
 
     def activation(self, distances: Tensor) -> Tensor:
         """Return ``log((d + 1) / (d + epsilon))``, decreasing in the distance ``d``."""
@@ -328,41 +143,3 @@ class MultiScalePrototypeLayer(nn.Module):
                 f"{expected[0]} scales, {expected[1]} channels, height, width): give one map per "
                 "scale of the table, with `dim` channels"
             )
-
-
-def _padded_rows(key: Tensor, rows: int) -> Members:
-    order = key.argsort(stable=True)
-    counts = torch.bincount(key, minlength=rows)
-    starts = counts.cumsum(0) - counts
-    sorted_key = key[order]
-    rank = torch.arange(len(key), device=key.device) - starts[sorted_key]
-    shape = (rows, int(counts.max()))
-    index = torch.zeros(shape, dtype=torch.long, device=key.device)
-    mask = torch.zeros(shape, dtype=torch.bool, device=key.device)
-    index[sorted_key, rank] = order
-    mask[sorted_key, rank] = True
-    return Members(index, mask)
-
-
-def _positive(name: str, value: int) -> int:
-    if isinstance(value, bool) or int(value) != value or value < 1:
-        raise ValueError(f"{name} is {value!r}, expected a whole number of at least 1")
-    return int(value)
-
-
-def _indices(name: str, values: Tensor | Sequence[int], limit: int) -> Tensor:
-    index = torch.as_tensor(values)
-    if index.dtype.is_floating_point or index.dtype.is_complex or index.dtype == torch.bool:
-        if index.numel():
-            raise TypeError(f"{name} holds {index.dtype}, expected whole numbers (int64)")
-    if index.dim() != 1 or index.numel() == 0:
-        raise ValueError(
-            f"{name} has shape {tuple(index.shape)}, expected a list of at least one whole number"
-        )
-    index = index.detach().clone().long()
-    if int(index.min()) < 0 or int(index.max()) >= limit:
-        raise ValueError(
-            f"{name} holds values from {int(index.min())} to {int(index.max())}, expected "
-            f"0 to {limit - 1}"
-        )
-    return index

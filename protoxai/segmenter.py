@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from protoxai import folders
 from protoxai.backbones import create_backbone
 from protoxai.scales import AtrousScales, PyramidScales, resize
+from protoxai.table import positive
 
 FORMAT = 1
 SCALES = ("atrous", "atrous-sum", "pyramid")
@@ -90,12 +91,10 @@ class Segmenter(nn.Module):
         if unknown:
             raise TypeError(f"unknown options {unknown}, expected some of {sorted(DEFAULTS)}")
         chosen: TrunkOptions = {**DEFAULTS, **options}
-        if isinstance(num_classes, bool) or num_classes != int(num_classes) or num_classes < 1:
-            raise ValueError(f"num_classes is {num_classes!r}, expected a whole number >= 1")
+        self.num_classes = positive("num_classes", num_classes)
         names = chosen["class_names"]
         if names is not None and len(names) != num_classes:
             raise ValueError(f"{len(names)} class_names for {num_classes} classes: give one each")
-        self.num_classes = num_classes
         self.class_names = None if names is None else tuple(names)
         self.input_scales = _input_scales(chosen["input_scales"])
         self.freeze_batchnorm = chosen["freeze_batchnorm"]
@@ -108,7 +107,7 @@ class Segmenter(nn.Module):
             levels="pyramid" if levels is None and pyramid else levels,
             feature_channels=chosen["feature_channels"],
         )
-        self.scales = _build_scales(scales, self.backbone.channels, dim, chosen)
+        self.scales: Any = _build_scales(scales, self.backbone.channels, dim, chosen)
         self.config: dict[str, Any] = {
             "format": FORMAT,
             "architecture": type(self).__name__,
@@ -213,6 +212,7 @@ class Segmenter(nn.Module):
                     f"{source} was built with its own {name} module: give it as "
                     f"from_pretrained(..., {name}=module)"
                 )
+        config["pretrained"] = False
         model = cls._from_config(config, files)
         try:
             model.load_state_dict(tensors)
@@ -221,8 +221,10 @@ class Segmenter(nn.Module):
         return model.eval()
 
     @classmethod
-    def _from_config(cls, config: dict[str, Any], files: dict[str, Any]) -> Self:
-        return cls(**config, pretrained=False)
+    def _from_config(cls, config: dict[str, Any], documents: dict[str, Any]) -> Self:
+        """Build the model, but for its weights, from its configuration and its other documents."""
+        del documents
+        return cls(**config)
 
     def _documents(self) -> dict[str, Any]:
         return {folders.CONFIG: self.config}

@@ -8,4 +8,10 @@ from protoxai.attribution.evidence import (
     unit_evidence,
 )
 
-__all__ = ["baseline_logit", "member_evidence", "prototype_evidence", "region_weights", "unit_evidence"]
+__all__ = [
+    "baseline_logit",
+    "member_evidence",
+    "prototype_evidence",
+    "region_weights",
+    "unit_evidence",
+]

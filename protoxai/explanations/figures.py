@@ -63,7 +63,7 @@ def explanation_figure(
     top = 5.6 * aspect + 0.7
     figure = Figure(figsize=(14, top + 2.5 * len(shown)), layout="constrained", facecolor="white")
     parts = figure.subfigures(1 + len(shown), 1, height_ratios=[top] + [2.5] * len(shown))
-    above, *below = np.atleast_1d(parts).tolist()
+    above, *below = parts.flat if isinstance(parts, np.ndarray) else [parts]
     _draw_prediction(above, explanation, colours)
     for part, region in zip(below, shown, strict=True):
         cells = part.subfigures(1, 1 + columns, width_ratios=[1.15] + [prototypes] * columns)
@@ -155,7 +155,9 @@ def _draw_prototype(
         if box is not None:
             corner, size = (box[1], box[0]), (box[3] - box[1], box[2] - box[0])
             axes.add_patch(
-                Rectangle(corner, *size, fill=False, edgecolor=colour, linewidth=width, clip_on=True)
+                Rectangle(
+                    corner, *size, fill=False, edgecolor=colour, linewidth=width, clip_on=True
+                )
             )
     axes.set(xlim=(left, right), ylim=(bottom, top))
 

@@ -160,7 +160,9 @@ def explain(model: ScaleProtoSeg, image: Tensor) -> Explanation:
                 float(units.sum()) - sum(group.evidence for group in groups),
             )
         )
-    mean, std = (torch.tensor(v, device=image.device)[:, None, None] for v in (model.mean, model.std))
+    mean, std = (
+        torch.tensor(v, device=image.device)[:, None, None] for v in (model.mean, model.std)
+    )
     shown = (image[0].float() * std + mean).clamp(0, 1)
     return Explanation(shown.cpu(), prediction.cpu(), names, tuple(regions))
 

@@ -7,7 +7,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from protoxai.losses.own_class import OwnClassPixels, mean_where
-from protoxai.prototypes import PrototypeTable
+from protoxai.table import PrototypeTable
 
 Norm = Literal["l1", "linf"]
 
@@ -70,9 +70,7 @@ class ActivationNormLoss(nn.Module):
         ignore_index: label of pixels that do not count.
     """
 
-    def __init__(
-        self, table: PrototypeTable, norm: Norm = "l1", ignore_index: int = 255
-    ) -> None:
+    def __init__(self, table: PrototypeTable, norm: Norm = "l1", ignore_index: int = 255) -> None:
         super().__init__()
         self.table = table
         self.norm: Norm = norm

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from protoxai.labels import check_labels
 from protoxai.precision import widen
-from protoxai.prototypes import PrototypeTable
+from protoxai.table import PrototypeTable
 
 
 class OwnClassPixels:
@@ -42,7 +42,7 @@ class OwnClassPixels:
         counted = (flat != ignore_index) & (flat >= 0) & (flat < table.num_classes)
         # Void pixels belong to one class more, the last, which is cut off after every sum.
         self._classes = flat.where(counted, table.num_classes)[:, None]
-        index = members.index.view(table.num_classes, -1)
+        index = members.numbers.view(table.num_classes, -1)
         index = torch.cat([index, index.new_zeros(1, index.shape[1])])
         self._prototypes = index[self._classes[:, 0]].transpose(1, 2)
         self.pixels = self.sum(torch.ones_like(self._classes, dtype=torch.float32))[:, 0]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from protoxai.losses.own_class import OwnClassPixels, mean_where
-from protoxai.prototypes import PrototypeTable
+from protoxai.table import PrototypeTable
 
 
 def prototype_diversity_loss(

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from protoxai.losses.own_class import OwnClassPixels, mean_where
-from protoxai.prototypes import PrototypeTable
+from protoxai.table import PrototypeTable
 
 
 def sample_entropy_loss(
@@ -37,7 +37,7 @@ def sample_entropy_loss(
         tensor(1.)
     """
     own = OwnClassPixels(labels, table, ignore_index)
-    classes, scales, per_scale = own.slots.shape
+    _, scales, per_scale = own.slots.shape
     values = own.gather(activations).unflatten(1, (scales, per_scale))
     slots = own.spread(own.slots.flatten(1).T[None].expand(len(values), -1, -1).float()) > 0
     least = torch.finfo(values.dtype).min

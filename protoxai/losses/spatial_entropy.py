@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from protoxai.losses.own_class import OwnClassPixels, mean_where
-from protoxai.prototypes import PrototypeTable
+from protoxai.table import PrototypeTable
 
 
 def spatial_entropy_loss(

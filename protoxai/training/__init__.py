@@ -26,7 +26,12 @@ def __getattr__(name: str) -> Any:
 
     from protoxai.extras import require
 
-    home = {"RunResult": "runner", "run": "runner", "Scores": "evaluation", "evaluate": "evaluation"}
+    home = {
+        "RunResult": "runner",
+        "run": "runner",
+        "Scores": "evaluation",
+        "evaluate": "evaluation",
+    }
     if name not in home:
         raise AttributeError(f"module 'protoxai.training' has no attribute {name!r}")
     require("train", "lightning", "rich")

@@ -99,4 +99,3 @@ def class_weights(data: SegmentationDataset, recipe: DataRecipe) -> Tensor | Non
         return None
     weights = class_frequencies(data, limit=500).clamp_min(RAREST) ** -recipe.class_balance
     return weights / weights.mean()
-

@@ -49,7 +49,8 @@ class StageModule(lightning.LightningModule):
             terms = self.criterion(model(batch["image"]), batch["labels"])
         self.log_dict({f"train/{name}": term.detach() for name, term in terms.items()})
         self.log("loss", terms["loss"].detach(), prog_bar=True, logger=False)
-        return terms["loss"]
+        loss: Tensor = terms["loss"]
+        return loss
 
     def on_train_start(self) -> None:
         """Train, but hold the statistics of frozen parts still."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import torch
@@ -63,8 +64,9 @@ def build_optimizer(model: Segmenter, stage: Stage) -> torch.optim.Optimizer:
         }
         for part, rate in stage.learning_rates.items()
     ]
-    optimizer = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[stage.optimizer]
-    return optimizer(groups)
+    if stage.optimizer == "adamw":
+        return torch.optim.AdamW(groups)
+    return torch.optim.Adam(groups)
 
 
 def build_schedule(optimizer: torch.optim.Optimizer, stage: Stage) -> LambdaLR:
@@ -74,7 +76,8 @@ def build_schedule(optimizer: torch.optim.Optimizer, stage: Stage) -> LambdaLR:
         warm = min(1.0, (step + 1) / (stage.warmup_steps + 1))
         if stage.schedule == "constant":
             return warm
-        return warm * (1 - min(step, stage.steps) / stage.steps) ** stage.power
+        left = 1 - min(step, stage.steps) / stage.steps
+        return warm * math.pow(left, stage.power)
 
     return LambdaLR(optimizer, factor)
 

@@ -210,7 +210,7 @@ class Recipe:
         return replace(recipe, data=replace(recipe.data, root=_expand(recipe.data.root)))
 
     def as_baseline(self) -> Self:
-        """Return the recipe of DeepLabv2 on the same trunk, trained as long by the same schedule."""
+        """Return the recipe of DeepLabv2 on the same trunk, trained for as many steps."""
         trunk = ("backbone", "scales")
         stages = [
             replace(
@@ -278,7 +278,7 @@ def _fields(cls: type) -> Sequence[str]:
 def _expand(root: str | None) -> str | None:
     if root is None:
         return None
-    expanded = os.path.expanduser(os.path.expandvars(root))
+    expanded = str(Path(os.path.expandvars(root)).expanduser())
     if "$" in expanded:
         raise RecipeError(
             f"data.root is {root}, but that environment variable is not set: set it, or give "
