@@ -76,11 +76,11 @@ def _train(source: str, output: Path | None, overrides: Sequence[str]) -> int:
 
     output = output or Path("runs") / f"{recipe.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     started = time.monotonic()
-    print(f"{recipe.name}: {recipe.model.architecture}")
+    print(f"{recipe.name}: {recipe.method}")
     results = [run(recipe, output)]
     if recipe.baseline:
         baseline = recipe.as_baseline()
-        print(f"{baseline.name}: the black box on the same trunk, as many steps")
+        print(f"{recipe.name}: {baseline.method}, on the same trunk, as many steps")
         results.append(run(baseline, output / "baseline", splits=results[0].splits))
     write_metrics(output / "metrics.json", results)
     _explain(results[0], output / "explanation.png")
@@ -130,7 +130,7 @@ def _print_table(results: list[RunResult]) -> None:
             scores = row.scores
             known = (str(scores.prototypes), str(scores.active_prototypes))
             table.add_row(
-                result.recipe.model.architecture,
+                result.recipe.method,
                 row.step,
                 f"{100 * scores.mean_iou:.1f}",
                 f"{100 * scores.pixel_accuracy:.1f}",
@@ -145,6 +145,9 @@ def quiet_lightning() -> None:
     import logging
 
     require("train", "lightning", "rich")
+    # Lightning sets its own levels when it is imported.
+    import lightning.pytorch  # noqa: F401
+
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
 

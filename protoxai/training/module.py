@@ -47,8 +47,8 @@ class StageModule(lightning.LightningModule):
             terms = self.criterion(output, batch["labels"], model.head)
         else:
             terms = self.criterion(model(batch["image"]), batch["labels"])
-        self.log_dict({f"train/{name}": term.detach() for name, term in terms.items()})
-        self.log("loss", terms["loss"].detach(), prog_bar=True, logger=False)
+        detached = {f"train/{name}": term.detach() for name, term in terms.items()}
+        self.log_dict(detached, batch_size=len(batch["labels"]))
         loss: Tensor = terms["loss"]
         return loss
 

@@ -209,6 +209,13 @@ class Recipe:
         recipe = cls(**values)
         return replace(recipe, data=replace(recipe.data, root=_expand(recipe.data.root)))
 
+    @property
+    def method(self) -> str:
+        """The paper's name of what is trained: ScaleProtoSeg, ProtoSeg or DeepLabv2."""
+        if self.model.architecture == "LinearSegmenter":
+            return "DeepLabv2"
+        return "ProtoSeg" if self.model.scales == "atrous-sum" else "ScaleProtoSeg"
+
     def as_baseline(self) -> Self:
         """Return the recipe of DeepLabv2 on the same trunk, trained for as many steps."""
         trunk = ("backbone", "scales")

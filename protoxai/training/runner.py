@@ -12,7 +12,6 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger
 
 from protoxai.heads import SparseGroupHead
@@ -32,6 +31,7 @@ from protoxai.training.loaders import (
     whole_images,
 )
 from protoxai.training.module import StageModule
+from protoxai.training.progress import StageProgress
 from protoxai.training.recipe import ModelRecipe, Recipe, RecipeError, Stage
 
 Say = Callable[[str], None]
@@ -187,10 +187,12 @@ class _Runner:
             ignore_index=self.data.ignore_index,
         )
         loader = self.loader(stage)
-        bar: list[Callback] = [RichProgressBar()] if self.progress else []
         with warnings.catch_warnings():
-            # Small data is read faster in the training process than by workers.
-            warnings.filterwarnings("ignore", ".*does not have many workers.*")
+            # Small data is read faster in the training process than by workers; frozen parts are in
+            # evaluation mode on purpose; the rest is between Lightning and its own dependencies.
+            for message in (".*does not have many workers.*", ".*in eval mode at the start.*"):
+                warnings.filterwarnings("ignore", message)
+            warnings.filterwarnings("ignore", ".*LeafSpec.*", module="lightning")
             trainer = lightning.Trainer(
                 accelerator="auto",
                 devices=1,
@@ -198,11 +200,11 @@ class _Runner:
                 precision=self.recipe.precision,
                 accumulate_grad_batches=stage.accumulate,
                 logger=CSVLogger(self.output, name="logs", version=_file_name(stage.name)),
-                callbacks=bar,
-                enable_progress_bar=self.progress,
+                callbacks=[StageProgress(stage.name)] if self.progress else [],
+                enable_progress_bar=False,
                 enable_checkpointing=False,
                 enable_model_summary=False,
-                log_every_n_steps=10,
+                log_every_n_steps=min(10, stage.steps),
             )
             trainer.fit(StageModule(self.model, stage, criterion), loader)
 
