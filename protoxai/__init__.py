@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from protoxai.explanations import explain
     from protoxai.heads import PrototypeHead, SparseGroupHead, project_to_simplex
     from protoxai.model import LinearSegmenter, ScaleProtoSeg
-    from protoxai.projection import PrototypeSearch, project_prototypes
+    from protoxai.projection import project_prototypes
     from protoxai.prototypes import MultiScalePrototypeLayer
     from protoxai.scales import AtrousScales, PyramidScales
+    from protoxai.search import PrototypeSearch
     from protoxai.table import PrototypeTable
 
 __version__ = "0.1.0"
@@ -25,7 +26,7 @@ _HOME = {
     "LinearSegmenter": "model",
     "MultiScalePrototypeLayer": "prototypes",
     "PrototypeHead": "heads",
-    "PrototypeSearch": "projection",
+    "PrototypeSearch": "search",
     "PrototypeTable": "table",
     "PyramidScales": "scales",
     "ScaleProtoSeg": "model",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import os
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from typing import Any, Literal, Self
 
 from protoxai.extras import require
 from protoxai.losses import ScaleProtoSegLoss
+from protoxai.training.misfit import closest, explain_misfit
 
 PARTS = ("backbone", "scales", "prototypes", "groups", "last_layer")
 Action = Literal["initialise", "project", "group", "threshold"]
@@ -204,7 +204,7 @@ class Recipe:
             config = parser.parse_args([f"--config={path}", *overrides])
             values = parser.instantiate_classes(config).as_dict()
         except (ArgumentError, ValueError, TypeError) as error:
-            raise RecipeError(_explain(path, str(error))) from error
+            raise RecipeError(explain_misfit(cls, path, str(error))) from error
         values.pop("config", None)
         recipe = cls(**values)
         return replace(recipe, data=replace(recipe.data, root=_expand(recipe.data.root)))
@@ -264,22 +264,10 @@ def find_recipe(source: str | Path) -> Path:
     shipped = {p.stem: p for folder in folders for p in sorted(folder.glob("*.yaml"))}
     if str(source) not in shipped:
         raise RecipeError(
-            f"there is no recipe {source}{_closest(str(source), shipped)}: give a YAML file or one "
+            f"there is no recipe {source}{closest(str(source), shipped)}: give a YAML file or one "
             f"of {', '.join(sorted(shipped))}"
         )
     return shipped[str(source)]
-
-
-def _explain(path: Path, message: str) -> str:
-    # jsonargparse names the key that does not fit; the nearest one that does is what was meant.
-    known = {name for cls in (Recipe, DataRecipe, ModelRecipe, Stage) for name in _fields(cls)}
-    words = message.replace("'", " ").replace('"', " ").replace(".", " ").split()
-    hints = [_closest(word, known) for word in words if word not in known and "_" in word]
-    return f"{path}: {message}{next((hint for hint in hints if hint), '')}"
-
-
-def _fields(cls: type) -> Sequence[str]:
-    return list(inspect.signature(cls).parameters)
 
 
 def _expand(root: str | None) -> str | None:
@@ -298,11 +286,6 @@ def _known(where: str, given: dict[str, float], known: Any) -> None:
     for name in given:
         if name not in known:
             raise RecipeError(
-                f"{where} has no {name!r}{_closest(name, known)}; expected some of "
+                f"{where} has no {name!r}{closest(name, known)}; expected some of "
                 f"{', '.join(sorted(known))}"
             )
-
-
-def _closest(word: str, known: Any) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""

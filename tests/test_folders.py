@@ -1,0 +1,167 @@
+import json
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+import torch
+
+from protoxai.folders import CONFIG, PROVENANCE, WEIGHTS, read_folder, write_folder
+
+FILES = {CONFIG: {"classes": ["Straße", "hill"], "epsilon": 1e-4}, PROVENANCE: [{"row": 1}, {}]}
+
+
+def tensors(value: float = 0.1) -> dict[str, torch.Tensor]:
+    return {
+        "a": torch.full((2, 3), value),
+        "b.c": torch.tensor([1, -2]),
+        "half": torch.ones(1).half(),
+    }
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_folder(tmp_path / "model", FILES, tensors())
+    return tmp_path / "model"
+
+
+def test_what_is_written_is_read(folder: Path) -> None:
+    files, weights = read_folder(folder)
+    assert files == FILES
+    assert weights.keys() == tensors().keys()
+    for name, tensor in tensors().items():
+        assert weights[name].dtype == tensor.dtype
+        assert torch.equal(weights[name], tensor)
+
+
+def test_names_of_the_files(folder: Path) -> None:
+    assert (WEIGHTS, CONFIG, PROVENANCE) == (
+        "model.safetensors",
+        "config.json",
+        "provenance.json",
+    )
+    assert set(contents(folder)) == {WEIGHTS, CONFIG, PROVENANCE}
+
+
+def test_json_is_text_a_person_reads(folder: Path) -> None:
+    text = (folder / CONFIG).read_text(encoding="utf-8")
+    assert json.loads(text) == FILES[CONFIG]
+    assert len(text.splitlines()) > 3
+
+
+def test_nothing_is_pickled(folder: Path) -> None:
+    for content in contents(folder).values():
+        assert not content.startswith((b"\x80", b"PK"))
+
+
+def test_parents_are_made_and_names_may_be_strings(tmp_path: Path) -> None:
+    path = str(tmp_path / "a" / "b")
+    write_folder(path, FILES, tensors())
+    assert read_folder(path)[0] == FILES
+
+
+def test_tensors_of_any_device_and_memory_layout(tmp_path: Path, device: torch.device) -> None:
+    images = torch.rand(2, 3, 4, 5, requires_grad=True).to(memory_format=torch.channels_last)
+    given = {"turned": torch.rand(3, 2, device=device).T, "last": images.to(device)}
+    write_folder(tmp_path, FILES, given)
+    for name, tensor in read_folder(tmp_path)[1].items():
+        assert tensor.device.type == "cpu"
+        assert torch.equal(tensor, given[name].detach().cpu())
+
+
+def test_tensors_that_share_memory(tmp_path: Path) -> None:
+    tied = torch.rand(3)
+    write_folder(tmp_path, FILES, {"embedding": tied, "output": tied})
+    weights = read_folder(tmp_path)[1]
+    assert torch.equal(weights["embedding"], tied)
+    assert torch.equal(weights["output"], tied)
+
+
+@pytest.mark.parametrize("failing", [WEIGHTS, CONFIG, PROVENANCE])
+def test_a_failing_write_leaves_the_old_file(
+    failing: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = contents(folder)
+    write_bytes = Path.write_bytes
+
+    def fill_the_disk(path: Path, content: bytes) -> int:
+        if path.name.startswith(failing):
+            write_bytes(path, content[: len(content) // 2])
+            raise OSError("no space left")
+        return write_bytes(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", fill_the_disk)
+    with pytest.raises(OSError, match="no space left"):
+        write_folder(folder, {CONFIG: {"other": 1}, PROVENANCE: []}, tensors(0.2))
+    assert contents(folder)[failing] == before[failing]
+
+
+def test_content_that_is_no_json_leaves_the_old_folder(folder: Path) -> None:
+    before = contents(folder)
+    with pytest.raises(TypeError):
+        write_folder(folder, {CONFIG: object()}, tensors(0.2))
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, CONFIG])
+def test_missing_file(name: str, folder: Path) -> None:
+    (folder / name).unlink()
+    with pytest.raises(ValueError, match=rf"{folder} holds no {name}: expected.*save_pretrained"):
+        read_folder(folder)
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, CONFIG, PROVENANCE])
+def test_damaged_file(name: str, folder: Path) -> None:
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match=rf"{folder} is damaged.*save the model again"):
+        read_folder(folder)
+
+
+def test_json_of_others_in_the_folder_is_left_alone(folder: Path) -> None:
+    (folder / "notes.json").write_text("{not json")
+    assert read_folder(folder)[0] == FILES
+
+
+@pytest.mark.parametrize("source", ["/nowhere/at/all", "nowhere", "a/b/c", "https://hub/a/b"])
+def test_no_folder_and_no_hub_id(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", pytest.fail)
+    message = rf"there is no folder {source}: expected.*save_pretrained, or a hub id owner/name"
+    with pytest.raises(ValueError, match=message):
+        read_folder(source)
+
+
+def test_a_file_is_no_folder(folder: Path) -> None:
+    with pytest.raises(ValueError, match="there is no folder .*model.safetensors"):
+        read_folder(folder / WEIGHTS)
+
+
+def test_hub_id_is_downloaded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def download(repo_id: str, *, allow_patterns: list[str]) -> str:
+        asked.append((repo_id, allow_patterns))
+        return str(folder)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    assert read_folder("owner/name-1.0")[0] == FILES
+    assert asked[0][0] == "owner/name-1.0"
+    assert not [pattern for pattern in asked[0][1] if not pattern.endswith((".json", WEIGHTS))]
+
+
+def test_a_folder_comes_before_the_hub(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", pytest.fail)
+    monkeypatch.chdir(folder.parent.parent)
+    assert read_folder(f"{folder.parent.name}/{folder.name}")[0] == FILES
+
+
+def test_hub_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    def download(repo_id: str, *, allow_patterns: list[str]) -> str:
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    with pytest.raises(ValueError, match=r"owner/name is no folder here.*hub id.*no route"):
+        read_folder("owner/name")
