@@ -42,6 +42,11 @@ def project_to_simplex(rows: Tensor, mask: Tensor | None = None) -> Tensor:
         raise ValueError(f"rows have shape {tuple(rows.shape)}, expected (..., M) with M >= 1")
     (wide,) = widen(rows)
     if mask is not None:
+        if mask.device.type == "cpu" and not bool(mask.any(-1).all()):
+            raise ValueError(
+                f"mask of shape {tuple(mask.shape)} has a row that is all False, expected a True "
+                "entry in every row: leave such rows out"
+            )
         wide = wide.masked_fill(~mask, -torch.inf)
     # The projection does not change when a constant is added to a row; the largest entry at 0
     # keeps the sums small, and so exact.
@@ -51,7 +56,9 @@ def project_to_simplex(rows: Tensor, mask: Tensor | None = None) -> Tensor:
     excess = (descending.cumsum(-1) - 1) / rank
     # A padded entry is -inf, and so is its sum: -inf > -inf is False, it is never in the support.
     support = (descending > excess).sum(-1, keepdim=True)
-    return (wide - excess.gather(-1, support - 1)).clamp_min(0).to(rows.dtype)
+    # A row with a NaN has no support; it comes back as NaN.
+    last = (support - 1).clamp_min(0)
+    return (wide - excess.gather(-1, last)).clamp_min(0).to(rows.dtype)
 
 
 class PrototypeHead(nn.Module):
@@ -114,6 +121,7 @@ class SparseGroupHead(nn.Module):
         off_class: initial last-layer weight of a group for the other classes.
 
     Attributes:
+        group_table: the groups as a table of one scale, for the losses.
         group_parameter: the group weights, padded: (classes with prototypes, G, M), M the most
             prototypes a class has. Read them with :meth:`group_weights`.
         weight: parameter (C, N) of the last layer, N = G x (classes with prototypes), class-major.
@@ -140,18 +148,14 @@ class SparseGroupHead(nn.Module):
         start = torch.rand(len(self.classes), num_groups, self._mask.shape[1]) * 2 - 1
         self.group_parameter = nn.Parameter(start * bound)
         self.project_to_simplex_()
-        self.weight = nn.Parameter(_class_weights(self.group_class, table.num_classes, off_class))
+        group_class = self.classes.repeat_interleave(num_groups)
+        self.group_table = PrototypeTable(group_class, group_class * 0, table.num_classes, 1)
+        self.weight = nn.Parameter(_class_weights(group_class, table.num_classes, off_class))
 
     @property
     def group_class(self) -> Tensor:
         """Class of each group, int64 (N,), class-major."""
-        return self.classes.repeat_interleave(self.num_groups)
-
-    @property
-    def group_table(self) -> PrototypeTable:
-        """The groups as a table of one scale, for the losses."""
-        group_class = self.group_class
-        return PrototypeTable(group_class, group_class * 0, self.table.num_classes, 1)
+        return self.group_table.class_index
 
     @property
     def unit_class(self) -> Tensor:
@@ -180,7 +184,7 @@ class SparseGroupHead(nn.Module):
             own = activations.flatten(2).index_select(1, self._members.flatten())
             own = own.unflatten(1, self._members.shape)
             sums = torch.matmul(weights.masked_fill(~self.member_mask, 0), own)
-            return sums.exp().flatten(1, 2).view(len(activations), -1, *activations.shape[2:])
+            return sums.exp().view(len(activations), len(self.group_table), *activations.shape[2:])
 
     def classify(self, scores: Tensor) -> Tensor:
         """Return logits (B, C, h, w) of group scores (B, N, h, w)."""
@@ -274,7 +278,7 @@ def _class_weights(unit_class: Tensor, num_classes: int, off_class: float) -> Te
 def _linear(weight: Tensor, maps: Tensor) -> Tensor:
     with without_autocast(maps):
         weight, maps = widen(weight, maps)
-        return torch.matmul(weight, maps.flatten(2)).view(len(maps), -1, *maps.shape[2:])
+        return torch.matmul(weight, maps.flatten(2)).view(len(maps), len(weight), *maps.shape[2:])
 
 
 def _check_maps(name: str, maps: Tensor, channels: int, meaning: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -53,8 +53,8 @@ class PrototypeTable:
         num_classes: int,
         num_scales: int,
     ) -> None:
-        self.num_classes = positive("num_classes", num_classes)
-        self.num_scales = positive("num_scales", num_scales)
+        self._num_classes = positive("num_classes", num_classes)
+        self._num_scales = positive("num_scales", num_scales)
         self._class_index = _indices("class_index", class_index, self.num_classes)
         self._scale_index = _indices("scale_index", scale_index, self.num_scales)
         if self._class_index.shape != self._scale_index.shape:
@@ -92,6 +92,16 @@ class PrototypeTable:
         return self._scale_index.clone()
 
     @property
+    def num_classes(self) -> int:
+        """Number of classes C."""
+        return self._num_classes
+
+    @property
+    def num_scales(self) -> int:
+        """Number of scales S."""
+        return self._num_scales
+
+    @property
     def device(self) -> torch.device:
         """Device of the indices."""
         return self._class_index.device
@@ -110,7 +120,7 @@ class PrototypeTable:
         classes: Tensor = self._class_index.unique()
         return classes
 
-    def members(self, by: str) -> Members:
+    def members(self, by: Literal["class", "scale", "cell"]) -> Members:
         """Sort the prototypes into padded rows, table order kept within a row.
 
         Args:
@@ -127,7 +137,7 @@ class PrototypeTable:
                 ),
             }[by]
             self._members[by] = _padded_rows(key, rows)
-        return self._members[by]
+        return Members(*(tensor.clone() for tensor in self._members[by]))
 
     def keep(self, indices: Tensor | Sequence[int]) -> PrototypeTable:
         """Return the table of these prototypes only, in the order they have here.

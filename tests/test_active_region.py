@@ -100,7 +100,7 @@ def test_the_percentile_is_of_the_class_but_the_region_may_leave_it() -> None:
 
 
 def test_equal_activation_is_active_everywhere() -> None:
-    regions = seen(torch.ones(3, 4), (12, 15))
+    regions = seen(torch.ones(12, 15), (12, 15))
     assert regions.active_region(1, 1) == (0, 0, 12, 15)
 
 

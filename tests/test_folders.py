@@ -135,7 +135,7 @@ def test_no_folder_and_no_hub_id(source: str, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_file_is_no_folder(folder: Path) -> None:
-    with pytest.raises(ValueError, match="there is no folder .*model.safetensors"):
+    with pytest.raises(ValueError, match=r"there is no folder .*model\.safetensors"):
         read_folder(folder / WEIGHTS)
 
 

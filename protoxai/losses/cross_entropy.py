@@ -42,6 +42,12 @@ def cross_entropy_loss(
             "protoxai.labels.labels_at"
         )
     check_labels(labels, logits.shape[1], ignore_index)
+    if class_weight is not None and class_weight.shape != logits.shape[1:2]:
+        raise ValueError(
+            f"class_weight has shape {tuple(class_weight.shape)}, expected "
+            f"({logits.shape[1]},): give one weight for each class of the logits"
+        )
+    labels = labels.long()
     with without_autocast(logits):
         (logits,) = widen(logits)
         weight = None if class_weight is None else class_weight.to(logits)

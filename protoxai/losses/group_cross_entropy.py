@@ -27,14 +27,14 @@ def group_cross_entropy_loss(head: SparseGroupHead) -> Tensor:
         >>> from protoxai import PrototypeTable
         >>> head = SparseGroupHead(PrototypeTable.regular(1, 1, 2), num_groups=2)
         >>> head.set_group_weights(torch.eye(2))
-        >>> round(float(group_cross_entropy_loss(head)), 4)
+        >>> round(group_cross_entropy_loss(head).item(), 4)
         -11.5129
     """
-    if head.num_groups < 2:
-        return head.group_parameter.sum() * 0
     with without_autocast(head.group_parameter):
         (weights,) = widen(head.group_parameter)
         weights = weights.masked_fill(~head.member_mask, 0)
+        if head.num_groups < 2:
+            return weights.sum() * 0
         products = weights @ weights.clamp_min(SMALLEST_WEIGHT).log().transpose(1, 2)
         same = products.diagonal(dim1=1, dim2=2).sum()
         pairs = len(products) * head.num_groups * (head.num_groups - 1)

@@ -27,7 +27,7 @@ def group_entropy_loss(head: SparseGroupHead) -> Tensor:
         >>> from protoxai import PrototypeTable
         >>> head = SparseGroupHead(PrototypeTable.regular(1, 1, 4), num_groups=1)
         >>> head.set_group_weights(torch.tensor([[0.0, 1.0, 0.0, 0.0]]))
-        >>> round(float(group_entropy_loss(head)), 4)
+        >>> round(group_entropy_loss(head).item(), 4)
         -0.0
     """
     with without_autocast(head.group_parameter):

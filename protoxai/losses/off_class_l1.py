@@ -22,7 +22,7 @@ def off_class_l1_loss(head: PrototypeHead | SparseGroupHead) -> Tensor:
 
     Example:
         >>> from protoxai import PrototypeTable
-        >>> float(off_class_l1_loss(PrototypeHead(PrototypeTable.regular(2, 1, 3))))
+        >>> off_class_l1_loss(PrototypeHead(PrototypeTable.regular(2, 1, 3))).item()
         3.0
     """
     (weight,) = widen(head.weight)

@@ -38,8 +38,8 @@ class OwnClassPixels:
         shape = (table.num_classes, table.num_scales, -1)
         members = table.members("cell")
         self.slots = members.mask.view(shape)
-        flat = labels.flatten(1)
-        counted = (flat != ignore_index) & (flat >= 0) & (flat < table.num_classes)
+        flat = labels.flatten(1).long()
+        counted = (flat >= 0) & (flat < table.num_classes)
         # Void pixels belong to one class more, the last, which is cut off after every sum.
         self._classes = flat.where(counted, table.num_classes)[:, None]
         index = members.numbers.view(table.num_classes, -1)

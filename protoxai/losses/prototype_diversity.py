@@ -39,12 +39,12 @@ def prototype_diversity_loss(
     """
     own = OwnClassPixels(labels, table, ignore_index)
     values = own.gather(distances)
-    look = own.log_softmax(values).exp()
+    log_look = own.log_softmax(values)
+    look = log_look.exp()
     first, second = _pairs(own.slots.shape[1], own.slots.shape[2], labels.device)
-    # Within the classes' pixels both looks sum to 1, so that the normalisers of their logarithms
-    # cancel in KL(p|q) + KL(q|p): what is left are differences of the values themselves.
+    # KL(p|q) + KL(q|p) = sum of (p - q)(log p - log q): no term is negative, even when rounded.
     divergence = own.sum(
-        (look[:, first] - look[:, second]) * (values[:, first] - values[:, second])
+        (look[:, first] - look[:, second]) * (log_look[:, first] - log_look[:, second])
     )
     slots = own.slots.flatten(1).T
     pairs = slots[first] & slots[second] & (own.pixels >= 2)[:, None]

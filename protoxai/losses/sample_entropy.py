@@ -41,7 +41,8 @@ def sample_entropy_loss(
     values = own.gather(activations).unflatten(1, (scales, per_scale))
     slots = own.spread(own.slots.flatten(1).T[None].expand(len(values), -1, -1).float()) > 0
     least = torch.finfo(values.dtype).min
-    log_share = values.where(slots.unflatten(1, (scales, per_scale)), least).log_softmax(2)
+    slots = slots.unflatten(1, (scales, per_scale))
+    log_share = values.where(slots, least).log_softmax(2).where(slots, 0)
     entropy = -(log_share.exp() * log_share).sum(2)
     counts = own.slots.sum(2).T
     normaliser = counts.clamp_min(2).to(entropy.dtype).log()

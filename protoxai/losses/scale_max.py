@@ -26,17 +26,17 @@ def scale_max_loss(head: SparseGroupHead) -> Tensor:
         >>> from protoxai import PrototypeTable
         >>> head = SparseGroupHead(PrototypeTable.regular(1, 2, 1), num_groups=1)
         >>> head.set_group_weights(torch.tensor([[0.25, 0.75]]))
-        >>> float(scale_max_loss(head))
+        >>> scale_max_loss(head).item()
         -0.5
     """
     with without_autocast(head.group_parameter):
         (weights,) = widen(head.group_parameter)
-        weights = weights.masked_fill(~head.member_mask, 0)
+        weights = weights.masked_fill(~head.member_mask, -torch.inf)
         scales = head.member_scale.expand_as(weights)
         shape = (*weights.shape[:2], head.table.num_scales)
         largest = weights.new_full(shape, -torch.inf).scatter_reduce(2, scales, weights, "amax")
-        table = head.table.to(weights.device)
-        present = (table.counts[table.classes] > 0)[:, None].expand_as(largest)
+        present = (head.table.counts[head.classes] > 0)[:, None].to(weights.device)
+        present = present.expand_as(largest)
         return -largest.where(present, 0).sum() / present.sum()
 
 

@@ -155,7 +155,14 @@ def test_ignore_value_inside_the_classes(loss: Loss) -> None:
 
 
 @every_loss
-@pytest.mark.parametrize("dtype", [torch.float32, torch.int32, torch.uint8, torch.bool])
+@pytest.mark.parametrize("dtype", [torch.int32, torch.uint8])
+def test_labels_may_be_narrow_integers(loss: Loss, dtype: torch.dtype) -> None:
+    maps, labels = scene()
+    assert torch.equal(loss(maps, labels.to(dtype), UNEVEN), loss(maps, labels, UNEVEN))
+
+
+@every_loss
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bool])
 def test_wrong_label_type(loss: Loss, dtype: torch.dtype) -> None:
     maps, labels = scene()
     with pytest.raises(TypeError, match=rf"{dtype}.*int64.*labels\.long\(\)"):

@@ -1,0 +1,66 @@
+import pytest
+import torch
+
+from protoxai import PrototypeHead, PrototypeTable, SparseGroupHead
+from protoxai.metrics import active_prototypes
+from tests.cases import UNEVEN
+
+TWO_CLASSES = PrototypeTable([0, 1, 0, 1, 0], [0] * 5, num_classes=2, num_scales=1)
+
+
+def grouped(rows: list[list[float]], dtype: torch.dtype = torch.float32) -> SparseGroupHead:
+    head = SparseGroupHead(TWO_CLASSES, num_groups=2).to(dtype)
+    head.set_group_weights(torch.tensor(rows, dtype=dtype))
+    return head
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_weight_below_the_threshold_does_not_count_and_the_threshold_does(dtype) -> None:
+    rows = [
+        [0.05, 0, 0.0499, 0, 0.9],
+        [0.0499, 0, 0, 0, 0.9],
+        [0, 0.3, 0, 0.02, 0],
+        [0, 0.3, 0, 0.04, 0],
+    ]
+    head = grouped(rows, dtype)
+    assert active_prototypes(head).tolist() == [0, 1, 4]
+    assert active_prototypes(head, threshold=0.03).tolist() == [0, 1, 2, 3, 4]
+    assert active_prototypes(head, threshold=0.5).tolist() == [4]
+
+
+def test_threshold_0_counts_what_is_above_zero() -> None:
+    head = grouped([[1e-9, 0, 0, 0, 1], [0, 0, 0, 0, 1], [0, 1, 0, 0, 0], [0, 0, 0, 0, 0]])
+    assert active_prototypes(head, threshold=0).tolist() == [0, 1, 4]
+
+
+def test_the_head_is_left_as_it_is_and_thresholding_agrees() -> None:
+    head = SparseGroupHead(UNEVEN, num_groups=3)
+    before = head.group_parameter.clone()
+    found = active_prototypes(head, threshold=0.3)
+    assert torch.equal(head.group_parameter, before)
+    head.threshold_(0.3)
+    assert torch.equal(active_prototypes(head, threshold=0), found)
+    assert 0 < len(found) < len(UNEVEN)
+
+
+def test_stage_1_asks_for_the_own_class_weight_alone() -> None:
+    head = PrototypeHead(TWO_CLASSES)
+    assert active_prototypes(head).tolist() == [0, 1, 2, 3, 4]
+    #                                    own class:  0    1     0     1      0
+    head.weight.data = torch.tensor([[0.5, 9.0, 1e-3, 9.0, -2.0], [9.0, 1.1e-3, 9.0, 0.0, 9.0]])
+    assert active_prototypes(head).tolist() == [0, 1]
+
+
+def test_numbers_are_int64_even_if_there_are_none() -> None:
+    head = PrototypeHead(TWO_CLASSES)
+    head.weight.data.zero_()
+    none = active_prototypes(head)
+    assert none.dtype == torch.int64
+    assert none.shape == (0,)
+
+
+def test_on_each_device(device: torch.device) -> None:
+    for head in (PrototypeHead(UNEVEN), SparseGroupHead(UNEVEN)):
+        found = active_prototypes(head.to(device), threshold=0)
+        assert found.device.type == device.type
+        assert set(found.tolist()) <= set(range(len(UNEVEN)))

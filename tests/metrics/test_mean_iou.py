@@ -1,0 +1,103 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protoxai.metrics import MeanIoU, iou_per_class
+from tests.cases import VOID
+
+
+def test_by_hand_with_void_and_an_absent_class() -> None:
+    labels = torch.tensor([[0, 0, 0, 1], [1, VOID, VOID, 1]])
+    predicted = torch.tensor([[0, 0, 1, 1], [1, 0, 1, 3]])
+    metric = MeanIoU(num_classes=4)
+    metric.update(predicted, labels)
+    # Class 0: 2 of 3; class 1: 2 of 4; class 2: neither labelled nor predicted; class 3: 0 of 1.
+    torch.testing.assert_close(
+        metric.per_class(), torch.tensor([2 / 3, 1 / 2, torch.nan, 0.0]), equal_nan=True
+    )
+    torch.testing.assert_close(metric.compute(), torch.tensor((2 / 3 + 1 / 2) / 3))
+
+
+def test_a_class_only_predicted_counts_as_zero() -> None:
+    metric = MeanIoU(num_classes=3)
+    metric.update(torch.tensor([0, 2]), torch.tensor([0, 0]))
+    torch.testing.assert_close(metric.compute(), torch.tensor((1 / 2 + 0) / 2))
+
+
+def test_another_ignore_value() -> None:
+    metric = MeanIoU(num_classes=2, ignore_index=-1)
+    metric.update(torch.tensor([0, 1, 1]), torch.tensor([0, -1, 1]))
+    assert metric.compute() == 1
+
+
+def test_nothing_labelled_is_undefined() -> None:
+    metric = MeanIoU(num_classes=2)
+    metric.update(torch.tensor([0, 1]), torch.tensor([VOID, VOID]))
+    assert metric.compute().isnan()
+
+
+def test_large_counts_stay_exact() -> None:
+    # In float32 these counts would be equal.
+    confusion = torch.tensor([[2**24, 1], [0, 2**24]])
+    expected = torch.tensor([2**24 / (2**24 + 1)] * 2, dtype=torch.float64).float()
+    assert torch.equal(iou_per_class(confusion), expected)
+    assert iou_per_class(torch.tensor([[10**12, 0], [10**12, 1]]))[0] == 0.5
+
+
+@given(st.integers(2, 5), st.integers(0, 2**31))
+def test_agrees_with_torchmetrics_and_adds_up_over_batches(classes: int, seed: int) -> None:
+    from torchmetrics.classification import MulticlassJaccardIndex
+
+    generator = torch.Generator().manual_seed(seed)
+    shape = (4, 5, 6)
+    labels = torch.randint(0, classes, shape, generator=generator)
+    predicted = torch.randint(0, classes, shape, generator=generator)
+    # Every class occurs: those that do not are where the two differ.
+    labels.view(-1)[:classes] = torch.arange(classes)
+    labels.view(-1)[classes : classes + 7] = VOID
+
+    whole, batches, other = (MeanIoU(classes) for _ in range(3))
+    whole.update(predicted, labels)
+    batches.update(predicted[:1], labels[:1])
+    batches.update(predicted[1:], labels[1:])
+    reference = MulticlassJaccardIndex(classes, average="none", ignore_index=VOID)
+    reference.update(predicted, labels)
+    torch.testing.assert_close(whole.per_class(), reference.compute())
+    assert torch.equal(whole.compute(), batches.compute())
+
+    # As processes are merged: the sum of their confusion matrices.
+    other.confmat = sum(
+        (lambda m: (m.update(p[None], y[None]), m.confmat)[1])(MeanIoU(classes))
+        for p, y in zip(predicted, labels, strict=True)
+    )
+    torch.testing.assert_close(other.per_class(), whole.per_class())
+
+
+def test_it_is_not_the_mean_over_images() -> None:
+    predicted, labels = torch.tensor([[0, 0, 0], [0, 1, 1]]), torch.tensor([[0, 0, 0], [0, 0, 1]])
+    metric = MeanIoU(num_classes=2)
+    for image in range(2):
+        metric.update(predicted[image], labels[image])
+    torch.testing.assert_close(metric.compute(), torch.tensor((4 / 5 + 1 / 2) / 2))
+
+
+def test_reset_and_direction() -> None:
+    metric = MeanIoU(num_classes=2)
+    metric.update(torch.tensor([0]), torch.tensor([1]))
+    metric.reset()
+    metric.update(torch.tensor([1]), torch.tensor([1]))
+    assert metric.compute() == 1
+    assert metric.higher_is_better is True
+
+
+@pytest.mark.parametrize("wrong", [7, -1])
+def test_a_label_out_of_range_is_named(wrong: int) -> None:
+    metric = MeanIoU(num_classes=3)
+    with pytest.raises(ValueError, match=rf"labels.* hold {wrong}; expected classes 0 to 2"):
+        metric.update(torch.tensor([0, 1]), torch.tensor([0, wrong]))
+
+
+def test_the_ignore_value_is_no_class() -> None:
+    with pytest.raises(ValueError, match=r"ignore_index 1 is one of the 3 classes"):
+        MeanIoU(num_classes=3, ignore_index=1)

@@ -1,0 +1,413 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from protoxai import AtrousScales, LinearSegmenter, PrototypeTable, PyramidScales, ScaleProtoSeg
+from tests.toys import SMALL, Colours, Trunk, batchnorm_state, modes, small_model
+
+FACTORS = (0.5, 0.75)
+ODD = (29, 37)
+
+
+def scaled(images: Tensor, factor: float) -> Tensor:
+    return F.interpolate(images, scale_factor=factor, mode="bilinear", align_corners=False)
+
+
+def with_strong_scales(model: ScaleProtoSeg) -> ScaleProtoSeg:
+    """So that the sigmoid bends, and its place in the order matters."""
+    for parameter in model.scales.parameters():
+        nn.init.normal_(parameter)
+    return model
+
+
+# --- input scales
+
+
+def test_maximum_is_taken_before_the_sigmoid_on_the_full_grid() -> None:
+    model = with_strong_scales(small_model(input_scales=FACTORS)).eval()
+    images = torch.randn(2, 3, *ODD)
+    full = model.scales(model.backbone(images))
+    maximum = full
+    for factor in FACTORS:
+        maps = model.scales(model.backbone(scaled(images, factor))).flatten(1, 2)
+        resized = F.interpolate(maps, size=full.shape[3:], mode="bilinear", align_corners=False)
+        maximum = torch.maximum(maximum, resized.view_as(full))
+    assert not torch.equal(maximum, full)
+    torch.testing.assert_close(model(images).embedding, maximum.sigmoid())
+    torch.testing.assert_close(model.embed(images), maximum.sigmoid())
+
+
+def test_scaled_images_are_sampled_at_exact_steps() -> None:
+    seen: list[Tensor] = []
+
+    class Watching(Trunk):
+        def forward(self, images: Tensor) -> Tensor:
+            seen.append(images)
+            return super().forward(images)
+
+    model = ScaleProtoSeg(Watching(), 2, **SMALL, input_scales=FACTORS).eval()
+    seen.clear()
+    images = torch.randn(1, 3, *ODD)
+    model(images)
+    assert [tuple(each.shape[2:]) for each in seen] == [ODD, (14, 18), (21, 27)]
+    assert torch.equal(seen[0], images)
+    for each, factor in zip(seen[1:], FACTORS, strict=True):
+        by_size = F.interpolate(images, size=each.shape[2:], mode="bilinear", align_corners=False)
+        assert torch.equal(each, scaled(images, factor))
+        assert not torch.allclose(each, by_size)
+
+
+@pytest.mark.parametrize("linear", [False, True])
+def test_each_auxiliary_is_the_model_on_that_image_alone(linear: bool) -> None:
+    kind: Any = LinearSegmenter if linear else ScaleProtoSeg
+    options = {**SMALL, "prototypes_per_scale": 2}
+    if linear:
+        options = {"atrous_rates": (1, 2)}
+    model = kind(Trunk(), 3, **options, input_scales=FACTORS)
+    alone = kind(Trunk(), 3, **options)
+    alone.load_state_dict(model.state_dict())
+    images = torch.randn(2, 3, *ODD)
+    auxiliary = model(images).auxiliary
+    assert len(auxiliary) == 3
+    for output, image in zip(
+        auxiliary, (images, *(scaled(images, p) for p in FACTORS)), strict=True
+    ):
+        expected = alone(image)
+        for name in expected._fields:
+            if name == "group_scores":
+                assert getattr(output, name) is None
+            elif name != "auxiliary":
+                torch.testing.assert_close(getattr(output, name), getattr(expected, name))
+        assert output.auxiliary == expected.auxiliary == ()
+
+
+def test_no_auxiliary_outside_of_training_or_without_input_scales() -> None:
+    images = torch.randn(2, 3, 16, 20)
+    assert small_model(input_scales=FACTORS).eval()(images).auxiliary == ()
+    assert small_model().train()(images).auxiliary == ()
+
+
+def test_auxiliary_lets_gradients_through() -> None:
+    model = small_model(input_scales=(0.5,))
+    small = model(torch.randn(2, 3, 32, 40)).auxiliary[1]
+    small.logits.square().sum().backward()
+    assert model.backbone.module.convolution.weight.grad.abs().sum() > 0
+
+
+# --- prediction
+
+
+@pytest.mark.parametrize("size", [(32, 40), ODD])
+def test_predict_is_the_class_of_the_highest_resized_logit(
+    size: tuple[int, int], device: torch.device
+) -> None:
+    model = small_model(num_classes=4, input_scales=(0.5,)).to(device)
+    images = torch.randn(2, 3, *size, device=device)
+    found = model.predict(images)
+    logits = model.eval()(images).logits
+    resized = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
+    assert found.dtype == torch.int64
+    assert found.shape == (2, *size)
+    assert found.device.type == device.type
+    assert torch.equal(found, resized.argmax(1))
+    assert not found.requires_grad
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_predict_leaves_no_trace(training: bool) -> None:
+    model = small_model().train(training)
+    before, statistics = modes(model), batchnorm_state(model)
+    model.predict(torch.randn(2, 3, 16, 20))
+    assert modes(model) == before
+    assert all(map(torch.equal, batchnorm_state(model), statistics))
+
+
+def test_predict_leaves_parts_in_the_mode_the_user_set() -> None:
+    model = small_model().train()
+    model.backbone.module.normalisation.eval()
+    before = modes(model)
+    model.predict(torch.randn(2, 3, 16, 20))
+    assert modes(model) == before
+
+
+def test_mode_is_restored_after_a_failure() -> None:
+    model = small_model().train()
+    with pytest.raises(ValueError, match="expected \\(B, 3, H, W\\)"):
+        model.predict(torch.randn(3, 16, 20))
+    assert model.training
+    assert model.backbone.training
+
+
+# --- batch normalisation
+
+
+def test_frozen_batchnorm_never_moves_nor_trains() -> None:
+    model = small_model(freeze_batchnorm=True)
+    normalisation = model.backbone.module.normalisation
+    for _ in range(2):
+        model.train()
+        assert model.training
+        assert model.backbone.training
+        assert not normalisation.training
+        assert not any(p.requires_grad for p in normalisation.parameters())
+        before = batchnorm_state(model)
+        model(torch.randn(2, 3, 16, 20)).logits.square().sum().backward()
+        assert all(map(torch.equal, batchnorm_state(model), before))
+    assert normalisation.weight.grad is None
+    assert model.backbone.module.convolution.weight.grad.abs().sum() > 0
+
+
+def test_batchnorm_moves_where_it_is_not_frozen() -> None:
+    model = small_model()
+    before = batchnorm_state(model)
+    model(torch.randn(2, 3, 16, 20))
+    assert not torch.equal(batchnorm_state(model)[0], before[0])
+
+
+# --- what is built
+
+
+@pytest.mark.parametrize(
+    ("scales", "kind", "num_scales"),
+    [("atrous", AtrousScales, 2), ("atrous-sum", AtrousScales, 1), ("pyramid", PyramidScales, 3)],
+)
+def test_kinds_of_scales(scales: str, kind: type, num_scales: int) -> None:
+    model = ScaleProtoSeg("timm/test_resnet", 2, **SMALL, scales=scales, pretrained=False)
+    assert isinstance(model.scales, kind)
+    assert model.scales.num_scales == num_scales
+    assert model(torch.randn(2, 3, 64, 64)).embedding.shape == (2, num_scales, 4, 8, 8)
+
+
+def test_options_reach_the_trunk() -> None:
+    model = ScaleProtoSeg(
+        "timm/test_resnet",
+        2,
+        prototype_dim=4,
+        pretrained=False,
+        output_stride=16,
+        feature_levels=[1, 3],
+        atrous_rates=(1, 3, 5),
+        init_gain=0.0,
+    )
+    assert len(model.backbone.channels) == 2
+    assert [branch.dilation for branch in model.scales.branches] == [(1, 1), (3, 3), (5, 5)]
+    out = model(torch.randn(2, 3, 64, 96))
+    assert out.logits.shape == (2, 2, 4, 6)
+    assert (out.embedding == 0.5).all()
+
+
+def test_model_carries_how_images_are_normalised() -> None:
+    trunk = Trunk()
+    trunk.mean, trunk.std = (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)
+    model = ScaleProtoSeg(trunk, 2, **SMALL)
+    assert (model.mean, model.std) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+
+
+def test_own_scales() -> None:
+    model = ScaleProtoSeg(nn.Identity(), 2, scales=Colours(), prototype_dim=1)
+    images = torch.randn(1, 3, 5, 6)
+    assert len(model.table) == 2 * 3 * 3
+    assert torch.equal(model(images).embedding, images[:, :, None].sigmoid())
+
+
+class Wrong(Colours):
+    def __init__(self, **attributes: object) -> None:
+        super().__init__()
+        vars(self).update(attributes)
+
+
+@pytest.mark.parametrize(
+    ("scales", "message"),
+    [
+        (nn.Identity(), "scales module Identity has no whole number `num_scales`: set num_scales"),
+        (Wrong(num_scales=2.5), "scales module Wrong has no whole number `num_scales`"),
+        (Wrong(dim=None), "scales module Wrong has no whole number `dim`"),
+        (Wrong(dim=2), "scales module has dim 2, expected 1"),
+    ],
+)
+def test_own_scales_that_break_the_contract(scales: nn.Module, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ScaleProtoSeg(nn.Identity(), 2, scales=scales, prototype_dim=1)
+
+
+@pytest.mark.parametrize("attributes", [{"num_scales": 2}, {"num_scales": 4}])
+def test_own_scales_that_give_another_number_of_maps(attributes: dict[str, int]) -> None:
+    model = ScaleProtoSeg(nn.Identity(), 2, scales=Wrong(**attributes), prototype_dim=1)
+    with pytest.raises(ValueError, match=r"embedding has shape \(1, 3, 1, 5, 6\), expected"):
+        model(torch.randn(1, 3, 5, 6))
+
+
+# --- wrong arguments
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"outputstride": 8}, TypeError, r"unknown options \['outputstride'\].*output_stride"),
+        ({"class_names": ["a"]}, ValueError, "1 class_names for 3 classes"),
+        ({"class_names": "abc"}, ValueError, "class_names is 'abc'"),
+        ({"input_scales": (0.5, 0)}, ValueError, r"input_scales are \(0.5, 0\), expected positive"),
+        ({"input_scales": (-0.5,)}, ValueError, r"input_scales are \(-0.5,\), expected positive"),
+        ({"input_scales": (1.0,)}, ValueError, r"input_scales are \(1.0,\).*the full"),
+        ({"input_scales": 0.5}, ValueError, "input_scales are 0.5, expected positive"),
+        ({"input_scales": ("half",)}, ValueError, r"input_scales are \('half',\)"),
+        ({"input_scales": (float("nan"),)}, ValueError, r"input_scales are \(nan,\)"),
+        ({"scales": "astrous"}, ValueError, r"scales is 'astrous', expected one of .*'atrous-sum'"),
+        ({"num_classes": 0}, ValueError, "num_classes is 0, expected a whole number"),
+        ({"num_classes": 2.5}, ValueError, "num_classes is 2.5, expected a whole number"),
+        ({"prototype_dim": 0}, ValueError, "dim is 0, expected a whole number"),
+        ({"prototypes_per_scale": 0}, ValueError, "per_scale is 0, expected a whole number"),
+        ({"epsilon": 2.0}, ValueError, r"epsilon is 2.0, expected a number in \(0, 1\)"),
+        ({"output_stride": 7}, ValueError, "output_stride is 7, expected one of"),
+        ({"atrous_rates": (0,)}, ValueError, r"rates are \(0,\), expected"),
+        ({"atrous_rates": 6}, ValueError, "rates are 6, expected"),
+        ({"backbone": "timm/resnet5O"}, ValueError, "resnet50"),
+        ({"backbone": 50}, TypeError, "backbone is a int, expected"),
+        ({"table": PrototypeTable.regular(2, 2, 1)}, ValueError, "table is of 2 classes and 2"),
+        ({"table": PrototypeTable.regular(3, 4, 1)}, ValueError, "3 classes and the 2 scales of"),
+    ],
+)
+def test_wrong_arguments(arguments: dict[str, Any], error: type[Exception], message: str) -> None:
+    given = {"backbone": Trunk(), "num_classes": 3, "pretrained": False, **SMALL, **arguments}
+    with pytest.raises(error, match=message):
+        ScaleProtoSeg(**given)
+
+
+@pytest.mark.parametrize(
+    ("images", "error", "message"),
+    [
+        (torch.zeros(1, 3, 16, 20, dtype=torch.uint8), TypeError, "torch.uint8.*divide by 255"),
+        (torch.zeros(3, 16, 20), ValueError, r"\(3, 16, 20\), expected \(B, 3, H, W\)"),
+        (torch.zeros(1, 1, 16, 20), ValueError, r"\(1, 1, 16, 20\), expected \(B, 3, H, W\)"),
+        ([torch.zeros(3, 16, 20)], TypeError, "images are a list, expected a torch.Tensor"),
+    ],
+)
+@pytest.mark.parametrize("input_scales", [(), (0.5,)])
+def test_wrong_images(
+    images: Any, error: type[Exception], message: str, input_scales: tuple[float, ...]
+) -> None:
+    model = small_model(input_scales=input_scales)
+    for call in (model, model.embed):
+        with pytest.raises(error, match=message):
+            call(images)
+
+
+# --- the folder
+
+
+def test_every_option_survives_the_folder(tmp_path: Path) -> None:
+    options: dict[str, Any] = {
+        "input_scales": (0.5,),
+        "output_stride": 16,
+        "feature_levels": [2, 3],
+        "init_gain": 0.2,
+        "freeze_batchnorm": True,
+        "class_names": ("road", "Straße", "sky"),
+        **SMALL,
+    }
+    model = ScaleProtoSeg("timm/test_resnet", 3, pretrained=False, **options).eval()
+    model.save_pretrained(tmp_path)
+    twin = ScaleProtoSeg.from_pretrained(str(tmp_path))
+    assert twin.config == model.config
+    assert twin.class_names == ("road", "Straße", "sky")
+    assert twin.input_scales == (0.5,)
+    assert twin.freeze_batchnorm
+    assert not twin.training
+    images = torch.randn(1, 3, 64, 64)
+    assert torch.equal(twin(images).logits, model(images).logits)
+
+
+def test_loading_asks_for_no_pretrained_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ScaleProtoSeg("timm/test_resnet", 2, pretrained=False, **SMALL).save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert "pretrained" not in config
+    import huggingface_hub
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", pytest.fail)
+    ScaleProtoSeg.from_pretrained(tmp_path)
+
+
+def test_only_json_and_safetensors_are_written(tmp_path: Path) -> None:
+    small_model().save_pretrained(tmp_path)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert {"config.json", "model.safetensors"} <= names
+    assert {Path(name).suffix for name in names} == {".json", ".safetensors"}
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["architecture"] == "ScaleProtoSeg"
+    assert config["num_classes"] == 3
+
+
+def test_own_modules_are_asked_for(tmp_path: Path) -> None:
+    ScaleProtoSeg(nn.Identity(), 2, scales=Colours(), prototype_dim=1).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r"own backbone module: give it as .*backbone=module"):
+        ScaleProtoSeg.from_pretrained(tmp_path, scales=Colours())
+    with pytest.raises(ValueError, match=r"own scales module: give it as .*scales=module"):
+        ScaleProtoSeg.from_pretrained(tmp_path, backbone=nn.Identity())
+    loaded = ScaleProtoSeg.from_pretrained(tmp_path, backbone=nn.Identity(), scales=Colours())
+    assert isinstance(loaded.scales, Colours)
+
+
+def test_another_own_module_does_not_fit(tmp_path: Path) -> None:
+    small_model().save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r"weights in .* do not fit its config"):
+        ScaleProtoSeg.from_pretrained(tmp_path, backbone=nn.Conv2d(3, 12, 3, stride=4))
+
+
+def test_another_class_is_named(tmp_path: Path) -> None:
+    small_model().save_pretrained(tmp_path)
+    message = "holds a ScaleProtoSeg, not a LinearSegmenter: load it with ScaleProtoSeg"
+    with pytest.raises(ValueError, match=message):
+        LinearSegmenter.from_pretrained(tmp_path, backbone=Trunk())
+
+
+def test_missing_folder() -> None:
+    with pytest.raises(ValueError, match="there is no folder /nowhere/at/all"):
+        ScaleProtoSeg.from_pretrained("/nowhere/at/all")
+
+
+def edit(path: Path, **changes: object) -> None:
+    config = json.loads(path.read_text())
+    config.update(changes)
+    path.write_text(json.dumps({key: value for key, value in config.items() if value != "gone"}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": 999}, "has another format than 1: update protoxai"),
+        ({"architecture": "gone"}, "not a ScaleProtoSeg"),
+        ({"structure": "gone"}, "structure"),
+        ({"num_classes": "gone"}, "num_classes"),
+        ({"backbone": "gone"}, "backbone"),
+        ({"of_tomorrow": 1}, "of_tomorrow"),
+        ({"num_classes": 4}, "classes"),
+        ({"atrous_rates": [1, 2, 3]}, "scales"),
+    ],
+)
+def test_config_that_is_damaged(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
+    small_model().save_pretrained(tmp_path)
+    edit(tmp_path / "config.json", **changes)
+    with pytest.raises(ValueError, match=message):
+        ScaleProtoSeg.from_pretrained(tmp_path, backbone=Trunk())
+
+
+def test_config_that_is_no_mapping(tmp_path: Path) -> None:
+    small_model().save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text("[1, 2]")
+    with pytest.raises(ValueError, match="damaged"):
+        ScaleProtoSeg.from_pretrained(tmp_path, backbone=Trunk())
+
+
+def test_weights_of_another_shape(tmp_path: Path) -> None:
+    small_model().save_pretrained(tmp_path / "a")
+    small_model(prototypes_per_scale=1).save_pretrained(tmp_path / "b")
+    (tmp_path / "b" / "model.safetensors").replace(tmp_path / "a" / "model.safetensors")
+    with pytest.raises(ValueError, match="do not fit its config"):
+        ScaleProtoSeg.from_pretrained(tmp_path / "a", backbone=Trunk())
