@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 Palette = Sequence[tuple[int, int, int]]
 SCALE_COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
 CONTEXT = 0.35
-FADED = 0.25
+FADED = 0.45
+ROW = 2.2
 
 
 def explanation_figure(
@@ -61,12 +62,12 @@ def explanation_figure(
     height, width = explanation.prediction.shape
     aspect = height / width
     top = 5.6 * aspect + 0.7
-    figure = Figure(figsize=(14, top + 2.5 * len(shown)), layout="constrained", facecolor="white")
-    parts = figure.subfigures(1 + len(shown), 1, height_ratios=[top] + [2.5] * len(shown))
+    figure = Figure(figsize=(14, top + ROW * len(shown)), layout="constrained", facecolor="white")
+    parts = figure.subfigures(1 + len(shown), 1, height_ratios=[top] + [ROW] * len(shown))
     above, *below = parts.flat if isinstance(parts, np.ndarray) else [parts]
     _draw_prediction(above, explanation, colours)
     for part, region in zip(below, shown, strict=True):
-        cells = part.subfigures(1, 1 + columns, width_ratios=[1.15] + [prototypes] * columns)
+        cells = part.subfigures(1, 1 + columns, width_ratios=[1.6] + [prototypes] * columns)
         _draw_region(cells[0], explanation, region, colours[region.class_index])
         for cell, group in zip(cells[1:], region.groups, strict=False):
             _draw_group(cell, group, image_of, prototypes)
@@ -112,8 +113,16 @@ def _draw_region(
     axes.imshow(faded)
     axes.contour(mask, levels=[0.5], colors=[tuple(colour)], linewidths=1.5)
     axes.set_axis_off()
-    axes.set_title(
-        f"{region.class_name}\nlogit {region.logit:.1f}", loc="left", fontsize=10, fontweight="bold"
+    axes.set_title(region.class_name, loc="left", fontsize=11, fontweight="bold")
+    own = sum(group.evidence for group in region.groups)
+    axes.text(
+        0,
+        -0.04,
+        f"logit {region.logit:.1f} = {region.baseline:+.1f} base\n{own:+.1f} own groups "
+        f"{region.other_evidence:+.1f} other classes'",
+        fontsize=8,
+        va="top",
+        transform=axes.transAxes,
     )
 
 
