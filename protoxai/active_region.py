@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from protoxai.distributed import gather
 from protoxai.provenance import Box
 from protoxai.table import PrototypeTable
 
@@ -142,10 +141,7 @@ class ActiveRegions:
 
     def merge_ranks(self, image_index: Tensor) -> None:
         """Take over, from whichever rank saw it, the image that each prototype ended with."""
-        if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-            return
-        everyone: list[Any] = [None] * torch.distributed.get_world_size()
-        torch.distributed.all_gather_object(everyone, self.seen)
+        everyone = gather(self.seen)
         for number, image in enumerate(image_index.tolist()):
             for seen in everyone:
                 if number in seen and seen[number].image_index == image:

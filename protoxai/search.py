@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from protoxai.distributed import gather, is_distributed
 from protoxai.labels import check_labels
 from protoxai.prototypes import MultiScalePrototypeLayer
 from protoxai.provenance import Provenance
@@ -120,7 +120,7 @@ class PrototypeSearch:
 
     def compute(self) -> ProjectionRecord:
         """Return what was found so far, over all ranks."""
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
+        if is_distributed():
             self._merge_ranks()
         image, row, col = self.place.unbind(1)
         kept = _first_of_equals(self.table.scale_index, self.vector)
@@ -172,9 +172,7 @@ class PrototypeSearch:
 
     def _merge_ranks(self) -> None:
         mine = (self.distance.cpu(), self.place.cpu(), self.vector.cpu())
-        everyone: list[Any] = [None] * torch.distributed.get_world_size()
-        torch.distributed.all_gather_object(everyone, mine)
-        for theirs in everyone:
+        for theirs in gather(mine):
             distance, place, vector = (tensor.to(self.prototypes.device) for tensor in theirs)
             found = (place[:, 0] >= 0).nonzero().flatten()
             self._merge(found, distance[found], place[found], vector[found])

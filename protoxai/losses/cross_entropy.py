@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from protoxai.distributed import mean_over_processes
 from protoxai.labels import check_labels
 from protoxai.precision import widen, without_autocast
 
@@ -54,5 +55,4 @@ def cross_entropy_loss(
         total = F.cross_entropy(logits, labels, weight, ignore_index=ignore_index, reduction="sum")
         counted = labels != ignore_index
         pixels = counted if weight is None else weight[labels.where(counted, 0)].where(counted, 0)
-        # Class weights may add up to less than 1; only an empty sum must not divide by zero.
-        return total / pixels.sum().clamp_min(1e-12)
+        return mean_over_processes(total, pixels.sum().to(total.dtype))

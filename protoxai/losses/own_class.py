@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from protoxai.distributed import mean_over_processes
 from protoxai.labels import check_labels
 from protoxai.precision import widen
 from protoxai.table import PrototypeTable
@@ -94,9 +95,11 @@ class OwnClassPixels:
 def mean_where(values: Tensor, mask: Tensor) -> Tensor:
     """Return the mean of the values where the mask is True; 0 (with a gradient of 0) where nowhere.
 
+    Over the batches of all processes that train together.
+
     Args:
         values: any shape.
         mask: bool, broadcastable to the values.
     """
     mask = mask.expand_as(values)
-    return values.where(mask, 0).sum() / mask.sum().clamp_min(1)
+    return mean_over_processes(values.where(mask, 0).sum(), mask.sum().to(values.dtype))
