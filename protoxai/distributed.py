@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import torch
@@ -21,6 +22,22 @@ def rank() -> int:
 def world_size() -> int:
     """Return how many processes work together, 1 when alone."""
     return distributed.get_world_size() if is_distributed() else 1
+
+
+def join_processes() -> None:
+    """Join the other processes, where ``torchrun`` started several; else do nothing."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not is_distributed():
+        device = own_device()
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+
+
+def own_device() -> torch.device:
+    """Return the device of this process: its GPU where there are any, else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return torch.device("cpu")
 
 
 def gather(value: Any) -> list[Any]:

@@ -25,10 +25,13 @@ def write_folder(folder: str | Path, files: dict[str, Any], tensors: dict[str, T
     from safetensors.torch import save
 
     folder = Path(folder)
+    # Cloned, because tied weights share memory, which the format does not allow.
+    weights = save({name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()})
+    texts = {name: json.dumps(content, indent=1) + "\n" for name, content in files.items()}
     folder.mkdir(parents=True, exist_ok=True)
-    _replace(folder / WEIGHTS, save({n: t.detach().cpu().contiguous() for n, t in tensors.items()}))
-    for name, content in files.items():
-        _replace(folder / name, (json.dumps(content, indent=1) + "\n").encode())
+    _replace(folder / WEIGHTS, weights)
+    for name, text in texts.items():
+        _replace(folder / name, text.encode())
 
 
 def read_folder(source: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -50,10 +53,13 @@ def read_folder(source: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             "save_pretrained"
         )
     try:
-        files = {p.name: json.loads(p.read_text()) for p in sorted(folder.glob("*.json"))}
+        documents = [folder / name for name in (CONFIG, PROVENANCE)]
+        files = {path.name: json.loads(path.read_text()) for path in documents if path.is_file()}
         tensors = load_file(folder / WEIGHTS)
     except Exception as error:
         raise ValueError(f"{folder} is damaged ({error}): save the model again") from error
+    if not isinstance(files[CONFIG], dict):
+        raise ValueError(f"{folder} is damaged ({CONFIG} is no mapping): save the model again")
     return files, tensors
 
 
@@ -66,7 +72,7 @@ def _download(source: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(source, allow_patterns=["*.json", WEIGHTS]))
+        return Path(snapshot_download(source, allow_patterns=[CONFIG, PROVENANCE, WEIGHTS]))
     except Exception as error:
         raise ValueError(
             f"{source} is no folder here, and as a hub id it could not be downloaded: {error}"

@@ -79,14 +79,11 @@ class ScaleProtoSeg(Segmenter):
         super().__init__(
             backbone, num_classes, scales=scales, dim=prototype_dim, config=own, **options
         )
-        num_scales: int = self.scales.num_scales
         if table is None:
-            table = PrototypeTable.regular(num_classes, num_scales, prototypes_per_scale)
-        elif (table.num_classes, table.num_scales) != (num_classes, num_scales):
-            raise ValueError(
-                f"the table is of {table.num_classes} classes and {table.num_scales} scales, "
-                f"expected {num_classes} classes and the {num_scales} scales of the model"
+            table = PrototypeTable.regular(
+                num_classes, self.scales.num_scales, prototypes_per_scale
             )
+        self._check_table(table)
         self.prototype_layer = MultiScalePrototypeLayer(
             table, prototype_dim, epsilon, bounded_prototypes
         )
@@ -178,6 +175,7 @@ class ScaleProtoSeg(Segmenter):
         become fresh ones of the right shapes.
         """
         table = PrototypeTable(**structure["table"])
+        self._check_table(table)
         device = self.prototype_layer.prototypes.device
         layer = self.prototype_layer
         self.prototype_layer = MultiScalePrototypeLayer(
@@ -187,6 +185,14 @@ class ScaleProtoSeg(Segmenter):
         self.provenance = None
         if structure["num_groups"] is not None:
             self.group(structure["num_groups"])
+
+    def _check_table(self, table: PrototypeTable) -> None:
+        num_scales = self.scales.num_scales
+        if (table.num_classes, table.num_scales) != (self.num_classes, num_scales):
+            raise ValueError(
+                f"the table is of {table.num_classes} classes and {table.num_scales} scales, "
+                f"expected {self.num_classes} classes and the {num_scales} scales of the model"
+            )
 
     @classmethod
     def _from_config(cls, config: dict[str, Any], documents: dict[str, Any]) -> Self:
@@ -199,10 +205,10 @@ class ScaleProtoSeg(Segmenter):
         return model
 
     def _documents(self) -> dict[str, Any]:
-        documents: dict[str, Any] = {folders.CONFIG: {**self.config, "structure": self.structure()}}
-        if self.provenance is not None:
-            documents[folders.PROVENANCE] = [entry.to_config() for entry in self.provenance]
-        return documents
+        config = {**self.config, "structure": self.structure()}
+        entries = self.provenance and [entry.to_config() for entry in self.provenance]
+        # Written even where there is none, so that it replaces an older model's.
+        return {folders.CONFIG: config, folders.PROVENANCE: entries}
 
 
 class LinearSegmenter(Segmenter):

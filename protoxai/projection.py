@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from protoxai.active_region import ActiveRegions, patch_box
+from protoxai.distributed import gather, world_size
 from protoxai.labels import check_labels, labels_at
 from protoxai.model import ScaleProtoSeg
+from protoxai.modes import evaluating
 from protoxai.provenance import Provenance
 from protoxai.search import ProjectionRecord, PrototypeSearch
-from protoxai.segmenter import evaluating
 from protoxai.table import PrototypeTable
 
 __all__ = ["ProjectionRecord", "PrototypeSearch", "project_prototypes"]
@@ -73,7 +74,7 @@ def project_prototypes(
             on_grid = labels_at(labels, (embedding.shape[3], embedding.shape[4]))
             moved = search.update(embedding, on_grid, indices)
             regions.remember(moved, search.place[moved], embedding, labels, indices, names)
-    if counted == 0:
+    if sum(gather(counted)) == 0:
         raise ValueError("there was no batch to project on: give a loader over training images")
     record = search.compute()
     regions.merge_ranks(record.image_index)
@@ -90,8 +91,18 @@ def _unpack(
     batch: Mapping[str, Any] | Sequence[Any], counted: int
 ) -> tuple[Tensor, Tensor, list[int], list[str]]:
     if isinstance(batch, Mapping):
+        missing = [f'"{name}"' for name in ("image", "labels") if name not in batch]
+        if missing:
+            raise ValueError(
+                f"a batch has {sorted(batch)} but no {' and no '.join(missing)}: expected a "
+                'mapping with "image", "labels", "index" and "id"'
+            )
         images, labels = batch["image"], batch["labels"]
         indices, names = batch.get("index"), batch.get("id")
+    elif isinstance(batch, Tensor):
+        raise TypeError(
+            "a batch is a Tensor, expected (images, labels) or a mapping: projection needs labels"
+        )
     elif 2 <= len(batch) <= 3:
         images, labels, indices, names = (*batch, None, None)[:4]
     else:
@@ -103,6 +114,11 @@ def _unpack(
         raise ValueError(
             f"a batch has images {tuple(images.shape)} and labels {tuple(labels.shape)}, expected "
             "(B, 3, H, W) and (B, H, W)"
+        )
+    if indices is None and world_size() > 1:
+        raise ValueError(
+            "a batch has no data set indices, and counting from 0 in every process would give two "
+            'images one number: give (images, labels, indices) or "index"'
         )
     if indices is None:
         indices = range(counted, counted + len(images))

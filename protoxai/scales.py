@@ -39,8 +39,15 @@ class AtrousScales(nn.Module):
         init_gain: float | None = None,
     ) -> None:
         super().__init__()
-        if not rates or any(rate != int(rate) or rate < 1 for rate in rates):
-            raise ValueError(f"rates are {tuple(rates)}, expected whole numbers of at least 1")
+        if (
+            not isinstance(rates, Sequence)
+            or not rates
+            or any(rate != int(rate) or rate < 1 for rate in rates)
+        ):
+            raise ValueError(
+                f"rates are {rates}, expected a list of whole numbers of at least 1, such as "
+                "(6, 12, 18, 24)"
+            )
         self.dim = dim
         self.summed = summed
         self.num_scales = 1 if summed else len(rates)

@@ -201,8 +201,7 @@ def _nearest(
 
 def _first_of_equals(scale: Tensor, vector: Tensor) -> Tensor:
     """Return the numbers of the first of bitwise equal vectors of one scale, ascending."""
-    content = np.ascontiguousarray(vector.detach().cpu().numpy()).view(np.uint8)
-    scales = np.ascontiguousarray(scale.cpu().numpy()[:, None]).view(np.uint8)
-    rows = np.concatenate([content, scales], axis=1)
-    _, first = np.unique(rows, axis=0, return_index=True)
+    # Bytes, because numpy has no bfloat16.
+    rows = [t.detach().cpu().contiguous().view(torch.uint8) for t in (vector, scale[:, None])]
+    _, first = np.unique(torch.cat(rows, 1).numpy(), axis=0, return_index=True)
     return torch.from_numpy(np.sort(first)).to(vector.device)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self, TypedDict, Unpack
 
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 
 from protoxai import folders
 from protoxai.backbones import create_backbone
+from protoxai.modes import evaluating
 from protoxai.scales import AtrousScales, PyramidScales, resize
 from protoxai.table import positive
 
@@ -92,7 +92,10 @@ class Segmenter(nn.Module):
             raise TypeError(f"unknown options {unknown}, expected some of {sorted(DEFAULTS)}")
         chosen: TrunkOptions = {**DEFAULTS, **options}
         self.num_classes = positive("num_classes", num_classes)
+        positive("dim", dim)
         names = chosen["class_names"]
+        if isinstance(names, str):
+            raise ValueError(f"class_names is {names!r}, expected a list of {num_classes} names")
         if names is not None and len(names) != num_classes:
             raise ValueError(f"{len(names)} class_names for {num_classes} classes: give one each")
         self.class_names = None if names is None else tuple(names)
@@ -207,13 +210,19 @@ class Segmenter(nn.Module):
         for name, module in (("backbone", backbone), ("scales", scales)):
             if module is not None:
                 config[name] = module
-            if config[name] is None:
+            if config.get(name) is None:
                 raise ValueError(
                     f"{source} was built with its own {name} module: give it as "
                     f"from_pretrained(..., {name}=module)"
                 )
         config["pretrained"] = False
-        model = cls._from_config(config, files)
+        try:
+            model = cls._from_config(config, files)
+        except (KeyError, TypeError) as error:
+            raise ValueError(
+                f"the config in {source} is damaged ({error}): save the model again, or update "
+                "protoxai"
+            ) from error
         try:
             model.load_state_dict(tensors)
         except RuntimeError as error:
@@ -228,17 +237,6 @@ class Segmenter(nn.Module):
 
     def _documents(self) -> dict[str, Any]:
         return {folders.CONFIG: self.config}
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put the model into evaluation mode, and back into its own after."""
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)
 
 
 def _build_scales(
@@ -263,12 +261,16 @@ def _build_scales(
 
 
 def _input_scales(factors: Sequence[float]) -> tuple[float, ...]:
-    if any(factor <= 0 or factor == 1 for factor in factors):
+    if not isinstance(factors, Sequence) or not all(map(_is_input_scale, factors)):
         raise ValueError(
-            f"input_scales are {tuple(factors)}, expected positive factors other than 1 (the full "
+            f"input_scales are {factors}, expected positive factors other than 1 (the full "
             "image is always seen), such as (0.5, 0.75)"
         )
     return tuple(factors)
+
+
+def _is_input_scale(factor: object) -> bool:
+    return isinstance(factor, int | float) and factor > 0 and factor != 1
 
 
 def _plain(value: object) -> object:

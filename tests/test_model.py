@@ -1,5 +1,3 @@
-import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,36 +6,24 @@ from torch import Tensor, nn
 
 from protoxai import (
     LinearSegmenter,
-    PrototypeHead,
     PrototypeTable,
     ScaleProtoSeg,
     SparseGroupHead,
     project_prototypes,
 )
-from protoxai.outputs import SegmentationOutput
 from tests.cases import UNEVEN
-from tests.toys import SMALL, Trunk, batchnorm_state, small_model
+from tests.toys import (
+    SMALL,
+    Trunk,
+    assert_same_output,
+    batchnorm_state,
+    random_batch,
+    small_model,
+    trainable,
+)
 
 SIZES = [(32, 40), (29, 37), (5, 3)]
 MAPS = ("logits", "embedding", "distances", "activations")
-
-
-def batch(num_classes: int = 3, size: tuple[int, int] = (16, 20)) -> tuple[Tensor, Tensor]:
-    return torch.randn(4, 3, *size), torch.randint(0, num_classes, (4, *size))
-
-
-def assert_same(first: SegmentationOutput, second: SegmentationOutput) -> None:
-    """Every map to the last bit."""
-    for name in SegmentationOutput._fields:
-        one, other = getattr(first, name), getattr(second, name)
-        if isinstance(one, Tensor):
-            assert torch.equal(one, other), name
-        else:
-            assert one == other, name
-
-
-def trainable(model: nn.Module) -> set[str]:
-    return {name for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
 # --- forward
@@ -87,7 +73,7 @@ def test_deciding_from_the_embedding_is_the_rest_of_the_way() -> None:
     model = small_model().eval()
     for _ in range(2):
         images = torch.randn(1, 3, 12, 16)
-        assert_same(model.decide(model.embed(images)), model(images))
+        assert_same_output(model.decide(model.embed(images)), model(images))
         model.group()
 
 
@@ -230,7 +216,7 @@ def test_a_number_of_groups_that_is_none_changes_nothing() -> None:
 
 def test_keep_drops_from_layer_head_table_and_provenance() -> None:
     model = small_model().eval()
-    project_prototypes(model, [batch()])
+    project_prototypes(model, [random_batch()])
     table, provenance, weight = model.table, model.provenance, model.head.weight.detach().clone()
     images = torch.randn(1, 3, 16, 20)
     before = model(images)
@@ -256,118 +242,6 @@ def test_keep_in_stage_2_is_an_error() -> None:
     model = small_model().group()
     with pytest.raises(ValueError, match=r"stage 1 only.*stage 2: drop them before model\.group"):
         model.keep_prototypes([0, 1])
-
-
-# --- the folder
-
-
-def pruned() -> ScaleProtoSeg:
-    """Projected on few distinct patches, so that duplicates go and the table is uneven."""
-    model = small_model()
-    images, labels = batch()
-    labels[labels == 1] = 0
-    labels[0, 8:12, 8:12] = 1
-    project_prototypes(model, [(images, labels)])
-    counts = model.table.counts
-    assert counts.min() < counts.max()
-    return model
-
-
-def grouped() -> ScaleProtoSeg:
-    model = pruned().group(2)
-    nn.init.normal_(model.head.weight)
-    return model
-
-
-def thresholded() -> ScaleProtoSeg:
-    model = grouped()
-    model.head.threshold_(0.3)
-    assert model.head.group_weights().sum(1).min() < 0.9
-    return model
-
-
-def uneven() -> ScaleProtoSeg:
-    return small_model(5, table=UNEVEN, atrous_rates=(1, 2, 3, 4))
-
-
-def epsilon() -> ScaleProtoSeg:
-    return small_model(epsilon=1e-2, bounded_prototypes=True, off_class=0.0).group()
-
-
-@pytest.mark.parametrize("state", [small_model, pruned, grouped, thresholded, uneven, epsilon])
-def test_folder_gives_the_same_model_to_the_last_bit(
-    state: Callable[[], ScaleProtoSeg], tmp_path: Path
-) -> None:
-    model = state().eval()
-    model(torch.randn(2, 3, 16, 20))
-    model.save_pretrained(tmp_path)
-    twin = ScaleProtoSeg.from_pretrained(tmp_path, backbone=Trunk())
-    images = torch.randn(2, 3, 29, 37)
-    assert_same(twin(images), model(images))
-    assert twin.table == model.table
-    assert twin.provenance == model.provenance
-    assert twin.grouped == model.grouped
-    assert trainable(twin) == trainable(model)
-    assert twin.structure() == model.structure()
-    assert twin.prototype_layer.extra_repr() == model.prototype_layer.extra_repr()
-    # Once more, so that nothing is lost in what is loaded.
-    twin.save_pretrained(tmp_path / "again")
-    for path in tmp_path.glob("*.*"):
-        assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes()
-
-
-def test_a_model_that_moved_is_saved_alike(tmp_path: Path, device: torch.device) -> None:
-    model = grouped().to(device).eval()
-    model.save_pretrained(tmp_path)
-    twin = ScaleProtoSeg.from_pretrained(tmp_path, backbone=Trunk())
-    for name, tensor in twin.state_dict().items():
-        assert torch.equal(tensor, model.state_dict()[name].cpu())
-
-
-def test_saving_over_a_projected_model_forgets_its_provenance(tmp_path: Path) -> None:
-    pruned().save_pretrained(tmp_path)
-    small_model().save_pretrained(tmp_path)
-    assert ScaleProtoSeg.from_pretrained(tmp_path, backbone=Trunk()).provenance is None
-
-
-def test_table_is_stored_once_as_plain_numbers(tmp_path: Path) -> None:
-    model = pruned()
-    model.save_pretrained(tmp_path)
-    text = (tmp_path / "config.json").read_text()
-    assert text.count('"class_index"') == 1
-    assert PrototypeTable(**json.loads(text)["structure"]["table"]) == model.table
-
-
-def test_provenance_is_stored_as_plain_values(tmp_path: Path) -> None:
-    model = pruned()
-    model.save_pretrained(tmp_path)
-    entries = json.loads((tmp_path / "provenance.json").read_text())
-    assert [entry["row"] for entry in entries] == [entry.row for entry in model.provenance]
-
-
-def test_structure_comes_before_the_weights() -> None:
-    model = grouped().eval()
-    twin = small_model()
-    twin.backbone.load_state_dict(model.backbone.state_dict())
-    twin.restructure(json.loads(json.dumps(model.structure())))
-    twin.load_state_dict(model.state_dict())
-    images = torch.randn(1, 3, 16, 20)
-    assert_same(twin.eval()(images), model(images))
-    assert trainable(twin) == trainable(model)
-    twin.restructure(small_model().structure())
-    assert isinstance(twin.head, PrototypeHead)
-    assert twin.provenance is None
-
-
-def test_structure_of_another_model_does_not_fit() -> None:
-    with pytest.raises(ValueError, match="table is of 5 classes and 4 scales, expected 3 classes"):
-        small_model().restructure(uneven().structure())
-
-
-def test_restructured_model_stays_on_its_device(device: torch.device) -> None:
-    model = small_model().to(device)
-    model.restructure(grouped().structure())
-    assert {p.device.type for p in model.parameters()} == {device.type}
 
 
 # --- DeepLabv2

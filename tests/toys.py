@@ -1,13 +1,16 @@
 """Models small enough that every number in them can be worked out by hand."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from protoxai import PrototypeTable, ScaleProtoSeg
+from protoxai.outputs import SegmentationOutput
+from protoxai.search import ProjectionRecord
 
-# Whole trunk and scales of the size the tests of the model use, where nothing else is asked for.
+FIELDS = ("image_index", "row", "col", "distance", "vector", "kept")
 SMALL: dict[str, Any] = {"prototype_dim": 4, "atrous_rates": (1, 2)}
 
 
@@ -77,3 +80,38 @@ def modes(model: nn.Module) -> dict[str, bool]:
 def images_of(*pixels: list[list[float]]) -> Tensor:
     """Images whose three colours are the same map."""
     return torch.tensor(pixels, dtype=torch.float32)[:, None].expand(-1, 3, -1, -1).contiguous()
+
+
+def set_prototypes(model: ScaleProtoSeg, colours: Sequence[float]) -> None:
+    """Prototypes that are hit exactly by these colours."""
+    model.prototype_layer.prototypes.data.copy_(torch.tensor(colours)[:, None].sigmoid())
+
+
+def random_batch(num_classes: int = 3, size: tuple[int, int] = (16, 20)) -> tuple[Tensor, Tensor]:
+    return torch.randn(4, 3, *size), torch.randint(0, num_classes, (4, *size))
+
+
+def trainable(model: nn.Module) -> set[str]:
+    return {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def assert_same_output(first: SegmentationOutput, second: SegmentationOutput) -> None:
+    """Every map to the last bit."""
+    for name in SegmentationOutput._fields:
+        one, other = getattr(first, name), getattr(second, name)
+        if isinstance(one, Tensor):
+            assert torch.equal(one, other), name
+        else:
+            assert one == other, name
+
+
+def assert_same_record(first: ProjectionRecord, second: ProjectionRecord) -> None:
+    """Every field to the last bit."""
+    for name in FIELDS:
+        assert torch.equal(getattr(first, name), getattr(second, name)), name
+    assert first.provenance == second.provenance
+
+
+def places(record: ProjectionRecord) -> list[tuple[int, int, int]]:
+    columns = (record.image_index, record.row, record.col)
+    return list(zip(*(column.tolist() for column in columns), strict=True))

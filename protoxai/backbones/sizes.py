@@ -3,14 +3,15 @@
 Parameters and images live on torch's meta device, where only shapes are worked out.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import count
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+
+from protoxai.modes import evaluating
 
 
 class SizeRule(NamedTuple):
@@ -49,19 +50,6 @@ def dry_run(module: nn.Module, height: int, width: int) -> Any:
     dtype = next((t.dtype for t in tensors.values() if t.is_floating_point()), torch.float32)
     with evaluating(module), torch.no_grad(), torch.device("meta"):
         return functional_call(module, tensors, (torch.empty(1, 3, height, width, dtype=dtype),))
-
-
-@contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode for a while; afterwards each part is in its own mode again."""
-    training = [part for part in module.modules() if part.training]
-    module.eval()
-    try:
-        yield
-    finally:
-        # `train()` of a part would set its children too, which may have been frozen on purpose.
-        for part in training:
-            part.training = True
 
 
 def passes(module: nn.Module, size: tuple[int, int]) -> bool:

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import NotRequired, Self, TypedDict
 
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
-from protoxai.data.palette import distinct_palette
+from protoxai.data.palette import Colour, distinct_palette
+from protoxai.data.predictions import grey_image, indexed_image
 from protoxai.labels import check_ignore_index, check_labels
 
-Colour = tuple[int, int, int]
 Masks = dict[str, Tensor]
 Transform = Callable[[Tensor, Masks], tuple[Tensor, Masks]]
 
@@ -80,6 +81,11 @@ class SegmentationDataset(Dataset[Sample]):
         >>> sample["image"].shape, sample["labels"].dtype, sample["id"]
         (torch.Size([3, 2, 2]), torch.int64, 'black')
     """
+
+    part_names: tuple[str, ...] = ()
+    """The name of every part number, "none" first; empty where the data set has no parts."""
+    part_class: tuple[int, ...] = ()
+    """The class every part number belongs to (of number 0: class 0)."""
 
     def __init__(
         self,
@@ -150,9 +156,43 @@ class SegmentationDataset(Dataset[Sample]):
         other.transform = transform
         return other
 
+    def encode_prediction(self, labels: Tensor) -> Image.Image:
+        """Predicted labels as the image file that the data set's benchmark reads.
+
+        The default is an 8-bit PNG of the class numbers with the data set's palette, ignored
+        pixels 255; with more than 255 classes 16 bits, grey, ignored pixels 65535.
+
+        Args:
+            labels: (H, W), classes ``0 … C-1`` or the ignore index, on any device.
+
+        Returns:
+            A Pillow image; ``save(folder / dataset.prediction_name(id))`` writes the PNG.
+
+        Raises:
+            TypeError: if the labels are not integers.
+            ValueError: if there are not two dimensions, or a label is out of range.
+        """
+        codes = self._checked_prediction(labels)
+        if self.num_classes > 255:
+            return grey_image(codes.masked_fill(codes == self.ignore_index, 65535), bits=16)
+        return indexed_image(codes.masked_fill(codes == self.ignore_index, 255), self.palette)
+
+    def prediction_name(self, sample_id: str) -> str:
+        """The file name under which the benchmark expects a sample's prediction."""
+        return f"{sample_id}.png"
+
     def __repr__(self) -> str:
         """The name, the length and the number of classes."""
         return f"{type(self).__name__}({len(self)} samples, {self.num_classes} classes)"
+
+    def _checked_prediction(self, labels: Tensor) -> Tensor:
+        if labels.ndim != 2:
+            raise ValueError(
+                f"a prediction of shape {tuple(labels.shape)}: give the labels of one image, (H, W)"
+            )
+        labels = labels.cpu()
+        check_labels(labels, self.num_classes, self.ignore_index, source="the prediction")
+        return labels.long()
 
     def _check_index(self, index: int) -> None:
         if not 0 <= index < len(self):

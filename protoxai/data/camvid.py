@@ -5,6 +5,7 @@ from typing import Literal
 
 from protoxai.data.base import Transform
 from protoxai.data.folder import FolderDataset
+from protoxai.data.layout import Entry, Layout, official_split
 from protoxai.data.registry import register
 
 CLASSES = {
@@ -20,6 +21,7 @@ CLASSES = {
     "Pedestrian": (64, 64, 0),
     "Bicyclist": (0, 128, 192),
 }
+SOURCE = "CamVid in the 11 classes of SegNet, its images and labels sorted into these folders"
 
 
 @register("camvid")
@@ -51,10 +53,14 @@ class CamVid(FolderDataset):
         transform: Transform | None = None,
         cache: bool = True,
     ) -> None:
-        if split not in ("train", "val"):
-            raise ValueError(f"CamVid has no split {split!r}: it is 'train' or 'val'")
+        official_split("CamVid", split, {"train": "train", "val": "val"})
+        entries = (
+            Entry("images", (f"{split}/images/*",)),
+            Entry("label maps", (f"{split}/labels/*.png",)),
+        )
+        Layout(f"CamVid (split {split!r})", SOURCE, entries).check(Path(root).expanduser())
         super().__init__(
-            root,
+            Path(root).expanduser(),
             split,
             class_names=tuple(CLASSES),
             palette=tuple(CLASSES.values()),

@@ -1,7 +1,8 @@
-"""Images and label maps on the disk, read so that every failure names its file."""
+"""Images, label maps, lists and MATLAB files, read so that every failure names its file."""
 
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,11 +13,12 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
 LABEL_SUFFIXES = (".png",)
 
 
-def read_image(path: Path) -> Tensor:
+def read_image(path: Path, page: int = 0) -> Tensor:
     """An image file as RGB.
 
     Args:
         path: of any 8-bit format Pillow reads.
+        page: which image of a file that holds several.
 
     Returns:
         (3, H, W), uint8.
@@ -24,7 +26,7 @@ def read_image(path: Path) -> Tensor:
     Raises:
         ValueError: if the file cannot be read or has more than 8 bits a channel.
     """
-    image = _loaded(path)
+    image = _loaded(path, page)
     if image.mode.startswith(("I", "F")):
         raise ValueError(
             f"{path}: image mode {image.mode} has more than 8 bits a channel: "
@@ -34,11 +36,12 @@ def read_image(path: Path) -> Tensor:
     return torch.from_numpy(array).permute(2, 0, 1).contiguous()
 
 
-def read_labels(path: Path) -> Tensor:
+def read_labels(path: Path, page: int = 0) -> Tensor:
     """A label map; a palette image is read as its indices, never its colours.
 
     Args:
-        path: of a single-channel file, 1, 8 or 16 bits.
+        path: of a single-channel file, 1, 8, 16 or 32 bits.
+        page: which image of a file that holds several.
 
     Returns:
         (H, W), uint8, or int32 where the file has 16 bits or more.
@@ -46,7 +49,7 @@ def read_labels(path: Path) -> Tensor:
     Raises:
         ValueError: if the file cannot be read or has several channels.
     """
-    image = _loaded(path)
+    image = _loaded(path, page)
     if image.mode not in ("1", "L", "P") and not image.mode.startswith("I"):
         raise ValueError(
             f"{path}: label image of mode {image.mode}; one channel of class numbers is needed: "
@@ -56,6 +59,64 @@ def read_labels(path: Path) -> Tensor:
     if array.dtype == np.bool_:
         array = array.astype(np.uint8)
     return torch.from_numpy(array if array.dtype == np.uint8 else array.astype(np.int32))
+
+
+def count_pages(path: Path) -> int:
+    """How many images a file holds.
+
+    Raises:
+        ValueError: if the file cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            return int(getattr(image, "n_frames", 1))
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise _unreadable(path, error) from error
+
+
+def read_list(path: Path) -> list[str]:
+    """The names in a list of samples, one a line.
+
+    A line may also be the paths of the image and of its label map, as in some lists; the name is
+    then the stem of the first.
+
+    Raises:
+        ValueError: if the file cannot be read or names nothing.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"{path} cannot be read as a list of samples ({error}): extract it again"
+        ) from error
+    names = [Path(line.split()[0]).stem for line in lines if line.strip()]
+    if not names:
+        raise ValueError(f"{path} is empty: a list has one sample a line; extract it again")
+    return names
+
+
+def read_mat(path: Path, key: str) -> Any:
+    """A variable of a MATLAB file, its structures as dicts and its arrays of them as lists.
+
+    Args:
+        path: of a file of version 7 or older.
+        key: the name of the variable.
+
+    Raises:
+        ValueError: if the file cannot be read or has no such variable.
+    """
+    from scipy.io import loadmat
+
+    try:
+        content = loadmat(path, simplify_cells=True)
+    except Exception as error:  # a damaged file raises whatever scipy stumbles over
+        raise ValueError(
+            f"{path} cannot be read as a MATLAB file ({error}): replace or remove the file"
+        ) from error
+    if key not in content:
+        found = ", ".join(name for name in content if not name.startswith("__"))
+        raise ValueError(f"{path} has no variable {key!r}, only {found}: is it the right file?")
+    return content[key]
 
 
 def pair_files(images: Path, labels: Path) -> list[tuple[Path, Path]]:
@@ -87,16 +148,19 @@ def pair_files(images: Path, labels: Path) -> list[tuple[Path, Path]]:
     return [(image_files[stem], label_files[stem]) for stem in sorted(image_files)]
 
 
-def _loaded(path: Path) -> Image.Image:
+def _loaded(path: Path, page: int = 0) -> Image.Image:
     try:
         with path.open("rb") as file:
             image = Image.open(file)
+            image.seek(page)
             image.load()
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise ValueError(
-            f"{path} cannot be read as an image ({error}): replace or remove the file"
-        ) from error
+    except (UnidentifiedImageError, OSError, SyntaxError, EOFError) as error:
+        raise _unreadable(path, error) from error
     return image
+
+
+def _unreadable(path: Path, error: Exception) -> ValueError:
+    return ValueError(f"{path} cannot be read as an image ({error}): replace or remove the file")
 
 
 def _files(folder: Path, suffixes: Collection[str]) -> dict[str, Path]:

@@ -5,13 +5,15 @@ from pathlib import Path
 
 from torch import Tensor
 
-from protoxai.data.base import Colour, RawSample, SegmentationDataset, Transform
-from protoxai.data.files import pair_files, read_image, read_labels
+from protoxai.data.base import Transform
+from protoxai.data.files import pair_files
+from protoxai.data.paired import PairedDataset
+from protoxai.data.palette import Colour
 from protoxai.data.registry import register
 
 
 @register("folder")
-class FolderDataset(SegmentationDataset):
+class FolderDataset(PairedDataset):
     """Images in ``<root>/images``, label maps in ``<root>/labels`` (or both in ``<root>/<split>``).
 
     A label map has the stem of its image and is a PNG of one channel, 8 or 16 bits, whose values
@@ -64,41 +66,32 @@ class FolderDataset(SegmentationDataset):
         self.root = Path(root)
         folder = self.root / split if split else self.root
         names = _class_names(self.root, class_names, num_classes)
-        super().__init__(names, palette, ignore_index=ignore_index, transform=transform)
+        self.pairs = pair_files(folder / "images", folder / "labels")
+        super().__init__(
+            [image.stem for image, _ in self.pairs],
+            names,
+            palette,
+            ignore_index=ignore_index,
+            transform=transform,
+            cache=cache,
+        )
         if 0 <= void < len(names):
             raise ValueError(
                 f"void={void} is one of the {len(names)} classes (0 to {len(names) - 1}): give the "
                 "value that unlabelled pixels have in the files, e.g. 65535 in 16-bit files"
             )
         self.void = void
-        self.pairs = pair_files(folder / "images", folder / "labels")
-        self._cache: dict[int, tuple[Tensor, Tensor]] | None = {} if cache else None
 
-    def __len__(self) -> int:
-        """How many pairs of files there are."""
-        return len(self.pairs)
+    def image_path(self, index: int) -> Path:
+        """Where the image of a sample lies."""
+        return self.pairs[index][0]
 
-    def raw(self, index: int) -> RawSample:
-        """The decoded pair of files, ``void`` already the ignore index."""
-        self._check_index(index)
-        image, stored = self._read(index)
-        labels = stored.long()
-        labels[stored == self.void] = self.ignore_index
-        return RawSample(image, labels, id=self.pairs[index][0].stem)
+    def label_path(self, index: int) -> Path:
+        """Where the label map of a sample lies."""
+        return self.pairs[index][1]
 
-    def _read(self, index: int) -> tuple[Tensor, Tensor]:
-        if self._cache is not None and index in self._cache:
-            return self._cache[index]
-        image_path, label_path = self.pairs[index]
-        image, labels = read_image(image_path), read_labels(label_path)
-        if image.shape[1:] != labels.shape:
-            raise ValueError(
-                f"{image_path} is {image.shape[2]}x{image.shape[1]} pixels, {label_path} "
-                f"{labels.shape[1]}x{labels.shape[0]}: a label map has the size of its image"
-            )
-        if self._cache is not None:
-            self._cache[index] = (image, labels)
-        return image, labels
+    def _to_classes(self, stored: Tensor) -> Tensor:
+        return stored.long().masked_fill(stored == self.void, self.ignore_index)
 
 
 def _class_names(

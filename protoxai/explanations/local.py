@@ -10,10 +10,10 @@ from torch import Tensor
 from protoxai.attribution import baseline_logit, member_evidence, region_weights, unit_evidence
 from protoxai.heads import SparseGroupHead
 from protoxai.model import ScaleProtoSeg
+from protoxai.modes import evaluating
 from protoxai.outputs import SegmentationOutput
 from protoxai.provenance import Provenance
 from protoxai.scales import resize
-from protoxai.segmenter import evaluating
 
 
 @dataclass(frozen=True)

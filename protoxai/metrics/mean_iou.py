@@ -56,8 +56,13 @@ class MeanIoU(MulticlassConfusionMatrix):
 
     def compute(self) -> Tensor:
         """Return the mean as a scalar in [0, 1]; NaN before any labelled pixel."""
-        return torch.nanmean(self.per_class())
+        return torch.nanmean(iou_per_class(self.confmat))
+
+    def confusion(self) -> Tensor:
+        """Return the counts (C, C) over all processes, rows the labels."""
+        with self.sync_context():
+            return self.confmat.clone()
 
     def per_class(self) -> Tensor:
-        """Return the intersection over union of each class, (C,)."""
-        return iou_per_class(super().compute())
+        """Return the intersection over union of each class over all processes, (C,)."""
+        return iou_per_class(self.confusion())

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from protoxai.training.recipe import DataRecipe, ModelRecipe, Recipe, RecipeError, Stage
+from protoxai.training.reading import RecipeError
+from protoxai.training.recipe import DataRecipe, ModelRecipe, Recipe, Stage
 
 if TYPE_CHECKING:
     from protoxai.training.evaluation import Scores, evaluate

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from protoxai.labels import labels_at
 from protoxai.model import ScaleProtoSeg
-from protoxai.segmenter import evaluating
+from protoxai.modes import evaluating
 from protoxai.training.loaders import Loader
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from protoxai.labels import labels_at
 from protoxai.model import ScaleProtoSeg
-from protoxai.segmenter import evaluating
+from protoxai.modes import evaluating
 from protoxai.training.loaders import Loader
 
 MOST_PIXELS = 5000

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, RandomSampler
+from torch.utils.data import DataLoader
 
 from protoxai.data import (
     SegmentationDataset,
@@ -18,7 +17,9 @@ from protoxai.data import (
     evaluation_transform,
     training_transform,
 )
+from protoxai.distributed import rank, world_size
 from protoxai.segmenter import Segmenter
+from protoxai.training.draws import DrawBatches, SeededDraws
 from protoxai.training.recipe import DataRecipe
 
 Loader = DataLoader[Mapping[str, Any]]
@@ -31,10 +32,12 @@ class Splits:
 
     Attributes:
         train: training images.
+        projection: the images that prototypes are projected on.
         validation: validation images.
     """
 
     train: SegmentationDataset
+    projection: SegmentationDataset
     validation: SegmentationDataset
 
     @classmethod
@@ -43,13 +46,17 @@ class Splits:
         options = dict(recipe.options)
         if recipe.root is not None:
             options["root"] = recipe.root
-        train, validation = (
-            create_dataset(recipe.dataset, split=split, **options) for split in ("train", "val")
-        )
-        return cls(train, validation)
+        train = create_dataset(recipe.dataset, split=recipe.train_split, **options)
+        projection = train
+        if recipe.projection_split not in (None, recipe.train_split):
+            projection = create_dataset(recipe.dataset, split=recipe.projection_split, **options)
+        validation = create_dataset(recipe.dataset, split=recipe.validation_split, **options)
+        return cls(train, projection, validation)
 
 
-def training_view(data: SegmentationDataset, recipe: DataRecipe, model: Segmenter) -> Any:
+def training_view(
+    data: SegmentationDataset, recipe: DataRecipe, model: Segmenter
+) -> SegmentationDataset:
     """Return the data set seen through the recipe's random zoom, crop, flip and jitter."""
     return data.with_transform(
         training_transform(
@@ -66,31 +73,45 @@ def training_view(data: SegmentationDataset, recipe: DataRecipe, model: Segmente
     )
 
 
-def endless_loader(data: Dataset[Any], batches: int, batch_size: int, recipe: DataRecipe) -> Loader:
-    """Return shuffled batches, as many as asked for, going over the data again and again."""
-    sampler = RandomSampler(
-        data,  # type: ignore[arg-type]
-        num_samples=batches * batch_size,
-        generator=torch.Generator().manual_seed(int(torch.randint(2**31, ()))),
-    )
+def drawn_batches(
+    data: Any, batches: int, batch_size: int, *, seed: int, workers: int = 0, start: int = 0
+) -> Loader:
+    """Return shuffled batches, as many as asked for, going over the data again and again.
+
+    Args:
+        data: the samples.
+        batches: how many in all.
+        batch_size: of this process.
+        seed: of the order and the transforms; see :class:`~protoxai.training.draws.SeededDraws`.
+        workers: processes that load.
+        start: first batch; those before were trained on already.
+    """
     return DataLoader(
-        data,
-        batch_size,
-        sampler=sampler,
-        num_workers=recipe.workers,
+        SeededDraws(data, seed),
+        batch_sampler=DrawBatches(start, batches, batch_size),
+        num_workers=workers,
         collate_fn=collate if isinstance(data, SegmentationDataset) else None,
-        persistent_workers=recipe.workers > 0,
+        persistent_workers=workers > 0,
     )
 
 
 def whole_images(data: SegmentationDataset, recipe: DataRecipe, model: Segmenter) -> Loader:
-    """Return every image once, whole, at the evaluation size."""
-    view = data.with_transform(
-        evaluation_transform(recipe.evaluation_size, mean=model.mean, std=model.std)
-    )
+    """Return this process's share of the images, each once, whole, at the evaluation size."""
     return DataLoader(
-        view, recipe.evaluation_batch_size, num_workers=recipe.workers, collate_fn=collate
+        evaluation_view(data, recipe, model),
+        recipe.evaluation_batch_size,
+        sampler=range(rank(), len(data), world_size()),
+        num_workers=recipe.workers,
+        collate_fn=collate,
     )
+
+
+def evaluation_view(
+    data: SegmentationDataset, recipe: DataRecipe, model: Segmenter
+) -> SegmentationDataset:
+    """Return the data set seen at the recipe's evaluation size."""
+    transform = evaluation_transform(recipe.evaluation_size, mean=model.mean, std=model.std)
+    return data.with_transform(transform)
 
 
 def class_weights(data: SegmentationDataset, recipe: DataRecipe) -> Tensor | None:

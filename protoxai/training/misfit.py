@@ -21,12 +21,13 @@ WORDS = {
 }
 
 
-def explain_misfit(recipe: type, path: Path, message: str) -> str:
+def explain_misfit(recipe: type, path: Path, content: object, message: str) -> str:
     """Say in one line what does not fit in a recipe's file or on the command line.
 
     Args:
         recipe: the dataclass that it should make.
         path: the file.
+        content: what it holds, with what it extends.
         message: the parser's own, for what is found neither in the file nor in an argument.
 
     Returns:
@@ -34,7 +35,7 @@ def explain_misfit(recipe: type, path: Path, message: str) -> str:
     """
     misfit = (
         _unknown_argument(recipe, message)
-        or _in_file(recipe, path)
+        or find_misfit(content, recipe)
         or _wrong_argument(recipe, message)
         or " ".join(message.split())
     )
@@ -137,13 +138,6 @@ def _read(text: str) -> object:
         return float(text) if "e" in text.lower() else yaml.safe_load(text)
     except (ValueError, yaml.YAMLError):
         return text
-
-
-def _in_file(recipe: type, path: Path) -> str | None:
-    try:
-        return find_misfit(yaml.safe_load(path.read_text()), recipe)
-    except yaml.YAMLError as error:
-        return f"the file is no YAML: {' '.join(str(error).split())}"
 
 
 def _unknown_argument(recipe: type, message: str) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -12,7 +12,8 @@ from torch.optim.lr_scheduler import LambdaLR
 from protoxai.heads import SparseGroupHead
 from protoxai.model import ScaleProtoSeg
 from protoxai.segmenter import Segmenter
-from protoxai.training.recipe import RecipeError, Stage
+from protoxai.training.reading import RecipeError
+from protoxai.training.recipe import Stage
 
 
 def part_parameters(model: Segmenter, part: str) -> list[nn.Parameter]:
@@ -69,10 +70,17 @@ def build_optimizer(model: Segmenter, stage: Stage) -> torch.optim.Optimizer:
     return torch.optim.Adam(groups)
 
 
-def build_schedule(optimizer: torch.optim.Optimizer, stage: Stage) -> LambdaLR:
-    """Return the learning rates' factor over the optimizer steps: warm-up, then decay if any."""
+def build_schedule(optimizer: torch.optim.Optimizer, stage: Stage, start: int = 0) -> LambdaLR:
+    """Return the learning rates' factor over the optimizer steps: warm-up, then decay if any.
 
-    def factor(step: int) -> float:
+    Args:
+        optimizer: whose learning rates it governs.
+        stage: its schedule.
+        start: steps that were done before.
+    """
+
+    def factor(since: int) -> float:
+        step = start + since
         warm = min(1.0, (step + 1) / (stage.warmup_steps + 1))
         if stage.schedule == "constant":
             return warm
@@ -91,8 +99,9 @@ def keep_feasible(model: Segmenter, stage: Stage) -> None:
             model.head.project_to_simplex_()
 
 
-def frozen_modules(model: Segmenter, stage: Stage) -> Iterator[nn.Module]:
-    """Yield the modules whose batch statistics must not move in this stage."""
+def training_mode(model: Segmenter, stage: Stage) -> None:
+    """Set training mode, but hold the batch statistics of frozen parts still."""
+    model.train()
     for part, module in (("backbone", model.backbone), ("scales", model.scales)):
         if part not in stage.learning_rates:
-            yield module
+            module.eval()

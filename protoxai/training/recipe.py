@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import inspect
-import os
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from protoxai.extras import require
 from protoxai.losses import ScaleProtoSegLoss
-from protoxai.training.misfit import closest, explain_misfit
+from protoxai.training.misfit import closest
+from protoxai.training.reading import RecipeError, read_recipe
 
 PARTS = ("backbone", "scales", "prototypes", "groups", "last_layer")
+SMOKE_SIZE = (65, 65)
 Action = Literal["initialise", "project", "group", "threshold"]
-
-
-class RecipeError(ValueError):
-    """A recipe that cannot be read, with the key and how to mend it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,13 +25,17 @@ class DataRecipe:
         dataset: a registered data set: shapes, camvid, folder, ...
         root: its folder; ``$NAME`` is taken from the environment. Shapes has none.
         options: other arguments of the data set, such as Shapes' size and length.
+        train_split: the split to train on.
+        projection_split: the split whose images prototypes are projected on; null: train_split.
+        validation_split: the split to evaluate on.
         crop: height and width of training crops.
         zoom: range of the random zoom.
         zoom_relative_to: what zoom 1 means: the image's own size, or the size that fits the crop.
         log_uniform_zoom: draw the zoom log-uniformly.
         flip: probability of a horizontal flip.
         color_jitter: relative strength of random brightness and contrast.
-        evaluation_size: height and width of images in evaluation and projection; null: native.
+        evaluation_size: height and width of images in evaluation and projection, or their shorter
+            side; null: native.
         batch_size: images a training batch.
         evaluation_batch_size: whole images a batch; more than 1 only if all have one size.
         workers: processes that load images; 0: the training process itself.
@@ -45,13 +45,16 @@ class DataRecipe:
     dataset: str
     root: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
+    train_split: str = "train"
+    projection_split: str | None = None
+    validation_split: str = "val"
     crop: tuple[int, int]
     zoom: tuple[float, float] = (0.5, 1.5)
     zoom_relative_to: Literal["image", "crop"] = "image"
     log_uniform_zoom: bool = False
     flip: float = 0.5
     color_jitter: float = 0.0
-    evaluation_size: tuple[int, int] | None = None
+    evaluation_size: tuple[int, int] | int | None = None
     batch_size: int = 2
     evaluation_batch_size: int = 1
     workers: int = 0
@@ -118,6 +121,10 @@ class Stage:
         batch_size: images a batch; null: as in ``data``.
         num_groups: groups a class, for group.
         threshold: for threshold.
+        validate: how often to measure the validation accuracy (labelled pixels that are right, at
+            feature resolution) while training: never or once an epoch.
+        patience: stop after so many validations without a better accuracy; null: never.
+        keep_best: end with the weights of the best validation.
     """
 
     name: str
@@ -136,6 +143,9 @@ class Stage:
     batch_size: int | None = None
     num_groups: int = 3
     threshold: float = 0.05
+    validate: Literal["never", "epoch"] = "never"
+    patience: int | None = None
+    keep_best: bool = False
 
     def __post_init__(self) -> None:
         """Check the names that a type cannot."""
@@ -145,6 +155,10 @@ class Stage:
         _known(f"stage {self.name}: losses", self.losses, terms - {"class_weight", "ignore_index"})
         if not self.learning_rates:
             raise RecipeError(f"stage {self.name}: no learning_rates, so nothing would train")
+        if self.validate == "never" and (self.patience is not None or self.keep_best):
+            raise RecipeError(
+                f"stage {self.name}: patience and keep_best need validations: set validate: epoch"
+            )
         if self.cached_views and {"backbone", "scales"} & set(self.learning_rates):
             raise RecipeError(
                 f"stage {self.name}: cached_views needs a frozen trunk, but it has a learning rate "
@@ -167,8 +181,13 @@ class Recipe:
         model: what to train.
         stages: one after another.
         baseline: train DeepLabv2 on the same trunk for the same budget, to compare with.
+        target: the published figure that the recipe should reach.
         seed: of everything random.
         precision: of the trunk in training: 32-true, bf16-mixed or 16-mixed.
+        sync_batchnorm: batch statistics over all processes.
+        checkpoint_every: optimizer steps between checkpoints.
+        log_every: optimizer steps between entries of the logs.
+        loggers: of csv, tensorboard and wandb.
 
     Example:
         >>> recipe = Recipe.load("shapes")
@@ -182,7 +201,12 @@ class Recipe:
     stages: list[Stage]
     baseline: bool = False
     seed: int = 20220227
+    target: str = ""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    sync_batchnorm: bool = False
+    checkpoint_every: int = 500
+    log_every: int = 10
+    loggers: tuple[Literal["csv", "tensorboard", "wandb"], ...] = ("csv", "tensorboard")
 
     @classmethod
     def load(cls, source: str | Path, overrides: Sequence[str] = ()) -> Self:
@@ -195,19 +219,7 @@ class Recipe:
         Raises:
             RecipeError: if there is no such recipe, or a key or a value does not fit.
         """
-        require("train", "jsonargparse", "lightning")
-        parser = recipe_parser()
-        path = find_recipe(source)
-        from jsonargparse import ArgumentError
-
-        try:
-            config = parser.parse_args([f"--config={path}", *overrides])
-            values = parser.instantiate_classes(config).as_dict()
-        except (ArgumentError, ValueError, TypeError) as error:
-            raise RecipeError(explain_misfit(cls, path, str(error))) from error
-        values.pop("config", None)
-        recipe = cls(**values)
-        return replace(recipe, data=replace(recipe.data, root=_expand(recipe.data.root)))
+        return cls(**read_recipe(cls, source, overrides))
 
     @property
     def method(self) -> str:
@@ -215,6 +227,12 @@ class Recipe:
         if self.model.architecture == "LinearSegmenter":
             return "DeepLabv2"
         return "ProtoSeg" if self.model.scales == "atrous-sum" else "ScaleProtoSeg"
+
+    def smoke(self) -> Self:
+        """Return the recipe with few steps, small crops and a small evaluation; else the same."""
+        stages = [replace(stage, steps=min(stage.steps, 2)) for stage in self.stages]
+        data = replace(self.data, crop=SMOKE_SIZE, evaluation_size=SMOKE_SIZE)
+        return replace(self, data=data, stages=stages)
 
     def as_baseline(self) -> Self:
         """Return the recipe of DeepLabv2 on the same trunk, trained for as many steps."""
@@ -243,46 +261,7 @@ class Recipe:
         return replace(self, name=name, model=model, stages=stages, baseline=False)
 
 
-def recipe_parser() -> Any:
-    """Return the jsonargparse parser whose options are the keys of a recipe."""
-    require("train", "jsonargparse")
-    from jsonargparse import ArgumentParser
-
-    parser = ArgumentParser(prog="protoxai train RECIPE", exit_on_error=False)
-    parser.add_argument("--config", action="config", help="a recipe file")
-    parser.add_class_arguments(Recipe)
-    return parser
-
-
-def find_recipe(source: str | Path) -> Path:
-    """Return the file of a recipe given by its path or by the name it comes with."""
-    path = Path(source)
-    if path.is_file():
-        return path
-    package = Path(__file__).parents[1]
-    folders = [package / "recipes", package.parent / "benchmarks" / "recipes"]
-    shipped = {p.stem: p for folder in folders for p in sorted(folder.glob("*.yaml"))}
-    if str(source) not in shipped:
-        raise RecipeError(
-            f"there is no recipe {source}{closest(str(source), shipped)}: give a YAML file or one "
-            f"of {', '.join(sorted(shipped))}"
-        )
-    return shipped[str(source)]
-
-
-def _expand(root: str | None) -> str | None:
-    if root is None:
-        return None
-    expanded = str(Path(os.path.expandvars(root)).expanduser())
-    if "$" in expanded:
-        raise RecipeError(
-            f"data.root is {root}, but that environment variable is not set: set it, or give "
-            "--data.root=FOLDER"
-        )
-    return expanded
-
-
-def _known(where: str, given: dict[str, float], known: Any) -> None:
+def _known(where: str, given: Mapping[str, float], known: Collection[str]) -> None:
     for name in given:
         if name not in known:
             raise RecipeError(

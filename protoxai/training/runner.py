@@ -1,41 +1,34 @@
-"""A recipe run from beginning to end."""
+"""A recipe run from beginning to end, or from where it was stopped."""
 
 from __future__ import annotations
 
 import json
 import time
-import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import lightning
 import torch
-from lightning.pytorch.loggers import CSVLogger
 
-from protoxai.heads import SparseGroupHead
-from protoxai.losses import ScaleProtoSegLoss
-from protoxai.model import LinearSegmenter, ScaleProtoSeg
-from protoxai.projection import project_prototypes
+from protoxai.distributed import join_processes, own_device, rank
+from protoxai.model import ScaleProtoSeg
+from protoxai.provenance import Provenance
 from protoxai.segmenter import Segmenter
-from protoxai.training.cache import CachedEmbeddings
+from protoxai.training.actions import act
+from protoxai.training.building import build_model
+from protoxai.training.checkpoints import Checkpoints, State
+from protoxai.training.draws import mixed_seed
+from protoxai.training.errors import RunError
 from protoxai.training.evaluation import Scores, evaluate
-from protoxai.training.initialise import initialise_prototypes
-from protoxai.training.loaders import (
-    Loader,
-    Splits,
-    class_weights,
-    endless_loader,
-    training_view,
-    whole_images,
-)
-from protoxai.training.module import StageModule
-from protoxai.training.progress import StageProgress
-from protoxai.training.recipe import ModelRecipe, Recipe, RecipeError, Stage
+from protoxai.training.fitting import StageRun, fit_stage, run_loggers
+from protoxai.training.loaders import Splits, evaluation_view, whole_images
+from protoxai.training.recipe import Recipe
+from protoxai.training.records import differences, plain_recipe, write_records
+from protoxai.training.samples import write_samples
 
 Say = Callable[[str], None]
-TITLES = {"project": "projection", "threshold": "threshold"}
+TITLES = {"project": "projection"}
 
 
 @dataclass(frozen=True)
@@ -47,105 +40,80 @@ class Row:
     seconds: float
 
 
-@dataclass
+@dataclass(frozen=True)
 class RunResult:
     """What a run gave.
 
     Attributes:
         recipe: as it was run.
-        model: the trained model.
-        rows: scores after each stage and each action.
+        model: the trained model, in evaluation mode.
         splits: the data.
+        rows: scores after each stage and each action.
     """
 
     recipe: Recipe
     model: Segmenter
     splits: Splits
-    rows: list[Row] = field(default_factory=list)
+    rows: tuple[Row, ...]
 
 
 def run(
     recipe: Recipe,
     output: str | Path,
     *,
+    resume: bool = False,
     say: Say = print,
     progress: bool = True,
     splits: Splits | None = None,
 ) -> RunResult:
     """Train the recipe's model through all its stages, and evaluate it after each.
 
-    Writes ``model/`` (see :meth:`~protoxai.ScaleProtoSeg.save_pretrained`), ``metrics.json`` and
-    the logs of every loss term to the output folder.
+    The output folder gets ``recipe.yaml`` (as run), ``environment.json``, ``log.txt``, ``logs/``,
+    ``checkpoints/``, ``samples/``, ``metrics.json`` and ``model/`` (see
+    :meth:`~protoxai.ScaleProtoSeg.save_pretrained`). Under ``torchrun``, all processes train
+    together and the first one writes.
 
     Args:
         recipe: what to do.
         output: folder, made if missing.
+        resume: go on from the newest whole checkpoint in the folder, if there is one; the result
+            is that of a run that was never stopped.
         say: gets a line for each stage and action.
         progress: show progress bars.
-        splits: the data, where the recipe's is not to be opened again.
+        splits: the data, where the recipe's is not to be opened (a custom data set).
 
     Returns:
         The model and its scores.
 
+    Raises:
+        RunError: if the run cannot go on, or the folder holds another.
+        RecipeError: if the recipe asks for what its model does not have.
+
     Example:
         >>> result = run(Recipe.load("shapes"), "runs/shapes")  # doctest: +SKIP
     """
-    output = Path(output)
-    lightning.seed_everything(recipe.seed, verbose=False)
+    join_processes()
     splits = splits or Splits.of(recipe.data)
-    model = build_model(recipe.model, splits)
-    result = RunResult(recipe, model, splits)
-    runner = _Runner(result, output, say, progress)
-    for stage in recipe.stages:
-        runner.stage(stage)
-    model.eval().save_pretrained(output / "model")
-    write_metrics(output / "metrics.json", [result])
+    torch.manual_seed(recipe.seed)
+    model = build_model(recipe.model, splits.train).to(own_device())
+    walk = _Walk(recipe, Path(output), model, splits, say, progress)
+    walk.begin(resume=resume)
+    walk.go()
+    result = RunResult(recipe, model.eval(), splits, tuple(walk.rows))
+    if rank() == 0:
+        model.save_pretrained(walk.output / "model")
+        write_metrics(walk.output / "metrics.json", [result])
     return result
-
-
-def build_model(recipe: ModelRecipe, splits: Splits) -> Segmenter:
-    """Build a recipe's model, for the classes of the data."""
-    options: dict[str, Any] = {
-        "input_scales": recipe.input_scales,
-        "output_stride": recipe.output_stride,
-        "feature_levels": recipe.feature_levels,
-        "atrous_rates": recipe.atrous_rates,
-        "init_gain": recipe.init_gain,
-        "freeze_batchnorm": recipe.freeze_batchnorm,
-        "pretrained": recipe.pretrained,
-        "class_names": splits.train.class_names,
-    }
-    model: Segmenter
-    if recipe.architecture == "LinearSegmenter":
-        model = LinearSegmenter(
-            recipe.backbone, splits.train.num_classes, scales=recipe.scales, **options
-        )
-    else:
-        model = ScaleProtoSeg(
-            recipe.backbone,
-            splits.train.num_classes,
-            scales=recipe.scales,
-            prototypes_per_scale=recipe.prototypes_per_scale,
-            prototype_dim=recipe.prototype_dim,
-            bounded_prototypes=recipe.bounded_prototypes,
-            **options,
-        )
-    if recipe.batchnorm_momentum is not None:
-        for module in model.modules():
-            if isinstance(module, torch.nn.BatchNorm2d):
-                module.momentum = recipe.batchnorm_momentum
-    return model.to(memory_format=torch.channels_last)
 
 
 def write_metrics(path: Path, results: list[RunResult]) -> None:
     """Write the scores of runs as JSON."""
     content = {
         result.recipe.name: {
+            "method": result.recipe.method,
+            "target": result.recipe.target,
             "class_names": result.splits.train.class_names,
-            "steps": [
-                {"step": row.step, "seconds": row.seconds, **asdict(row.scores)}
-                for row in result.rows
-            ],
+            "steps": [_plain_row(row) for row in result.rows],
         }
         for result in results
     }
@@ -153,109 +121,159 @@ def write_metrics(path: Path, results: list[RunResult]) -> None:
     path.write_text(json.dumps(content, indent=1) + "\n")
 
 
-class _Runner:
-    """Walks the stages of one run."""
+class _Walk:
+    """One run: where it is, and the way on."""
 
-    def __init__(self, result: RunResult, output: Path, say: Say, progress: bool) -> None:
-        self.result = result
-        self.recipe = result.recipe
-        self.model = result.model
+    def __init__(
+        self,
+        recipe: Recipe,
+        output: Path,
+        model: Segmenter,
+        splits: Splits,
+        say: Say,
+        progress: bool,
+    ) -> None:
+        self.recipe = recipe
         self.output = output
+        self.model = model
+        self.splits = splits
         self.say = say
         self.progress = progress
-        self.data = training_view(result.splits.train, self.recipe.data, self.model)
-        self.validation = whole_images(result.splits.validation, self.recipe.data, self.model)
-        self.class_weight = class_weights(result.splits.train, self.recipe.data)
+        self.rows: list[Row] = []
+        self.checkpoints = Checkpoints(output / "checkpoints")
+        self.resumed: State = {"stage": 0, "part": "before"}
 
-    def stage(self, stage: Stage) -> None:
+    def begin(self, *, resume: bool) -> None:
+        """Start anew, or take up the newest checkpoint."""
+        if not resume and self.checkpoints.paths():
+            raise RunError(
+                f"{self.output} holds a run already: go on with it by --resume (resume=True), or "
+                "choose another output folder"
+            )
+        state = self.checkpoints.newest() if resume else None
+        if state is not None:
+            other = differences(state["recipe"], plain_recipe(self.recipe))
+            if other:
+                raise RunError(
+                    f"{self.output} holds a run of another recipe (it differs in "
+                    f"{', '.join(other)}): resume with the recipe in {self.output}/recipe.yaml, or "
+                    "choose another output folder"
+                )
+            self.resumed = state
+            self.take_up(state)
+            self.tell(f"resumed {self.recipe.name} at {self.where(state)}")
+        elif rank() == 0:
+            write_records(self.recipe, self.output)
+        self.loggers = run_loggers(self.recipe, self.output)
+
+    def go(self) -> None:
+        """Walk the stages that are left."""
+        for number in range(self.resumed["stage"], len(self.recipe.stages)):
+            self.walk_stage(number)
+
+    def walk_stage(self, number: int) -> None:
         """Do what comes before, train, evaluate, do what comes after."""
+        stage = self.recipe.stages[number]
+        state: State = self.resumed if self.resumed["stage"] == number else {"part": "before"}
+        seed = mixed_seed(self.recipe.seed, number)
         started = time.monotonic()
-        for action in stage.before:
-            self.act(action, stage)
-        self.train(stage)
-        self.report(stage.name, started)
+        if state["part"] == "before":
+            # What is random here does not depend on the stages before: a resumed run repeats it.
+            torch.manual_seed(seed)
+            for action in stage.before:
+                act(action, self.model, stage, self.recipe, self.splits, seed)
+        if state["part"] != "after":
+            fit_stage(
+                StageRun(
+                    model=self.model,
+                    stage=stage,
+                    recipe=self.recipe,
+                    splits=self.splits,
+                    seed=seed,
+                    earlier=sum(stage.steps for stage in self.recipe.stages[:number]),
+                    loggers=self.loggers,
+                    progress=self.progress and rank() == 0,
+                    save=lambda step, training: self.save(number, step, "training", training),
+                ),
+                state.get("training"),
+            )
+            self.report(stage.name, started)
+            self.save(number, None, "after")
         for action in stage.after:
             started = time.monotonic()
-            self.act(action, stage)
+            act(action, self.model, stage, self.recipe, self.splits, seed)
             self.report(TITLES.get(action, action), started)
-
-    def train(self, stage: Stage) -> None:
-        """Train the stage's parts for its steps."""
-        criterion = ScaleProtoSegLoss(
-            **stage.loss_weights,
-            class_weight=self.class_weight,
-            ignore_index=self.data.ignore_index,
-        )
-        loader = self.loader(stage)
-        with warnings.catch_warnings():
-            # Small data is read faster in the training process than by workers; frozen parts are in
-            # evaluation mode on purpose; the rest is between Lightning and its own dependencies.
-            for message in (".*does not have many workers.*", ".*in eval mode at the start.*"):
-                warnings.filterwarnings("ignore", message)
-            warnings.filterwarnings("ignore", ".*LeafSpec.*", module="lightning")
-            trainer = lightning.Trainer(
-                accelerator="auto",
-                devices=1,
-                max_epochs=1,
-                precision=self.recipe.precision,
-                accumulate_grad_batches=stage.accumulate,
-                logger=CSVLogger(self.output, name="logs", version=_file_name(stage.name)),
-                callbacks=[StageProgress(stage.name)] if self.progress else [],
-                enable_progress_bar=False,
-                enable_checkpointing=False,
-                enable_model_summary=False,
-                log_every_n_steps=min(10, stage.steps),
-            )
-            trainer.fit(StageModule(self.model, stage, criterion), loader)
-
-    def loader(self, stage: Stage) -> Loader:
-        """Return the stage's batches: images, or embeddings where the trunk is frozen."""
-        recipe = self.recipe.data
-        batch_size = stage.batch_size or recipe.batch_size
-        data = self.data
-        if stage.cached_views:
-            views = stage.cached_views * len(data) // recipe.batch_size
-            images = endless_loader(data, views, recipe.batch_size, recipe)
-            data = CachedEmbeddings(self.prototypical("cached_views"), images)
-        return endless_loader(data, stage.steps * stage.accumulate, batch_size, recipe)
-
-    def act(self, action: str, stage: Stage) -> None:
-        """Do one of the recipe's actions."""
-        model, recipe = self.prototypical(action), self.recipe
-        if action == "initialise":
-            images = endless_loader(self.data, 32, recipe.data.batch_size, recipe.data)
-            initialise_prototypes(model, images, seed=recipe.seed)
-        elif action == "project":
-            images = whole_images(self.result.splits.train, recipe.data, model)
-            project_prototypes(model, images, ignore_index=self.data.ignore_index)
-        elif action == "group":
-            model.group(stage.num_groups)
-        elif action == "threshold":
-            if not isinstance(model.head, SparseGroupHead):
-                raise RecipeError(
-                    f"stage {stage.name}: threshold needs groups: put group before it"
-                )
-            model.head.threshold_(stage.threshold)
-
-    def prototypical(self, action: str) -> ScaleProtoSeg:
-        """Return the model, if it has prototypes."""
-        if not isinstance(self.model, ScaleProtoSeg):
-            raise RecipeError(
-                f"{action} needs prototypes, but the model is a {type(self.model).__name__}: take "
-                f"{action} out of its stages"
-            )
-        return self.model
+        self.save(number + 1, 0, "before")
 
     def report(self, step: str, started: float) -> None:
-        """Evaluate, keep the scores and say them."""
+        """Evaluate, keep the scores, say them, and draw sample predictions."""
         seconds = time.monotonic() - started
-        scores = evaluate(self.model, self.validation, ignore_index=self.data.ignore_index)
-        self.result.rows.append(Row(step, scores, seconds))
+        data, recipe = self.splits.validation, self.recipe.data
+        loader = whole_images(data, recipe, self.model)
+        scores = evaluate(self.model, loader, ignore_index=data.ignore_index)
+        self.rows.append(Row(step, scores, seconds))
         prototypes = ""
         if scores.prototypes:
             prototypes = f", {scores.active_prototypes} of {scores.prototypes} prototypes active"
-        self.say(f"{step}: mIoU {100 * scores.mean_iou:.1f}{prototypes} ({seconds:.0f} s)")
+        self.tell(f"{step}: mIoU {100 * scores.mean_iou:.1f}{prototypes} ({seconds:.0f} s)")
+        if rank() == 0:
+            name = f"{len(self.rows):02d}-{step.replace(' ', '-')}.png"
+            view = evaluation_view(data, recipe, self.model)
+            write_samples(self.model, view, self.output / "samples" / name)
+
+    def save(self, stage: int, step: int | None, part: str, training: State | None = None) -> None:
+        """Write a checkpoint of everything the run needs to go on from here."""
+        if rank() != 0:
+            return
+        model = self.model
+        provenance = None
+        if isinstance(model, ScaleProtoSeg) and model.provenance is not None:
+            provenance = [entry.to_config() for entry in model.provenance]
+        state: State = {
+            "recipe": plain_recipe(self.recipe),
+            "stage": stage,
+            "part": part,
+            "structure": model.structure() if isinstance(model, ScaleProtoSeg) else None,
+            "model": model.state_dict(),
+            "provenance": provenance,
+            "rows": [_plain_row(row) for row in self.rows],
+            "training": training,
+        }
+        self.checkpoints.save(stage, step, state)
+
+    def take_up(self, state: State) -> None:
+        """Give the model and the scores what a checkpoint holds."""
+        if isinstance(self.model, ScaleProtoSeg):
+            self.model.restructure(state["structure"])
+            if state["provenance"] is not None:
+                entries = map(Provenance.from_config, state["provenance"])
+                self.model.provenance = tuple(entries)
+        self.model.load_state_dict(state["model"])
+        self.rows = [_row(row) for row in state["rows"]]
+
+    def where(self, state: State) -> str:
+        """Say where a checkpoint lies."""
+        if state["stage"] == len(self.recipe.stages):
+            return "its end"
+        name = self.recipe.stages[state["stage"]].name
+        step = state["training"]["step"] if state["training"] else 0
+        return f"stage {name}, step {step}" + (" (trained)" if state["part"] == "after" else "")
+
+    def tell(self, line: str) -> None:
+        """Say a line, and write it to the run's log."""
+        if rank() == 0:
+            self.say(line)
+            self.output.mkdir(parents=True, exist_ok=True)
+            with (self.output / "log.txt").open("a") as log:
+                log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
 
 
-def _file_name(stage: str) -> str:
-    return "".join(c if c.isalnum() else "-" for c in stage.lower())
+def _plain_row(row: Row) -> dict[str, Any]:
+    values = {"step": row.step, "seconds": row.seconds, **asdict(row.scores)}
+    return {**values, "per_class": list(row.scores.per_class)}
+
+
+def _row(values: dict[str, Any]) -> Row:
+    scores = {name: value for name, value in values.items() if name not in ("step", "seconds")}
+    scores["per_class"] = tuple(scores["per_class"])
+    return Row(values["step"], Scores(**scores), values["seconds"])

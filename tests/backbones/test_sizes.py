@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from protoxai.backbones.sizes import dry_run, evaluating, find_size_rule
+from protoxai.backbones.sizes import dry_run, find_size_rule
+from protoxai.modes import evaluating
 
 
 class Picky(nn.Module):

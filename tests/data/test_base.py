@@ -1,7 +1,9 @@
+import numpy as np
 import pytest
 import torch
 
 from protoxai.data import RawSample, SegmentationDataset
+from protoxai.data.files import read_labels
 
 
 class Fixed(SegmentationDataset):
@@ -86,3 +88,32 @@ def test_made_up_palette_is_distinct():
     palette = Fixed([[0]], class_names=[str(k) for k in range(60)]).palette
     assert len(set(palette)) == 60
     assert all(0 <= channel <= 255 for colour in palette for channel in colour)
+
+
+def test_prediction_is_a_palette_image_by_default():
+    dataset = Fixed([[0]], palette=[(1, 2, 3), (4, 5, 6)], ignore_index=-1)
+    image = dataset.encode_prediction(torch.tensor([[0, 1, -1]], dtype=torch.int32))
+    assert image.mode == "P"
+    assert np.array(image).tolist() == [[0, 1, 255]]
+    assert image.convert("RGB").getpixel((1, 0)) == (4, 5, 6)
+    assert dataset.prediction_name("street_7") == "street_7.png"
+
+
+def test_prediction_of_many_classes_has_sixteen_bits(tmp_path):
+    dataset = Fixed([[0]], class_names=[str(k) for k in range(300)], ignore_index=-1)
+    dataset.encode_prediction(torch.tensor([[0, 299, -1]])).save(tmp_path / "a.png")
+    assert read_labels(tmp_path / "a.png").tolist() == [[0, 299, 65535]]
+
+
+def test_wrong_predictions():
+    dataset = Fixed([[0]])
+    with pytest.raises(ValueError, match=r"shape \(1, 2, 2\).*one image"):
+        dataset.encode_prediction(torch.zeros(1, 2, 2, dtype=torch.int64))
+    with pytest.raises(ValueError, match="labels of the prediction hold 7"):
+        dataset.encode_prediction(torch.tensor([[7]]))
+    with pytest.raises(TypeError, match="float32"):
+        dataset.encode_prediction(torch.zeros(2, 2))
+
+
+def test_no_parts_unless_a_data_set_names_them():
+    assert (Fixed([[0]]).part_names, Fixed([[0]]).part_class) == ((), ())

@@ -3,7 +3,7 @@ import os
 import numpy as np
 import pytest
 
-from protoxai.data import CamVid, class_frequencies, training_transform
+from protoxai.data import CamVid, LayoutError, class_frequencies, training_transform
 
 
 def test_value_11_does_not_count(write_pair):
@@ -12,6 +12,12 @@ def test_value_11_does_not_count(write_pair):
     assert dataset[0]["labels"].tolist() == [[0, 10, 255], [5, 255, 3]]
     assert dataset.num_classes == len(set(dataset.palette)) == 11
     assert (dataset.class_names[0], dataset.class_names[10]) == ("Sky", "Bicyclist")
+
+
+def test_missing(write_pair):
+    root = write_pair("a", np.zeros((2, 2)), folder="val")
+    with pytest.raises(LayoutError, match=r"✗ train/images/\*  .*no train in the root.* holds val"):
+        CamVid(root)
 
 
 def test_unknown_split(write_pair):

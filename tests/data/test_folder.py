@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from protoxai.data import FolderDataset, folder
+from protoxai.data import FolderDataset, paired
 
 LABELS = np.array([[0, 1, 2], [2, 1, 255]])
 WANTED = [[0, 1, 2], [2, 1, 255]]
@@ -144,8 +144,8 @@ def test_colour_labels_and_deep_images(write_pair):
 @pytest.mark.parametrize(("cache", "reads"), [(True, 1), (False, 3)])
 def test_cache_is_shared_by_views_and_never_written(write_pair, monkeypatch, cache, reads):
     seen = []
-    read = folder.read_image
-    monkeypatch.setattr(folder, "read_image", lambda path: seen.append(path) or read(path))
+    read = paired.read_image
+    monkeypatch.setattr(paired, "read_image", lambda path: seen.append(path) or read(path))
     dataset = FolderDataset(write_pair("a", LABELS), num_classes=3, cache=cache)
     dataset[0]["labels"].fill_(1)
     view = dataset.with_transform(lambda image, masks: (image * 0.0, masks))

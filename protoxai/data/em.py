@@ -1,0 +1,111 @@
+"""ISBI 2012: electron microscopy of neural tissue, cells and the membranes between them."""
+
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from protoxai.data.base import RawSample, SegmentationDataset, Transform
+from protoxai.data.files import count_pages, read_image, read_labels
+from protoxai.data.layout import Entry, Layout, official_split
+from protoxai.data.predictions import grey_image
+from protoxai.data.registry import register
+
+SPLITS = {name: name for name in ("train", "val", "test")}
+CLASSES = {"membrane": (0, 0, 0), "cell": (255, 255, 255)}
+CELL = 255
+"""The value of cells in the label files; that of membranes is 0."""
+
+
+@register("em")
+class EM(SegmentationDataset):
+    """The stacks of the ISBI 2012 challenge, a slice a sample; the grey images repeated to RGB.
+
+    Source: Arganda-Carreras et al., "Crowdsourcing the creation of image segmentation algorithms
+    for connectomics", Frontiers in Neuroanatomy 2015. The challenge keeps the labels of its test
+    stack to itself, so the last slices of the training stack are the validation split. Slices are
+    neighbours in the tissue: a validation slice at the border looks like a training one.
+
+    Args:
+        root: the folder with ``train-volume.tif`` and ``train-labels.tif`` (and
+            ``test-volume.tif``).
+        split: ``"train"``, ``"val"``, or ``"test"``, where all labels are 255.
+        transform: see ``SegmentationDataset``.
+        validation_slices: how many of the last slices are the validation split; None: a fifth of
+            them, which is 6 of the 30.
+
+    Raises:
+        ValueError: if the split is unknown, no slice is left for training or validation, the
+            stacks differ in length, or with the expected tree if files are missing; on reading, if
+            a file is broken or a label is neither 0 nor 255.
+
+    Example:
+        >>> EM("isbi2012", split="val")  # doctest: +SKIP
+        EM(6 samples, 2 classes)
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        split: str = "train",
+        transform: Transform | None = None,
+        *,
+        validation_slices: int | None = None,
+    ) -> None:
+        self.split = official_split("EM", split, SPLITS)
+        stack = "test" if split == "test" else "train"
+        self.root = Path(root).expanduser()
+        self.images = self.root / f"{stack}-volume.tif"
+        self.labels = None if split == "test" else self.root / "train-labels.tif"
+        files = [path for path in (self.images, self.labels) if path is not None]
+        source = "the stacks of the ISBI 2012 EM segmentation challenge (https://imagej.net)"
+        entries = tuple(Entry("stack of slices", (path.name,)) for path in files)
+        Layout(f"EM (split {split!r})", source, entries).check(self.root)
+        self.slices = self._chosen(files, validation_slices)
+        super().__init__(tuple(CLASSES), tuple(CLASSES.values()), transform=transform)
+
+    def __len__(self) -> int:
+        """How many slices the split has."""
+        return len(self.slices)
+
+    def raw(self, index: int) -> RawSample:
+        """The slice and its labels, read from the stacks."""
+        self._check_index(index)
+        page = self.slices[index]
+        image = read_image(self.images, page)
+        labels = torch.full(image.shape[1:], self.ignore_index)
+        if self.labels is not None:
+            labels = _classes(self.labels, page)
+        return RawSample(image, labels, id=f"{self.images.stem}-{page:02d}")
+
+    def encode_prediction(self, labels: Tensor) -> Image.Image:
+        """Predicted labels, (H, W), as an 8-bit grey image: 255 cell (and ignored), 0 membrane."""
+        return grey_image(self._checked_prediction(labels).ne(0) * CELL)
+
+    def _chosen(self, files: list[Path], validation_slices: int | None) -> range:
+        pages = [count_pages(path) for path in files]
+        if len(set(pages)) > 1:
+            counts = ", ".join(f"{path} {n}" for path, n in zip(files, pages, strict=True))
+            raise ValueError(f"stacks of different numbers of slices: {counts}; get them again")
+        if self.split == "test":
+            return range(pages[0])
+        held_out = max(1, pages[0] // 5) if validation_slices is None else validation_slices
+        if not 0 < held_out < pages[0]:
+            raise ValueError(
+                f"validation_slices={held_out} of {pages[0]} slices: leave one or more for each of "
+                "the splits 'train' and 'val'"
+            )
+        border = pages[0] - held_out
+        return range(border) if self.split == "train" else range(border, pages[0])
+
+
+def _classes(path: Path, page: int) -> Tensor:
+    stored = read_labels(path, page)
+    values = stored.unique().tolist()
+    if not set(values) <= {0, CELL}:
+        raise ValueError(
+            f"{path}, slice {page}, holds {values[:8]}; expected 0 (membrane) and {CELL} (cell): "
+            "get the original labels"
+        )
+    return (stored == CELL).long()

@@ -1,0 +1,177 @@
+"""A run goes on from wherever it was stopped, as if it had never been."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from protoxai.training import Recipe, run
+from protoxai.training.checkpoints import Checkpoints
+from protoxai.training.errors import RunError
+
+RECIPE = """
+name: micro
+data: {dataset: shapes, options: {size: 64, length: 6}, crop: [64, 64], batch_size: 2,
+       evaluation_size: [64, 64], evaluation_batch_size: 4, color_jitter: 0.2}
+model: {backbone: timm/test_efficientnet, pretrained: false, prototypes_per_scale: 2,
+        prototype_dim: 4, atrous_rates: [1, 2], output_stride: 8}
+checkpoint_every: 1
+loggers: [csv]
+stages:
+  - name: joint training
+    steps: 5
+    accumulate: 2
+    before: [initialise]
+    after: [project]
+    schedule: polynomial
+    warmup_steps: 2
+    validate: epoch
+    keep_best: true
+    learning_rates: {backbone: 1.0e-3, scales: 1.0e-3, prototypes: 1.0e-2}
+    losses: {prototype_diversity: 0.25}
+  - name: grouping
+    steps: 5
+    before: [group]
+    after: [threshold]
+    cached_views: 1
+    learning_rates: {groups: 1.0e-2, last_layer: 1.0e-2}
+    losses: {group_entropy: 0.05, off_class_l1: 1.0e-3}
+"""
+
+
+@pytest.fixture
+def recipe_file(tmp_path):
+    path = tmp_path / "micro.yaml"
+    path.write_text(RECIPE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The run that was never stopped, and its folder."""
+    folder = tmp_path_factory.mktemp("whole")
+    file = folder / "micro.yaml"
+    file.write_text(RECIPE)
+    return quietly(Recipe.load(file), folder / "run"), folder / "run"
+
+
+def weights(folder):
+    return load_file(folder / "model" / "model.safetensors")
+
+
+def assert_same(first, second):
+    assert first.keys() == second.keys()
+    for name in first:
+        assert torch.equal(first[name], second[name]), name
+
+
+def quietly(recipe, folder, **options):
+    return run(recipe, folder, say=lambda _: None, progress=False, **options)
+
+
+def stop_at(recipe, folder, monkeypatch, number):
+    """Run until the checkpoint of that number is written, then stop as a crash would."""
+
+    class CrashError(Exception):
+        pass
+
+    save, count = Checkpoints.save, iter(range(10**6))
+
+    def crash(self, *args):
+        path = save(self, *args)
+        if next(count) == number:
+            raise CrashError
+        return path
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "save", crash)
+        with pytest.raises(CrashError):
+            quietly(recipe, folder)
+
+
+# Checkpoints 0 to 4 lie in the first stage, 5 after its training, 6 before the second stage; 7 to
+# 11 lie in that, 12 after its training, 13 at the end.
+@pytest.mark.parametrize("number", [0, 3, 5, 6, 9, 12, 13])
+def test_resumed_run_ends_with_the_same_bits(whole, recipe_file, tmp_path, monkeypatch, number):
+    result, folder = whole
+    recipe = Recipe.load(recipe_file)
+    stop_at(recipe, tmp_path / "stopped", monkeypatch, number)
+    resumed = quietly(recipe, tmp_path / "stopped", resume=True)
+    assert_same(weights(folder), weights(tmp_path / "stopped"))
+    assert [row.scores for row in result.rows] == [row.scores for row in resumed.rows]
+    assert result.model.provenance == resumed.model.provenance
+
+
+def test_damaged_checkpoint_is_passed_over(whole, recipe_file, tmp_path, monkeypatch):
+    recipe = Recipe.load(recipe_file)
+    stop_at(recipe, tmp_path / "stopped", monkeypatch, 3)
+    newest = max(Checkpoints(tmp_path / "stopped" / "checkpoints").paths())
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    newest.write_bytes(bytes(content))
+    with pytest.warns(UserWarning, match=f"{newest.name} is damaged .* trying the one before"):
+        quietly(recipe, tmp_path / "stopped", resume=True)
+    assert_same(weights(whole[1]), weights(tmp_path / "stopped"))
+
+
+def test_other_recipe_or_unasked_run_is_refused(recipe_file, tmp_path, monkeypatch):
+    recipe = Recipe.load(recipe_file)
+    stop_at(recipe, tmp_path, monkeypatch, 2)
+    with pytest.raises(RunError, match="holds a run already: go on with it by --resume"):
+        quietly(recipe, tmp_path)
+    other = replace(recipe, seed=1, data=replace(recipe.data, flip=0.0))
+    with pytest.raises(RunError, match=r"another recipe \(it differs in data\.flip, seed\)"):
+        quietly(other, tmp_path, resume=True)
+
+
+def test_full_disk_keeps_the_last_checkpoint(recipe_file, tmp_path, monkeypatch):
+    recipe = Recipe.load(recipe_file)
+    checkpoints = Checkpoints(tmp_path / "stopped" / "checkpoints")
+    fsync, count = os.fsync, iter(range(10**6))
+
+    def full(descriptor):
+        if next(count) == 6:
+            raise OSError(28, "No space left on device")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RunError, match=r"No space left on device.*step00000003\.pt, is intact"):
+        quietly(recipe, tmp_path / "stopped")
+    assert not list(checkpoints.folder.glob("*.part"))
+    assert checkpoints.newest()["training"]["step"] == 3
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments(whole, recipe_file, tmp_path):
+    """SIGKILL at five random moments, then to the end: bit for bit the run without."""
+    folder = tmp_path / "killed"
+    command = [sys.executable, "-m", "protoxai.cli", "train", str(recipe_file)]
+    command += [f"--output={folder}", "--resume"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    chance = random.Random(0)
+    kills = 0
+    for _ in range(5):
+        seen = _written(folder)
+        with subprocess.Popen(
+            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as process:
+            while process.poll() is None and _written(folder) == seen:
+                time.sleep(0.01)
+            time.sleep(chance.uniform(0, 0.4))
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+                kills += 1
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    assert kills >= 4
+    assert_same(weights(whole[1]), weights(folder))
+
+
+def _written(folder):
+    return {path.name for path in folder.glob("checkpoints/*.pt")}
