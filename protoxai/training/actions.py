@@ -52,7 +52,7 @@ def _initialise(
     batch_size = recipe.data.batch_size
     batches = -(-INITIAL_IMAGES // batch_size)
     view = training_view(splits.train, recipe.data, model)
-    loader = drawn_batches(view, batches, batch_size, seed=seed)
+    loader = drawn_batches(view, batches, batch_size, seed=seed, shared=True)
     initialise_prototypes(model, loader, images=INITIAL_IMAGES, seed=seed)
 
 

@@ -120,7 +120,7 @@ class ProgressBar(lightning.Callback):
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
         """Move on by a batch."""
-        loss = trainer.callback_metrics.get("train/loss", float("nan"))
+        loss = trainer.callback_metrics.get("loss", float("nan"))
         self._bar.update(self._task, advance=1, loss=float(loss))
 
     def on_train_end(self, *_: Any) -> None:

@@ -61,16 +61,18 @@ class DrawBatches(Sampler[list[int]]):
         start: first batch; those before were trained on already.
         stop: batches in all.
         batch_size: draws a batch and process.
+        shared: every process sees all batches, as one alone would.
     """
 
-    def __init__(self, start: int, stop: int, batch_size: int) -> None:
+    def __init__(self, start: int, stop: int, batch_size: int, *, shared: bool = False) -> None:
         self._batches = range(start, stop)
         self._batch_size = batch_size
+        self._processes, self._process = (1, 0) if shared else (world_size(), rank())
 
     def __len__(self) -> int:
         return len(self._batches)
 
     def __iter__(self) -> Iterator[list[int]]:
         for batch in self._batches:
-            first = (batch * world_size() + rank()) * self._batch_size
+            first = (batch * self._processes + self._process) * self._batch_size
             yield list(range(first, first + self._batch_size))

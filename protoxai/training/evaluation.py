@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,16 +36,33 @@ class Scores:
     prototypes: int
     active_prototypes: int
 
+    def __str__(self) -> str:
+        text = f"mIoU {100 * self.mean_iou:.2f}, pixel accuracy {100 * self.pixel_accuracy:.2f}"
+        if self.prototypes:
+            text += f", {self.active_prototypes} of {self.prototypes} prototypes active"
+        return text
 
-def evaluate(model: Segmenter, loader: Loader, *, ignore_index: int = 255) -> Scores:
+
+def evaluate(
+    model: Segmenter,
+    loader: Loader,
+    *,
+    ignore_index: int = 255,
+    logits_of: Callable[[Tensor], Tensor] | None = None,
+    seen: Callable[[Tensor, Mapping[str, Any]], None] | None = None,
+) -> Scores:
     """Score a model: logits resized to the labels, one confusion matrix over all images.
 
     Args:
         model: any model of the library; its mode is restored.
         loader: of whole images, each process's share; labels may be larger than images.
         ignore_index: label of pixels that do not count.
+        logits_of: from images (B, 3, H, W) to logits (B, C, h, w); None: the model itself.
+        seen: is given the predictions of each batch (B, H', W') and the batch.
     """
-    confusion = _confusion(model, loader, ignore_index, at_labels=True)
+    confusion = _confusion(
+        model, loader, ignore_index, at_labels=True, logits_of=logits_of, seen=seen
+    )
     per_class = iou_per_class(confusion)
     total = active = 0
     if isinstance(model, ScaleProtoSeg):
@@ -57,25 +76,74 @@ def evaluate(model: Segmenter, loader: Loader, *, ignore_index: int = 255) -> Sc
     )
 
 
+def sliding_logits(
+    model: Segmenter, images: Tensor, window: tuple[int, int], stride: tuple[int, int]
+) -> Tensor:
+    """Return logits (B, C, H, W) of large images, averaged over overlapping windows.
+
+    Args:
+        model: in evaluation mode.
+        images: (B, 3, H, W).
+        window: height and width; larger than the image: the whole image is one window.
+        stride: rows and columns from a window to the next; the last ones end at the border.
+
+    Raises:
+        ValueError: if the stride would leave pixels out.
+    """
+    if not all(0 < step <= side for step, side in zip(stride, window, strict=True)):
+        raise ValueError(
+            f"the stride is {stride} and the window {window}, expected strides from 1 to the "
+            "window's size: larger ones would leave pixels out"
+        )
+    height, width = images.shape[2:]
+    total = images.new_zeros(len(images), model.num_classes, height, width)
+    count = images.new_zeros(height, width)
+    for top in _starts(height, window[0], stride[0]):
+        for left in _starts(width, window[1], stride[1]):
+            rows, cols = slice(top, top + window[0]), slice(left, left + window[1])
+            part = images[..., rows, cols]
+            total[..., rows, cols] += resize(model(part).logits, part.shape[2:])
+            count[rows, cols] += 1
+    return total / count
+
+
 def grid_accuracy(model: Segmenter, loader: Loader, *, ignore_index: int = 255) -> float:
     """Return the share of labelled pixels that are right at feature resolution, in [0, 1]."""
     return _accuracy(_confusion(model, loader, ignore_index, at_labels=False))
 
 
 @torch.no_grad()
-def _confusion(model: Segmenter, loader: Loader, ignore_index: int, *, at_labels: bool) -> Tensor:
+def _confusion(
+    model: Segmenter,
+    loader: Loader,
+    ignore_index: int,
+    *,
+    at_labels: bool,
+    logits_of: Callable[[Tensor], Tensor] | None = None,
+    seen: Callable[[Tensor, Mapping[str, Any]], None] | None = None,
+) -> Tensor:
     """Count over all processes, at the labels' resolution or at the logits'."""
     device = next(model.parameters()).device
     metric = MeanIoU(model.num_classes, ignore_index).to(device)
     with evaluating(model):
         for batch in loader:
-            logits = model(batch["image"].to(device)).logits
+            images = batch["image"].to(device)
+            logits = model(images).logits if logits_of is None else logits_of(images)
             labels = batch["labels"].to(device)
             if at_labels:
                 logits = resize(logits, labels.shape[1:])
             labels = labels_at(labels, (logits.shape[2], logits.shape[3]))
-            metric.update(logits.argmax(1), labels)
+            predicted = logits.argmax(1)
+            metric.update(predicted, labels)
+            if seen is not None:
+                seen(predicted, batch)
     return metric.confusion()
+
+
+def _starts(size: int, window: int, stride: int) -> list[int]:
+    """Return where windows start; the last one ends at the border."""
+    last = max(size - window, 0)
+    return sorted({*range(0, last, stride), last})
 
 
 def _accuracy(confusion: Tensor) -> float:

@@ -201,6 +201,7 @@ def _batches(run: StageRun, start: int) -> Loader:
             recipe.batch_size,
             seed=mixed_seed(run.seed, CACHE_SEED),
             workers=recipe.workers,
+            shared=True,
         )
         data = CachedEmbeddings(prototypical(run.model, "cached_views"), images)
     return drawn_batches(

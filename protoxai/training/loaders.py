@@ -74,7 +74,14 @@ def training_view(
 
 
 def drawn_batches(
-    data: Any, batches: int, batch_size: int, *, seed: int, workers: int = 0, start: int = 0
+    data: Any,
+    batches: int,
+    batch_size: int,
+    *,
+    seed: int,
+    workers: int = 0,
+    start: int = 0,
+    shared: bool = False,
 ) -> Loader:
     """Return shuffled batches, as many as asked for, going over the data again and again.
 
@@ -85,10 +92,11 @@ def drawn_batches(
         seed: of the order and the transforms; see :class:`~protoxai.training.draws.SeededDraws`.
         workers: processes that load.
         start: first batch; those before were trained on already.
+        shared: every process sees all batches, instead of its share.
     """
     return DataLoader(
         SeededDraws(data, seed),
-        batch_sampler=DrawBatches(start, batches, batch_size),
+        batch_sampler=DrawBatches(start, batches, batch_size, shared=shared),
         num_workers=workers,
         collate_fn=collate if isinstance(data, SegmentationDataset) else None,
         persistent_workers=workers > 0,

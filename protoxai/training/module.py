@@ -9,7 +9,7 @@ import lightning
 import torch
 from torch import Tensor
 
-from protoxai.distributed import rank
+from protoxai.distributed import is_distributed, rank
 from protoxai.heads import SparseGroupHead
 from protoxai.losses import ScaleProtoSegLoss, group_entropy_loss
 from protoxai.metrics import active_prototypes
@@ -118,19 +118,22 @@ class StageModule(lightning.LightningModule):
 
     def _watch(self, terms: dict[str, Tensor], batch_size: int) -> None:
         """Log the loss terms, the learning rates and the state of the head."""
+        self.log("loss", terms["loss"].detach(), logger=False, batch_size=batch_size)
+        # Lightning writes to the logs after every so many steps, the one under way counted.
+        if (self.global_step + 1) % self.log_every:
+            return
         watched = {f"train/{name}": term.detach() for name, term in terms.items()}
-        if self.step % self.log_every == 0:
-            head = getattr(self.model, "head", None)
-            if head is not None:
-                active = len(active_prototypes(head))
-                watched["prototypes/active"] = torch.tensor(float(active))
-            if isinstance(head, SparseGroupHead):
-                watched["prototypes/group_entropy"] = group_entropy_loss(head).detach()
-            for group in self.trainer.optimizers[0].param_groups:
-                watched[f"learning_rate/{group['name']}"] = torch.tensor(group["lr"])
-        self.log_dict(watched, batch_size=batch_size)
+        head = getattr(self.model, "head", None)
+        if head is not None:
+            active = float(len(active_prototypes(head)))
+            watched["prototypes/active"] = terms["loss"].new_tensor(active)
+        if isinstance(head, SparseGroupHead):
+            watched["prototypes/group_entropy"] = group_entropy_loss(head).detach()
+        for group in self.trainer.optimizers[0].param_groups:
+            watched[f"learning_rate/{group['name']}"] = terms["loss"].new_tensor(group["lr"])
         # Lightning takes a value of this name for the logs' axis.
-        self.log("step", torch.tensor(float(self.earlier + self.step)), batch_size=batch_size)
+        watched["step"] = terms["loss"].new_tensor(float(self.earlier + self.step + 1))
+        self.log_dict(watched, batch_size=batch_size, sync_dist=is_distributed())
 
     def _refuse(self, terms: dict[str, Tensor], batch: Mapping[str, Any]) -> None:
         values = ", ".join(f"{name} {float(term.detach()):.4g}" for name, term in terms.items())

@@ -46,6 +46,25 @@ def read_recipe(recipe: type, source: str | Path, overrides: Sequence[str]) -> V
     return fields
 
 
+def read_data_keys(data: type, overrides: Sequence[str], defaults: Values) -> Values:
+    """Return the checked fields of a recipe's data, from the command line over defaults.
+
+    Raises:
+        RecipeError: if a key or a value does not fit.
+    """
+    from jsonargparse import ArgumentError, ArgumentParser
+
+    parser = ArgumentParser(prog="protoxai evaluate MODEL", exit_on_error=False)
+    parser.add_class_arguments(data, "data")
+    try:
+        parser.set_defaults({f"data.{key}": value for key, value in defaults.items()})
+        config = parser.parse_args(list(overrides))
+        fields: Values = parser.instantiate(config).data.__dict__
+    except (ArgumentError, ValueError, TypeError) as error:
+        raise RecipeError(" ".join(str(error).split())) from error
+    return {**fields, "root": _expand(fields["root"])}
+
+
 def recipe_parser(recipe: type) -> Any:
     """Return the jsonargparse parser whose options are the keys of a recipe."""
     require("train", "jsonargparse")

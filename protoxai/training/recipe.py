@@ -229,8 +229,8 @@ class Recipe:
         return "ProtoSeg" if self.model.scales == "atrous-sum" else "ScaleProtoSeg"
 
     def smoke(self) -> Self:
-        """Return the recipe with few steps, small crops and a small evaluation; else the same."""
-        stages = [replace(stage, steps=min(stage.steps, 2)) for stage in self.stages]
+        """Return the recipe with a step a stage, small crops and a small evaluation."""
+        stages = [replace(stage, steps=1) for stage in self.stages]
         data = replace(self.data, crop=SMOKE_SIZE, evaluation_size=SMOKE_SIZE)
         return replace(self, data=data, stages=stages)
 

@@ -15,6 +15,7 @@ from protoxai.training import Stage
 _MICRO: dict[str, Any] = {
     "name": "micro",
     "seed": 7,
+    "loggers": ["csv"],
     "data": {
         "dataset": "shapes",
         "options": {"size": 64, "length": 8},
@@ -84,10 +85,11 @@ def stage(**changes: Any) -> Stage:
 
 
 def toy_batches(count: int = 3, size: int = 32) -> list[dict[str, Tensor]]:
-    """Batches of two images whose left and right halves are two classes, a corner void."""
+    """Batches of two images, mirrored: halves are two classes, a corner is void."""
     labels = torch.zeros(2, size, size, dtype=torch.int64)
     labels[:, :, size // 2 :] = 1
     labels[:, : size // 4, : size // 4] = 255
+    labels[1] = labels[1].flip(-1)
     return [
         {"image": torch.randn(2, 3, size, size) + labels[:, None], "labels": labels}
         for _ in range(count)

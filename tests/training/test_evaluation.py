@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 from protoxai import LinearSegmenter
 from protoxai.outputs import LinearOutput
 from protoxai.training import evaluate
+from protoxai.training.evaluation import grid_accuracy
 from tests.training.cases import toy_batches, toy_model
 
 
@@ -58,6 +59,16 @@ def test_logits_are_resized_to_the_labels() -> None:
     labels = torch.tensor([[0, 0, 0, 1, 1, 1]]).expand(1, 4, 6)
     scores = evaluate(Reader(), loader({"image": images_saying(answers), "labels": labels}))
     assert scores.pixel_accuracy == 1
+
+
+def test_accuracy_on_the_grid_takes_labels_there() -> None:
+    answers = torch.tensor([[[0, 1], [0, 1]]])
+    labels = torch.tensor([[0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 0, 0], [0, 0, 0, 0]])[None]
+    batch = {"image": images_saying(answers), "labels": labels}
+    assert grid_accuracy(Reader(), loader(batch)) == pytest.approx(3 / 4)
+    labels = labels.masked_fill(labels == 1, 255)
+    batch = {"image": images_saying(answers), "labels": labels}
+    assert grid_accuracy(Reader(), loader(batch)) == pytest.approx(2 / 3)
 
 
 def test_another_ignore_value() -> None:

@@ -10,7 +10,7 @@ from protoxai.training import DataRecipe
 from protoxai.training.loaders import (
     Splits,
     class_weights,
-    endless_loader,
+    drawn_batches,
     training_view,
     whole_images,
 )
@@ -25,6 +25,14 @@ def test_splits_of_a_recipe() -> None:
     assert isinstance(splits.train, Shapes)
     assert (splits.train.split, splits.validation.split) == ("train", "val")
     assert (len(splits.train), splits.train.size) == (5, (64, 64))
+
+
+def test_each_split_can_be_named() -> None:
+    assert Splits.of(RECIPE).projection.split == "train"
+    swapped = replace(RECIPE, train_split="val", projection_split="train", validation_split="train")
+    splits = Splits.of(swapped)
+    found = (splits.train.split, splits.projection.split, splits.validation.split)
+    assert found == ("val", "train", "train")
 
 
 def test_the_root_is_an_option_like_others(tmp_path) -> None:
@@ -63,7 +71,7 @@ def test_every_choice_of_the_recipe_reaches_the_view() -> None:
     assert (labels[:, 24:] == 255).all()
     filling = replace(far, zoom=(1.0, 1.0), zoom_relative_to="crop", crop=(16, 24))
     labels = training_view(data, filling, MODEL)[0]["labels"]
-    assert set(labels[8].tolist()) == {0, 1}
+    assert labels[8].tolist() == [0] * 12 + [1] * 12
     flipped = replace(far, zoom=(1.0, 1.0), flip=1.0)
     labels = training_view(data, flipped, MODEL)[0]["labels"]
     assert (labels[8, 0], labels[8, -1]) == (1, 0)
@@ -86,28 +94,42 @@ def test_log_uniform_zoom_is_as_often_below_as_above_1() -> None:
     assert shares[1] < 0.25
 
 
-def test_endless_batches_go_over_the_data_evenly() -> None:
-    view = training_view(Halves(length=5), RECIPE, MODEL)
-    loader = endless_loader(view, 10, 2, RECIPE)
-    batches = list(loader)
-    assert len(loader) == len(batches) == 10
+def drawn(length: int, batches: int, batch_size: int, seed: int = 0, **options: int) -> list:
+    view = training_view(Halves(length=length), RECIPE, MODEL)
+    return list(drawn_batches(view, batches, batch_size, seed=seed, **options))
+
+
+def test_batches_go_over_the_data_evenly() -> None:
+    batches = drawn(5, 10, 2)
+    assert len(batches) == 10
     counts = Counter(int(i) for batch in batches for i in batch["index"])
     assert counts == dict.fromkeys(range(5), 4)
     assert batches[0]["image"].shape == (2, 3, 24, 40)
 
 
-def test_the_global_seed_decides_the_order() -> None:
-    def order(seed: int) -> list[int]:
-        torch.manual_seed(seed)
-        loader = endless_loader(training_view(Halves(), RECIPE, MODEL), 6, 2, RECIPE)
-        return [int(i) for batch in loader for i in batch["index"]]
+def test_the_seed_alone_decides_order_and_augmentation() -> None:
+    torch.manual_seed(1)
+    first = drawn(5, 3, 2)
+    torch.manual_seed(2)
+    same, other = drawn(5, 3, 2), drawn(5, 3, 2, seed=1)
+    assert all(torch.equal(a["image"], b["image"]) for a, b in zip(first, same, strict=True))
+    assert not all(torch.equal(a["image"], b["image"]) for a, b in zip(first, other, strict=True))
 
-    assert order(1) == order(1) != order(2)
+
+def test_a_later_start_leaves_out_what_came_before() -> None:
+    whole, rest = drawn(5, 6, 2), drawn(5, 6, 2, start=4)
+    assert len(rest) == 2
+    for left, right in zip(whole[4:], rest, strict=True):
+        assert torch.equal(left["image"], right["image"])
 
 
 def test_a_batch_larger_than_the_data() -> None:
-    loader = endless_loader(training_view(Halves(length=2), RECIPE, MODEL), 2, 5, RECIPE)
-    assert [len(batch["index"]) for batch in loader] == [5, 5]
+    assert [len(batch["index"]) for batch in drawn(2, 2, 5)] == [5, 5]
+
+
+def test_workers_change_nothing() -> None:
+    alone, helped = drawn(5, 4, 2), drawn(5, 4, 2, workers=1)
+    assert all(torch.equal(a["image"], b["image"]) for a, b in zip(alone, helped, strict=True))
 
 
 def test_whole_images_come_once_in_order_with_labels_as_they_are() -> None:

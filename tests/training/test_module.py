@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from protoxai import LinearSegmenter
+from protoxai import LinearSegmenter, ScaleProtoSeg
 from protoxai.losses import ScaleProtoSegLoss
 from protoxai.segmenter import Segmenter
 from protoxai.training import Stage
+from protoxai.training.errors import RunError
 from protoxai.training.module import StageModule
 from protoxai.training.optimisation import part_parameters
 from tests.training.cases import stage, toy_batches, toy_model
@@ -48,10 +49,11 @@ def train(
     chosen: Stage,
     batches: Sequence[dict[str, Tensor]] | None = None,
     *callbacks: lightning.Callback,
-    **losses: float,
+    losses: dict[str, float] | None = None,
+    **options: Any,
 ) -> lightning.Trainer:
     count = chosen.steps * chosen.accumulate
-    criterion = ScaleProtoSegLoss(**{"prototype_diversity": 0.0, **losses})
+    criterion = ScaleProtoSegLoss(**{"prototype_diversity": 0.0, **(losses or {})})
     trainer = lightning.Trainer(
         accelerator="cpu",
         devices=1,
@@ -64,7 +66,7 @@ def train(
         enable_model_summary=False,
     )
     loader = torch.utils.data.DataLoader(batches or toy_batches(count), batch_size=None)
-    trainer.fit(StageModule(model, chosen, criterion), loader)
+    trainer.fit(StageModule(model, chosen, criterion, **{"log_every": 1, **options}), loader)
     return trainer
 
 
@@ -166,9 +168,7 @@ def test_every_term_is_logged() -> None:
     logged = train(
         model,
         stage(learning_rates={"groups": 1e-2}),
-        None,
-        group_entropy=0.05,
-        off_class_l1=1e-3,
+        losses={"group_entropy": 0.05, "off_class_l1": 1e-3},
     ).callback_metrics
     terms = {"cross_entropy", "group_entropy", "off_class_l1", "loss"}
     assert terms <= {name.removeprefix("train/") for name in logged}
@@ -191,7 +191,7 @@ def test_embeddings_train_the_head_as_images_do() -> None:
                     {"embedding": model.embed(b["image"]), "labels": b["labels"]} for b in batches
                 ]
         chosen = stage(learning_rates={"groups": 1e-2, "last_layer": 1e-2})
-        train(model, chosen, data, group_entropy=0.1)
+        train(model, chosen, data, losses={"group_entropy": 0.1})
         ends.append(state(model.head))
     for name, value in ends[0].items():
         torch.testing.assert_close(value, ends[1][name], rtol=1e-4, atol=1e-6)
@@ -210,7 +210,7 @@ def test_a_black_box_learns() -> None:
 def test_input_scales_train() -> None:
     model = toy_model(input_scales=(0.5,))
     before = state(model)
-    train(model, stage(), prototype_diversity=0.25)
+    train(model, stage(), losses={"prototype_diversity": 0.25})
     assert "scales.branches.0.weight" in changed(model, before)
 
 
@@ -228,8 +228,56 @@ def test_images_come_in_channels_last_order() -> None:
 
 def test_training_on_each_device(device: torch.device) -> None:
     module = StageModule(toy_model(), stage(), ScaleProtoSegLoss()).to(device)
-    module.log_dict = lambda *_, **__: None
-    module.training_step(module.transfer_batch_to_device(toy_batches(1)[0], device, 0)).backward()
+    module._watch = lambda *_: None
+    batch = module.transfer_batch_to_device(toy_batches(1)[0], device, 0)
+    module.training_step(batch, 0).backward()
     gradient = module.model.prototype_layer.prototypes.grad
     assert gradient.device.type == device.type
     assert gradient.isfinite().all()
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_images_named() -> None:
+    batch = {**toy_batches(1)[0], "id": ["berlin_1", "berlin_2"]}
+    batch["image"] = batch["image"] * torch.nan
+    module = StageModule(toy_model(), stage(name="warm-up"), ScaleProtoSegLoss(), start=7)
+    message = (
+        r"stage warm-up, step 7: the loss is not finite \(.*cross_entropy nan.*berlin_1, berlin"
+    )
+    with pytest.raises(RunError, match=message):
+        module.training_step(batch, 0)
+
+
+def test_a_stage_goes_on_where_it_was() -> None:
+    batches = toy_batches(4)
+    chosen = stage(
+        steps=4, schedule="polynomial", learning_rates={"scales": 1e-2, "backbone": 1e-2}
+    )
+
+    def dropping() -> ScaleProtoSeg:
+        torch.manual_seed(1)
+        model = toy_model()
+        model.backbone.module.append(nn.Dropout(0.5))
+        return model
+
+    whole = dropping()
+    train(whole, chosen, batches)
+
+    halted = dropping()
+    first = train(halted, chosen, batches[:2])
+    state = first.optimizers[0].state_dict()
+    torch.manual_seed(99)
+    watch = Watch()
+    train(halted, chosen, batches[2:], watch, start=2, optimizer_state=state)
+    assert watch.rates[0] == pytest.approx([1e-2 * 0.5**0.9] * 2)
+    assert changed(halted, whole.state_dict()) == set()
+
+
+def test_rates_and_the_state_of_the_head_are_logged() -> None:
+    model = toy_model(grouped=True)
+    rates = {"groups": 1e-2, "last_layer": 1e-3}
+    trainer = train(model, stage(learning_rates=rates))
+    logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    assert logged["learning_rate/groups"] == pytest.approx(1e-2)
+    assert logged["learning_rate/last_layer"] == pytest.approx(1e-3)
+    assert 0 < logged["prototypes/active"] <= 8
+    assert 0 <= logged["prototypes/group_entropy"] <= 1

@@ -3,14 +3,14 @@ import torch
 from torch import nn
 
 from protoxai import LinearSegmenter, ScaleProtoSeg
-from protoxai.training import RecipeError
+from protoxai.training import RecipeError, Stage
 from protoxai.training.optimisation import (
     build_optimizer,
     build_schedule,
-    frozen_modules,
     keep_feasible,
     part_parameters,
     train_only,
+    training_mode,
 )
 from tests.training.cases import stage, toy_model
 
@@ -87,9 +87,9 @@ def test_adam_s_decay_is_l2_and_adamw_s_is_not(kind: str) -> None:
     torch.testing.assert_close(before - weight, step, rtol=1e-3, atol=1e-7)
 
 
-def rates_of(chosen, steps: int) -> list[float]:
+def rates_of(chosen: Stage, steps: int, start: int = 0) -> list[float]:
     optimizer = torch.optim.Adam([nn.Parameter(torch.zeros(1))], lr=1.0)
-    schedule = build_schedule(optimizer, chosen)
+    schedule = build_schedule(optimizer, chosen, start)
     rates = []
     for _ in range(steps):
         rates.append(optimizer.param_groups[0]["lr"])
@@ -119,6 +119,11 @@ def test_after_the_warm_up_there_is_the_decay_alone() -> None:
     rates = rates_of(chosen, 10)
     assert rates[3:] == pytest.approx([(1 - t / 10) ** 0.9 for t in range(3, 10)])
     assert rates[0] < rates[1] < rates[2] < rates[3]
+
+
+def test_a_schedule_goes_on_where_it_was() -> None:
+    chosen = stage(steps=10, schedule="polynomial", warmup_steps=3)
+    assert rates_of(chosen, 5, start=4) == pytest.approx(rates_of(chosen, 9)[4:])
 
 
 def test_every_group_follows_the_schedule() -> None:
@@ -158,15 +163,25 @@ def test_groups_come_back_onto_the_simplex_if_trained() -> None:
 @pytest.mark.parametrize(
     ("parts", "frozen"),
     [
-        (("backbone", "scales"), set()),
+        (("backbone", "scales", "prototypes"), set()),
         (("scales", "prototypes"), {"backbone"}),
         (("last_layer",), {"backbone", "scales"}),
     ],
 )
-def test_which_statistics_stand_still(parts: tuple[str, ...], frozen: set[str]) -> None:
-    model = toy_model()
-    found = list(frozen_modules(model, stage(learning_rates=dict.fromkeys(parts, 1.0))))
-    assert found == [getattr(model, name) for name in ("backbone", "scales") if name in frozen]
+def test_the_statistics_of_frozen_parts_stand_still(parts, frozen: set[str]) -> None:
+    model = toy_model().eval()
+    training_mode(model, stage(learning_rates=dict.fromkeys(parts, 1.0)))
+    assert model.training
+    for name in ("backbone", "scales"):
+        modes = {module.training for module in getattr(model, name).modules()}
+        assert modes == {name not in frozen}
+
+
+def test_statistics_that_the_model_froze_stay_so_in_training_mode() -> None:
+    model = toy_model(freeze_batchnorm=True)
+    training_mode(model, stage())
+    assert not model.backbone.module[1].training
+    assert model.backbone.module[0].training
 
 
 def test_a_black_box_is_feasible_as_it_is() -> None:

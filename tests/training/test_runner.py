@@ -1,11 +1,13 @@
 import json
 import math
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from matplotlib.image import imread
 from torch import Tensor, nn
 
 from protoxai import LinearSegmenter, ScaleProtoSeg
@@ -136,9 +138,22 @@ def test_undefined_scores_are_null(result: RunResult, tmp_path: Path) -> None:
 
 
 def test_losses_are_logged(result: RunResult, folder: Path) -> None:
-    header = (folder / "logs" / "grouping" / "metrics.csv").read_text().splitlines()[0].split(",")
-    assert {"train/loss", "train/cross_entropy", "train/group_entropy"} <= set(header)
-    assert (folder / "logs" / "joint-training" / "metrics.csv").is_file()
+    (file,) = (folder / "logs").rglob("metrics.csv")
+    names = {"train/loss", "train/cross_entropy", "train/prototype_diversity"}
+    assert names | {"train/group_entropy"} <= set(file.read_text().splitlines()[0].split(","))
+
+
+def test_the_folder_says_what_was_run(recipe: Recipe, result: RunResult, folder: Path) -> None:
+    again = Recipe.load(folder / "recipe.yaml")
+    assert again == recipe
+    environment = json.loads((folder / "environment.json").read_text())
+    assert environment["seed"] == 7
+    assert environment["libraries"]["torch"] == metadata.version("torch")
+    log = (folder / "log.txt").read_text().splitlines()
+    assert [line.split(" ", 2)[2].partition(":")[0] for line in log] == STEPS
+    pictures = sorted((folder / "samples").iterdir())
+    assert [file.stem[3:].replace("-", " ") for file in pictures] == STEPS
+    assert all(imread(file).std() > 0.05 for file in pictures)
 
 
 def test_a_seed_gives_the_same_weights_bit_by_bit(
@@ -221,13 +236,6 @@ def test_fewer_views_than_a_batch(run_with) -> None:
         keys["data"].update(options={"size": 64, "length": 3}, batch_size=4)
 
     assert [row.step for row in run_with(change).rows] == STEPS
-
-
-def test_a_folder_can_be_used_again(recipe: Recipe, tmp_path: Path) -> None:
-    short = recipe.as_baseline()
-    for _ in range(2):
-        run(short, tmp_path, say=lambda _: None, progress=False)
-    assert (tmp_path / "logs" / "joint-training" / "metrics.csv").is_file()
 
 
 @pytest.mark.parametrize("action", ["initialise", "project", "group", "threshold"])

@@ -1,0 +1,90 @@
+"""Two processes train as one with the double batch: losses, prototypes and scores."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+RECIPE = """
+name: micro
+data: {{dataset: shapes, options: {{size: 64, length: 8}}, crop: [64, 64], batch_size: {batch},
+       evaluation_size: [64, 64], color_jitter: 0.2, class_balance: 0.5}}
+model: {{backbone: timm/test_resnet, pretrained: false, prototypes_per_scale: 2, prototype_dim: 4,
+        atrous_rates: [1, 2], output_stride: 8, freeze_batchnorm: true}}
+log_every: 1
+loggers: [csv]
+stages:
+"""
+PROTOTYPES = """
+  - name: joint training
+    steps: 3
+    accumulate: 2
+    before: [initialise]
+    after: [project]
+    learning_rates: {backbone: 1.0e-4, scales: 1.0e-4, prototypes: 1.0e-3}
+    losses: {prototype_diversity: 0.25, sample_entropy: 0.1}
+"""
+# After the same start: an activation near a hit magnifies the rounding of a stage before.
+GROUPS = """
+  - name: grouping
+    steps: 3
+    before: [initialise, group]
+    after: [threshold]
+    cached_views: 1
+    learning_rates: {groups: 1.0e-2, last_layer: 1.0e-2}
+    losses: {group_entropy: 0.05, off_class_l1: 1.0e-3, group_diversity: 0.1}
+"""
+
+
+def train(folder, processes, stages):
+    folder.mkdir()
+    recipe = folder / "micro.yaml"
+    recipe.write_text(RECIPE.format(batch=4 // processes) + stages)
+    command = [sys.executable]
+    if processes > 1:
+        command += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    command += ["-m", "protoxai.cli", "train", str(recipe), "--output", str(folder / "run")]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder / "run"
+
+
+def logged(run, key):
+    with (run / "logs" / "csv" / "version_0" / "metrics.csv").open() as file:
+        return [float(row[key]) for row in csv.DictReader(file) if row[key]]
+
+
+def assert_same(one, two, terms):
+    for term in terms:
+        first, second = (torch.tensor(logged(run, f"train/{term}")) for run in (one, two))
+        assert len(first) == len(second) == 3
+        assert torch.allclose(first, second, rtol=1e-6, atol=1e-6), term
+    steps = [json.loads((run / "metrics.json").read_text())["micro"]["steps"] for run in (one, two)]
+    for row, other in zip(*steps, strict=True):
+        assert row["mean_iou"] == pytest.approx(other["mean_iou"], abs=1e-6)
+        assert row["per_class"] == pytest.approx(other["per_class"], abs=1e-6, nan_ok=True)
+        assert row["active_prototypes"] == other["active_prototypes"]
+
+
+@pytest.mark.slow
+def test_prototypes_train_and_are_projected_alike(tmp_path):
+    one, two = (train(tmp_path / str(number), number, PROTOTYPES) for number in (1, 2))
+    assert_same(one, two, ("loss", "cross_entropy", "prototype_diversity", "sample_entropy"))
+    provenance = [json.loads((run / "model/provenance.json").read_text()) for run in (one, two)]
+    places = [[(e["image_id"], e["row"], e["col"]) for e in entries] for entries in provenance]
+    assert places[0] == places[1]
+    first, second = (load_file(run / "model/model.safetensors") for run in (one, two))
+    name = "prototype_layer.prototypes"
+    assert torch.allclose(first[name], second[name], atol=1e-6)
+
+
+@pytest.mark.slow
+def test_groups_train_alike(tmp_path):
+    one, two = (train(tmp_path / str(number), number, GROUPS) for number in (1, 2))
+    assert_same(one, two, ("loss", "cross_entropy", "group_entropy", "group_diversity"))
