@@ -132,6 +132,7 @@ def _train(
 
 def _evaluate(chosen: argparse.Namespace, overrides: Sequence[str]) -> int:
     require("train", "lightning", "jsonargparse", "rich")
+    from protoxai.distributed import rank
     from protoxai.training.standalone import evaluate_model
 
     scores = evaluate_model(
@@ -142,7 +143,8 @@ def _evaluate(chosen: argparse.Namespace, overrides: Sequence[str]) -> int:
         predictions=chosen.predictions,
         output=chosen.output,
     )
-    print(scores)
+    if rank() == 0:
+        print(scores)
     return 0
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from protoxai.data import create_dataset
-from protoxai.distributed import own_device, rank
+from protoxai.distributed import join_processes, own_device, rank
 from protoxai.model import load_model
 from protoxai.training.evaluation import Scores, evaluate, sliding_logits
 from protoxai.training.loaders import whole_images
@@ -42,6 +42,7 @@ def evaluate_model(
     Raises:
         ValueError: if the model, a key or the data do not fit.
     """
+    join_processes()
     run = Path(source)
     defaults: dict[str, Any] = {"crop": (1, 1)}
     if (run / "recipe.yaml").is_file():
