@@ -122,8 +122,9 @@ def region_weights(region: Tensor, grid: tuple[int, int]) -> Tensor:
                 [0.2500, 0.2500]])
     """
     flat = region.flatten(0, -3) if region.dim() > 2 else region[None]
-    share = flat / flat.sum((1, 2), keepdim=True, dtype=torch.float32)
-    with torch.enable_grad():
+    # The caller may have switched gradients off altogether.
+    with torch.inference_mode(False), torch.enable_grad():
+        share = flat / flat.sum((1, 2), keepdim=True, dtype=torch.float32)
         maps = torch.zeros(len(flat), 1, *grid, device=region.device, requires_grad=True)
         mean = (resize(maps, region.shape[-2:])[:, 0] * share).sum()
     (weights,) = torch.autograd.grad(mean, maps)

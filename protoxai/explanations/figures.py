@@ -67,7 +67,8 @@ def explanation_figure(
     above, *below = parts.flat if isinstance(parts, np.ndarray) else [parts]
     _draw_prediction(above, explanation, colours)
     for part, region in zip(below, shown, strict=True):
-        cells = part.subfigures(1, 1 + columns, width_ratios=[1.6] + [prototypes] * columns)
+        ratios = [1.6] + [prototypes] * columns
+        cells = part.subfigures(1, 1 + columns, width_ratios=ratios, squeeze=False)[0]
         _draw_region(cells[0], explanation, region, colours[region.class_index])
         for cell, group in zip(cells[1:], region.groups, strict=False):
             _draw_group(cell, group, image_of, prototypes)
@@ -172,13 +173,16 @@ def _draw_prototype(
 
 
 def _view(source: Provenance, size: tuple[int, int]) -> Box:
-    """Return a square around the patch and its active region, with some context, in the image."""
+    """Return a square of the image with the patch and, as far as it fits, its active region."""
     top, left, bottom, right = source.active_region or source.patch or (0, 0, *size)
     side = max(bottom - top, right - left, min(size) // 4)
     side = min(round(side * (1 + 2 * CONTEXT)), *size)
     centre = ((top + bottom) // 2, (left + right) // 2)
+    # A region larger than the square must not push the patch out of it.
+    patch = source.patch or (top, left, bottom, right)
     starts = [
-        min(max(at - side // 2, 0), limit - side) for at, limit in zip(centre, size, strict=True)
+        min(max(min(max(at - side // 2, end - side), start), 0), limit - side)
+        for at, start, end, limit in zip(centre, patch[:2], patch[2:], size, strict=True)
     ]
     return starts[0], starts[1], starts[0] + side, starts[1] + side
 

@@ -119,6 +119,7 @@ def explain(model: ScaleProtoSeg, image: Tensor) -> Explanation:
         The explanation, on the CPU.
 
     Raises:
+        TypeError: if the model has no prototypes.
         ValueError: if the image's shape is another.
 
     Example:
@@ -130,6 +131,11 @@ def explain(model: ScaleProtoSeg, image: Tensor) -> Explanation:
         >>> abs(total - region.logit) < 1e-3
         True
     """
+    if not isinstance(model, ScaleProtoSeg):
+        raise TypeError(
+            f"model is a {type(model).__name__}, expected a ScaleProtoSeg: a model without "
+            "prototypes has no evidence to show"
+        )
     if image.dim() == 3:
         image = image[None]
     if image.dim() != 4 or image.shape[:2] != (1, 3):

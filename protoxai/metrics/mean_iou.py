@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torchmetrics.classification import MulticlassConfusionMatrix
 
+from protoxai.labels import check_ignore_index, check_labels
+
 
 def iou_per_class(confusion: Tensor) -> Tensor:
     """Return the intersection over union of each class.
@@ -38,6 +40,9 @@ class MeanIoU(MulticlassConfusionMatrix):
         num_classes: number of classes C.
         ignore_index: label of pixels that do not count.
 
+    Raises:
+        ValueError: if the ignored value is one of the classes.
+
     Example:
         >>> import torch
         >>> metric = MeanIoU(num_classes=2)
@@ -51,8 +56,19 @@ class MeanIoU(MulticlassConfusionMatrix):
     full_state_update = False
 
     def __init__(self, num_classes: int, ignore_index: int = 255, **options: Any) -> None:
-        # Validation by torchmetrics sorts all values of every batch; labels are checked on reading.
+        check_ignore_index(ignore_index, num_classes)
+        self._ignored = ignore_index
+        # Validation by torchmetrics sorts all values of every batch.
         super().__init__(num_classes, ignore_index, validate_args=False, **options)
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        """Count predicted classes, or scores (B, C, ...) of them, against labels.
+
+        Raises:
+            ValueError: if a label is neither a class nor the ignored value.
+        """
+        check_labels(target, self.num_classes, self._ignored)
+        super().update(preds, target)
 
     def compute(self) -> Tensor:
         """Return the mean as a scalar in [0, 1]; NaN before any labelled pixel."""

@@ -69,13 +69,12 @@ def _centres(
 ) -> NDArray[np.float64]:
     from scipy.cluster.vq import kmeans2
 
-    if len(vectors) <= count:
-        return vectors[np.arange(count) % len(vectors)].astype(np.float64)
-    chosen = generator.permutation(len(vectors))[:MOST_PIXELS]
+    chosen = vectors[generator.permutation(len(vectors))[:MOST_PIXELS]].astype(np.float64)
+    distinct = np.unique(chosen, axis=0)
+    if len(distinct) <= count:
+        return np.asarray(distinct[np.arange(count) % len(distinct)])
     with warnings.catch_warnings():
         # An empty cluster keeps its starting point, which serves as well.
         warnings.simplefilter("ignore", UserWarning)
-        centres, _ = kmeans2(
-            vectors[chosen].astype(np.float64), count, minit="++", rng=generator, missing="warn"
-        )
+        centres, _ = kmeans2(chosen, count, minit="++", rng=generator, missing="warn")
     return np.asarray(centres)

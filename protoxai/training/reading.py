@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,6 @@ def read_recipe(recipe: type, source: str | Path, overrides: Sequence[str]) -> V
 
     path = find_recipe(source)
     values = _with_parents(path, ())
-    data = values.get("data")
-    if isinstance(data, dict) and not any(o.startswith("--data.root") for o in overrides):
-        data["root"] = _expand(data.get("root"))
     parser = recipe_parser(recipe)
     try:
         config = parser.parse_args([f"--config={_as_text(values)}", *overrides])
@@ -43,7 +41,8 @@ def read_recipe(recipe: type, source: str | Path, overrides: Sequence[str]) -> V
     except (ArgumentError, ValueError, TypeError) as error:
         raise RecipeError(explain_misfit(recipe, path, values, str(error))) from error
     fields.pop("config", None)
-    return fields
+    data = fields["data"]
+    return {**fields, "data": replace(data, root=_expand(data.root))}
 
 
 def read_data_keys(data: type, overrides: Sequence[str], defaults: Values) -> Values:
@@ -120,7 +119,7 @@ def _merged(below: Values, above: Values) -> Values:
         under = below.get(key)
         if key == "stages" and isinstance(value, dict) and isinstance(under, list):
             merged[key] = _merged_stages(under, value)
-        elif isinstance(value, dict) and isinstance(under, dict) and key != "losses":
+        elif isinstance(value, dict) and isinstance(under, dict):
             merged[key] = _merged(under, value)
         else:
             merged[key] = value

@@ -208,6 +208,30 @@ class Recipe:
     log_every: int = 10
     loggers: tuple[Literal["csv", "tensorboard", "wandb"], ...] = ("csv", "tensorboard")
 
+    def __post_init__(self) -> None:
+        """Check that the stages fit the model and follow one another."""
+        if not self.stages:
+            raise RecipeError(f"{self.name}: stages is empty, so nothing would train")
+        prototypes, grouped = self.model.architecture == "ScaleProtoSeg", False
+        for stage in self.stages:
+            wanted = {*stage.before, *stage.after, *stage.learning_rates} - {"backbone", "scales"}
+            if wanted and not prototypes:
+                raise RecipeError(
+                    f"stage {stage.name}: {', '.join(sorted(wanted))} needs prototypes, but the "
+                    f"model is a {self.model.architecture}: take it out"
+                )
+            for name in (*stage.before, *stage.learning_rates, *stage.after):
+                grouped = grouped or name == "group"
+                if name in ("groups", "threshold") and not grouped:
+                    raise RecipeError(
+                        f"stage {stage.name}: {name} needs groups: put group into `before` of this "
+                        "stage or of one before it"
+                    )
+                if name in ("initialise", "project") and grouped:
+                    raise RecipeError(
+                        f"stage {stage.name}: {name} is for stage 1: put it before group"
+                    )
+
     @classmethod
     def load(cls, source: str | Path, overrides: Sequence[str] = ()) -> Self:
         """Read a recipe.
@@ -247,7 +271,7 @@ class Recipe:
                 losses={"cross_entropy": 1.0},
             )
             for stage in self.stages
-            if "backbone" in stage.learning_rates
+            if set(trunk) & set(stage.learning_rates)
         ]
         model = replace(self.model, architecture="LinearSegmenter", scales="atrous-sum")
         name = f"{self.name}-deeplabv2"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -118,7 +119,16 @@ def write_metrics(path: Path, results: list[RunResult]) -> None:
         for result in results
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=1) + "\n")
+    path.write_text(json.dumps(_defined(content), indent=1, allow_nan=False) + "\n")
+
+
+def _defined(value: Any) -> Any:
+    """Return the value with null, which JSON knows, for NaN, which it does not."""
+    if isinstance(value, dict):
+        return {key: _defined(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_defined(inner) for inner in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 class _Walk:

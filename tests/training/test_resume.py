@@ -18,7 +18,7 @@ from protoxai.training.errors import RunError
 
 RECIPE = """
 name: micro
-data: {dataset: shapes, options: {size: 64, length: 6}, crop: [64, 64], batch_size: 2,
+data: {dataset: shapes, options: {size: 64, length: 8}, crop: [64, 64], batch_size: 2,
        evaluation_size: [64, 64], evaluation_batch_size: 4, color_jitter: 0.2}
 model: {backbone: timm/test_efficientnet, pretrained: false, prototypes_per_scale: 2,
         prototype_dim: 4, atrous_rates: [1, 2], output_stride: 8}

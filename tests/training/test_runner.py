@@ -261,7 +261,7 @@ def test_a_threshold_before_there_are_groups(run_with) -> None:
 
 
 def test_groups_that_were_never_made(run_with) -> None:
-    with pytest.raises(RecipeError, match=r"trains the groups, which this ScaleProtoSeg does not"):
+    with pytest.raises(RecipeError, match=r"stage grouping: groups needs groups: put group into"):
         run_with(lambda keys: keys["stages"][1].update(before=[]))
 
 
