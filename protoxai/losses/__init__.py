@@ -1,7 +1,7 @@
 """The loss terms of the method, one a file, and their weighted sum."""
 
 from protoxai.losses.activation_norm import ActivationNormLoss, activation_norm_loss
-from protoxai.losses.criterion import ScaleProtoSegLoss
+from protoxai.losses.criterion import ScaleProtoSegLoss, loss_terms, register_loss
 from protoxai.losses.cross_entropy import cross_entropy_loss
 from protoxai.losses.group_cross_entropy import GroupCrossEntropyLoss, group_cross_entropy_loss
 from protoxai.losses.group_diversity import GroupDiversityLoss, group_diversity_loss
@@ -28,8 +28,10 @@ __all__ = [
     "group_cross_entropy_loss",
     "group_diversity_loss",
     "group_entropy_loss",
+    "loss_terms",
     "off_class_l1_loss",
     "prototype_diversity_loss",
+    "register_loss",
     "sample_entropy_loss",
     "scale_max_loss",
     "spatial_entropy_loss",

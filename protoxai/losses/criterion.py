@@ -23,6 +23,7 @@ from protoxai.losses.spatial_entropy import spatial_entropy_loss
 from protoxai.outputs import LinearOutput, SegmentationOutput
 
 Head = PrototypeHead | SparseGroupHead
+PixelLoss = Callable[[SegmentationOutput, Tensor, Head, int], Tensor]
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,42 @@ HEADWISE: dict[str, Callable[[Head], Tensor]] = {
 }
 
 
+def register_loss(name: str) -> Callable[[PixelLoss], PixelLoss]:
+    """Make a loss term of your own known under a name, for criteria and recipes.
+
+    Args:
+        name: by which :class:`ScaleProtoSegLoss` and recipes give it a weight.
+
+    Returns:
+        A decorator of a function of an output, the labels on its grid (B, h, w), the head and the
+        ignore index, which returns a scalar.
+
+    Raises:
+        ValueError: if there is a term of that name.
+
+    Example:
+        >>> @register_loss("mean_activation")
+        ... def mean_activation(output, labels, head, ignore_index):
+        ...     return output.activations.mean()
+        >>> ScaleProtoSegLoss(mean_activation=0.1)
+        ScaleProtoSegLoss(cross_entropy=1.0, prototype_diversity=0.25, mean_activation=0.1)
+        >>> _ = PIXELWISE.pop("mean_activation")
+    """
+    if name in loss_terms():
+        raise ValueError(f"there is a loss term {name} already: choose another name")
+
+    def add(loss: PixelLoss) -> PixelLoss:
+        PIXELWISE[name] = lambda p: loss(p.output, p.labels, p.head, p.ignore_index)
+        return loss
+
+    return add
+
+
+def loss_terms() -> set[str]:
+    """Return the names of all loss terms."""
+    return {"cross_entropy", *PIXELWISE, *HEADWISE}
+
+
 class ScaleProtoSegLoss(nn.Module):
     """Cross-entropy plus the weighted terms of the method.
 
@@ -85,6 +122,10 @@ class ScaleProtoSegLoss(nn.Module):
         off_class_l1: weight of :func:`~protoxai.losses.off_class_l1_loss`.
         class_weight: weight of each class in the cross-entropy, (C,).
         ignore_index: label of pixels that do not count.
+        registered: weights of terms made known by :func:`~protoxai.losses.register_loss`.
+
+    Raises:
+        ValueError: if a term is unknown, or no term has a weight.
 
     Example:
         >>> import torch
@@ -116,8 +157,15 @@ class ScaleProtoSegLoss(nn.Module):
         off_class_l1: float = 0.0,
         class_weight: Tensor | Sequence[float] | None = None,
         ignore_index: int = 255,
+        **registered: float,
     ) -> None:
         super().__init__()
+        unknown = set(registered) - loss_terms()
+        if unknown:
+            raise ValueError(
+                f"there is no loss term {', '.join(sorted(unknown))}; there are "
+                f"{', '.join(sorted(loss_terms()))}: register yours with register_loss"
+            )
         weights = {
             "cross_entropy": cross_entropy,
             "prototype_diversity": prototype_diversity,
@@ -130,6 +178,7 @@ class ScaleProtoSegLoss(nn.Module):
             "group_cross_entropy": group_cross_entropy,
             "scale_max": scale_max,
             "off_class_l1": off_class_l1,
+            **registered,
         }
         self.weights = {name: weight for name, weight in weights.items() if weight}
         if not self.weights:

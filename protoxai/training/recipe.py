@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from protoxai.losses import ScaleProtoSegLoss
+from protoxai.losses import loss_terms
 from protoxai.training.misfit import closest
 from protoxai.training.reading import RecipeError, read_recipe
 
@@ -151,8 +150,7 @@ class Stage:
         """Check the names that a type cannot."""
         for key in ("learning_rates", "weight_decay"):
             _known(f"stage {self.name}: {key}", getattr(self, key), PARTS)
-        terms = set(inspect.signature(ScaleProtoSegLoss).parameters)
-        _known(f"stage {self.name}: losses", self.losses, terms - {"class_weight", "ignore_index"})
+        _known(f"stage {self.name}: losses", self.losses, loss_terms())
         if not self.learning_rates:
             raise RecipeError(f"stage {self.name}: no learning_rates, so nothing would train")
         if self.validate == "never" and (self.patience is not None or self.keep_best):

@@ -66,6 +66,7 @@ def run(
     say: Say = print,
     progress: bool = True,
     splits: Splits | None = None,
+    model: Segmenter | None = None,
 ) -> RunResult:
     """Train the recipe's model through all its stages, and evaluate it after each.
 
@@ -82,6 +83,7 @@ def run(
         say: gets a line for each stage and action.
         progress: show progress bars.
         splits: the data, where the recipe's is not to be opened (a custom data set).
+        model: the model, where the recipe's is not to be built (a custom backbone).
 
     Returns:
         The model and its scores.
@@ -96,7 +98,7 @@ def run(
     join_processes()
     splits = splits or Splits.of(recipe.data)
     torch.manual_seed(recipe.seed)
-    model = build_model(recipe.model, splits.train).to(own_device())
+    model = (model or build_model(recipe.model, splits.train)).to(own_device())
     walk = _Walk(recipe, Path(output), model, splits, say, progress)
     walk.begin(resume=resume)
     walk.go()
