@@ -125,7 +125,8 @@ class ScaleProtoSegLoss(nn.Module):
         registered: weights of terms made known by :func:`~protoxai.losses.register_loss`.
 
     Raises:
-        ValueError: if a term is unknown, or no term has a weight.
+        TypeError: if a term is unknown.
+        ValueError: if no term has a weight.
 
     Example:
         >>> import torch
@@ -162,7 +163,7 @@ class ScaleProtoSegLoss(nn.Module):
         super().__init__()
         unknown = set(registered) - loss_terms()
         if unknown:
-            raise ValueError(
+            raise TypeError(
                 f"there is no loss term {', '.join(sorted(unknown))}; there are "
                 f"{', '.join(sorted(loss_terms()))}: register yours with register_loss"
             )

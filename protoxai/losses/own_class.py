@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from protoxai.distributed import mean_over_processes
 from protoxai.labels import check_labels
@@ -103,3 +103,17 @@ def mean_where(values: Tensor, mask: Tensor) -> Tensor:
     """
     mask = mask.expand_as(values)
     return mean_over_processes(values.where(mask, 0).sum(), mask.sum().to(values.dtype))
+
+
+class TableLoss(nn.Module):
+    """Base of the loss modules that compare pixels with their own class's prototypes.
+
+    Args:
+        table: class and scale of each prototype.
+        ignore_index: label of pixels that do not count.
+    """
+
+    def __init__(self, table: PrototypeTable, ignore_index: int = 255) -> None:
+        super().__init__()
+        self.table = table
+        self.ignore_index = ignore_index

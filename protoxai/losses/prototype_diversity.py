@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from protoxai.losses.own_class import OwnClassPixels, mean_where
+from protoxai.losses.own_class import OwnClassPixels, TableLoss, mean_where
 from protoxai.table import PrototypeTable
 
 
@@ -51,18 +51,13 @@ def prototype_diversity_loss(
     return mean_where((-divergence / 2).exp(), pairs)
 
 
-class PrototypeDiversityLoss(nn.Module):
+class PrototypeDiversityLoss(TableLoss):
     """:func:`prototype_diversity_loss` as a module.
 
     Args:
         table: class and scale of each prototype.
         ignore_index: label of pixels that do not count.
     """
-
-    def __init__(self, table: PrototypeTable, ignore_index: int = 255) -> None:
-        super().__init__()
-        self.table = table
-        self.ignore_index = ignore_index
 
     def forward(self, distances: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of squared distances (B, P, h, w) and labels (B, h, w)."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from protoxai.losses.own_class import OwnClassPixels, mean_where
+from protoxai.losses.own_class import OwnClassPixels, TableLoss, mean_where
 from protoxai.table import PrototypeTable
 
 
@@ -51,18 +51,13 @@ def sample_entropy_loss(
     return mean_where(mean, (counts >= 2) & (pixels > 0))
 
 
-class SampleEntropyLoss(nn.Module):
+class SampleEntropyLoss(TableLoss):
     """:func:`sample_entropy_loss` as a module.
 
     Args:
         table: class and scale of each prototype.
         ignore_index: label of pixels that do not count.
     """
-
-    def __init__(self, table: PrototypeTable, ignore_index: int = 255) -> None:
-        super().__init__()
-        self.table = table
-        self.ignore_index = ignore_index
 
     def forward(self, activations: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of activations (B, P, h, w) and labels (B, h, w)."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from protoxai.losses.own_class import OwnClassPixels, mean_where
+from protoxai.losses.own_class import OwnClassPixels, TableLoss, mean_where
 from protoxai.table import PrototypeTable
 
 
@@ -44,18 +44,13 @@ def spatial_entropy_loss(
     return mean_where(per_class / normaliser, (own.pixels >= 2) & (prototypes > 0))
 
 
-class SpatialEntropyLoss(nn.Module):
+class SpatialEntropyLoss(TableLoss):
     """:func:`spatial_entropy_loss` as a module.
 
     Args:
         table: class and scale of each prototype.
         ignore_index: label of pixels that do not count.
     """
-
-    def __init__(self, table: PrototypeTable, ignore_index: int = 255) -> None:
-        super().__init__()
-        self.table = table
-        self.ignore_index = ignore_index
 
     def forward(self, activations: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of activations (B, P, h, w) and labels (B, h, w)."""
