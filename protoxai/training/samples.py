@@ -17,7 +17,7 @@ BLEND = 0.6
 
 
 def write_samples(model: Segmenter, data: SegmentationDataset, path: Path) -> None:
-    """Write a picture with a row for each of the first images of the data.
+    """Write a picture with a row for each of a few images spread over the data.
 
     Args:
         model: any model of the library.
@@ -27,8 +27,9 @@ def write_samples(model: Segmenter, data: SegmentationDataset, path: Path) -> No
     device = next(model.parameters()).device
     mean, std = (torch.tensor(values)[:, None, None] for values in (model.mean, model.std))
     rows = []
-    for index in range(min(IMAGES, len(data))):
-        sample = data[index]
+    count = min(IMAGES, len(data))
+    for number in range(count):
+        sample = data[number * len(data) // count]
         prediction = model.predict(sample["image"][None].to(device))[0].cpu()
         image = ((sample["image"] * std + mean).clamp(0, 1) * 255).byte().permute(1, 2, 0).numpy()
         size = (image.shape[1], image.shape[0])
