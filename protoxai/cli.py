@@ -65,6 +65,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--predictions", type=Path, help="folder for PNGs in the benchmark server's form"
     )
     evaluate.add_argument("--output", type=Path, help="JSON file for the scores")
+    comparing = commands.add_parser(
+        "compare",
+        help="explanations of models by the same metrics",
+        description="Compare explanations: a prototype model's own, and Captum's of every model "
+        "given. Keys of a recipe's data say on which images; for a run folder they are its "
+        "recipe's.",
+    )
+    comparing.add_argument("models", nargs="+", help="run folders, model folders or hub ids")
+    comparing.add_argument("--methods", nargs="+", help="groups, prototypes, or Captum's names")
+    comparing.add_argument("--metrics", nargs="+", help="(default: all)")
+    comparing.add_argument("--images", type=int, default=20, help="how many (default: 20)")
+    comparing.add_argument("--skip", nargs="+", default=["background"], help="classes left out")
+    comparing.add_argument("--budget", type=float, help="seconds for each method and metric")
+    comparing.add_argument(
+        "--output", type=Path, default=Path("runs/comparison"), help="folder for the table"
+    )
     chosen, rest = parser.parse_known_args(arguments)
     try:
         if chosen.command == "demo":
@@ -74,6 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _train("shapes", chosen.output)
         if chosen.command == "evaluate":
             return _evaluate(chosen, rest)
+        if chosen.command == "compare":
+            return _compare(chosen, rest)
         if chosen.help or chosen.recipe is None:
             return _help(train, asked=chosen.help)
         if chosen.resume and chosen.output is None:
@@ -145,6 +163,32 @@ def _evaluate(chosen: argparse.Namespace, overrides: Sequence[str]) -> int:
     )
     if rank() == 0:
         print(scores)
+    return 0
+
+
+def _compare(chosen: argparse.Namespace, overrides: Sequence[str]) -> int:
+    require("train", "lightning", "jsonargparse", "rich")
+    from protoxai.comparison import ask, compare, explainers_of
+    from protoxai.model import load_model
+    from protoxai.training.loaders import evaluation_view
+    from protoxai.training.standalone import check_classes_fit, open_evaluation
+
+    opened = [open_evaluation(source, overrides) for source in chosen.models]
+    models = [load_model(folder) for folder, _, _ in opened]
+    _, recipe, dataset = opened[0]
+    for model in models:
+        check_classes_fit(model, dataset)
+    skip = [number for number, name in enumerate(dataset.class_names) if name in chosen.skip]
+    view = evaluation_view(dataset, recipe, models[0])
+    questions = ask(view, images=chosen.images, ignore_index=dataset.ignore_index, skip=skip)
+    table = compare(
+        explainers_of(models, chosen.methods),
+        questions,
+        metrics=chosen.metrics,
+        output=chosen.output,
+        budget=chosen.budget,
+    )
+    print(f"\n{table.to_text()}\n{chosen.output}: comparison.txt, .csv, .json, .md, .png")
     return 0
 
 

@@ -1,5 +1,8 @@
 """What contributed to a decision."""
 
+from protoxai.attribution.base import Attribution, AttributionMethod
+from protoxai.attribution.captum_methods import CaptumAttribution
+from protoxai.attribution.cost import Cost
 from protoxai.attribution.evidence import (
     baseline_logit,
     member_evidence,
@@ -7,8 +10,16 @@ from protoxai.attribution.evidence import (
     region_weights,
     unit_evidence,
 )
+from protoxai.attribution.prototype import PrototypeAttribution
+from protoxai.attribution.target import SegmentationTarget
 
 __all__ = [
+    "Attribution",
+    "AttributionMethod",
+    "CaptumAttribution",
+    "Cost",
+    "PrototypeAttribution",
+    "SegmentationTarget",
     "baseline_logit",
     "member_evidence",
     "prototype_evidence",

@@ -11,13 +11,50 @@ from typing import Any
 
 from torch import Tensor
 
-from protoxai.data import create_dataset
+from protoxai.data import SegmentationDataset, create_dataset
 from protoxai.distributed import join_processes, own_device, rank
 from protoxai.model import load_model
+from protoxai.segmenter import Segmenter
 from protoxai.training.evaluation import Scores, evaluate, sliding_logits
 from protoxai.training.loaders import whole_images
 from protoxai.training.reading import RecipeError, read_data_keys
 from protoxai.training.recipe import DataRecipe, Recipe
+
+
+def open_evaluation(
+    source: str | Path, overrides: Sequence[str] = ()
+) -> tuple[str | Path, DataRecipe, SegmentationDataset]:
+    """Find a model and the validation data it is to be seen on.
+
+    Args:
+        source: a run folder (its recipe's data are the defaults), a model folder or a hub id.
+        overrides: keys of a recipe's data, such as ``--data.root=/data/camvid``.
+
+    Returns:
+        The model's folder or hub id, the recipe of the data, and the validation split, raw.
+
+    Raises:
+        ValueError: if a key or the data do not fit.
+    """
+    run = Path(source)
+    defaults: dict[str, Any] = {"crop": (1, 1)}
+    if (run / "recipe.yaml").is_file():
+        data = Recipe.load(run / "recipe.yaml", [a for a in overrides if "data.root" in a]).data
+        defaults = {field.name: getattr(data, field.name) for field in fields(DataRecipe)}
+        source = run / "model"
+    recipe = DataRecipe(**read_data_keys(DataRecipe, overrides, defaults))
+    options = {**recipe.options, **({"root": recipe.root} if recipe.root else {})}
+    dataset = create_dataset(recipe.dataset, split=recipe.validation_split, **options)
+    return source, recipe, dataset
+
+
+def check_classes_fit(model: Segmenter, dataset: SegmentationDataset) -> None:
+    """Raise ``RecipeError`` unless the model has the data set's number of classes."""
+    if dataset.num_classes != model.num_classes:
+        raise RecipeError(
+            f"{type(dataset).__name__} has {dataset.num_classes} classes, the model "
+            f"{model.num_classes}: evaluate it on data of its own classes"
+        )
 
 
 def evaluate_model(
@@ -43,21 +80,9 @@ def evaluate_model(
         ValueError: if the model, a key or the data do not fit.
     """
     join_processes()
-    run = Path(source)
-    defaults: dict[str, Any] = {"crop": (1, 1)}
-    if (run / "recipe.yaml").is_file():
-        data = Recipe.load(run / "recipe.yaml", [a for a in overrides if "data.root" in a]).data
-        defaults = {field.name: getattr(data, field.name) for field in fields(DataRecipe)}
-        source = run / "model"
-    model = load_model(source).to(own_device())
-    recipe = DataRecipe(**read_data_keys(DataRecipe, overrides, defaults))
-    options = {**recipe.options, **({"root": recipe.root} if recipe.root else {})}
-    dataset = create_dataset(recipe.dataset, split=recipe.validation_split, **options)
-    if dataset.num_classes != model.num_classes:
-        raise RecipeError(
-            f"{recipe.dataset} has {dataset.num_classes} classes, the model {model.num_classes}: "
-            "evaluate it on data of its own classes"
-        )
+    folder, recipe, dataset = open_evaluation(source, overrides)
+    model = load_model(folder).to(own_device())
+    check_classes_fit(model, dataset)
 
     def write(predicted: Tensor, batch: Mapping[str, Any]) -> None:
         if predictions is None:

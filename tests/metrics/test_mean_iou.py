@@ -101,3 +101,41 @@ def test_a_label_out_of_range_is_named(wrong: int) -> None:
 def test_the_ignore_value_is_no_class() -> None:
     with pytest.raises(ValueError, match=r"ignore_index 1 is one of the 3 classes"):
         MeanIoU(num_classes=3, ignore_index=1)
+
+
+def test_images_told_apart_count_once_and_give_the_same_mean() -> None:
+    labels, predicted = torch.randint(0, 3, (2, 6, 4, 5))
+    labels[0, 0] = VOID
+    whole, apart = MeanIoU(num_classes=3), MeanIoU(num_classes=3)
+    whole.update(predicted, labels)
+    apart.update(predicted[:4], labels[:4], torch.arange(4))
+    apart.update(torch.nn.functional.one_hot(predicted[4:], 3).permute(0, 3, 1, 2).float(),
+                 labels[4:], [4, 5])  # fmt: skip
+    torch.testing.assert_close(apart.compute(), whole.compute())
+    torch.testing.assert_close(apart.per_class(), whole.per_class())
+    assert torch.equal(apart.confusion(), whole.confusion())
+    before = apart.interval()
+    apart.update(predicted[2:3], labels[2:3], 2)
+    torch.testing.assert_close(apart.compute(), whole.compute())
+    assert apart.interval() == before
+
+
+def test_the_interval_is_that_of_summed_resampled_images() -> None:
+    predicted, labels = torch.tensor([[0, 0, 0], [0, 1, 1]]), torch.tensor([[0, 0, 0], [0, 0, 1]])
+    metric = MeanIoU(num_classes=2)
+    metric.update(predicted, labels, [0, 1])
+    found = metric.interval()
+    assert found.mean == pytest.approx((4 / 5 + 1 / 2) / 2)
+    # Both images, the first alone (one class), the second alone.
+    assert found.low == pytest.approx(1 / 2)
+    assert found.high == pytest.approx(1)
+    assert found.images == 2
+
+
+def test_an_interval_needs_images_told_apart() -> None:
+    metric = MeanIoU(num_classes=2)
+    metric.update(torch.zeros(2, 3).long(), torch.zeros(2, 3).long(), [0, 1])
+    metric.update(torch.ones(1, 3).long(), torch.ones(1, 3).long())
+    assert metric.compute() == 1
+    with pytest.raises(ValueError, match=r"update\(preds, target, index\)"):
+        metric.interval()

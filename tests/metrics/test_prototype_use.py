@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from protoxai import PrototypeHead, PrototypeTable, SparseGroupHead
-from protoxai.metrics import active_prototypes
+from protoxai.metrics import ActivePrototypes, active_prototypes
 from tests.cases import UNEVEN
 
 TWO_CLASSES = PrototypeTable([0, 1, 0, 1, 0], [0] * 5, num_classes=2, num_scales=1)
@@ -64,3 +64,28 @@ def test_on_each_device(device: torch.device) -> None:
         found = active_prototypes(head.to(device), threshold=0)
         assert found.device.type == device.type
         assert set(found.tolist()) <= set(range(len(UNEVEN)))
+
+
+def test_counts_by_hand_in_total_per_class_and_per_group() -> None:
+    rows = [
+        [0.05, 0, 0.0499, 0, 0.9],
+        [0.0499, 0, 0, 0, 0.9],
+        [0, 0.3, 0, 0.02, 0],
+        [0, 0, 0, 0.04, 0],
+    ]
+    metric = ActivePrototypes()
+    metric.update(grouped(rows))
+    counts = metric.compute()
+    assert counts.total == 3
+    assert counts.per_class.tolist() == [2, 1]
+    assert counts.per_group.tolist() == [2, 1, 1, 0]
+    assert float(counts) == 3
+    assert metric.values() == {"total": 3}
+    assert metric.higher_is_better is False
+
+
+def test_stage_1_has_no_groups_to_count() -> None:
+    metric = ActivePrototypes()
+    metric.update(PrototypeHead(UNEVEN))
+    assert metric.compute().per_group.shape == (0,)
+    assert metric.compute().per_class.tolist() == [4, 0, 3, 1, 0]

@@ -1,0 +1,89 @@
+"""A prototype model's own explanation, as an attribution."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from protoxai.attribution.base import AttributionMethod
+from protoxai.attribution.evidence import prototype_evidence, region_weights, unit_evidence
+from protoxai.attribution.target import check_classes
+from protoxai.model import ScaleProtoSeg
+from protoxai.outputs import SegmentationOutput
+from protoxai.scales import resize
+
+UNITS = {"groups": unit_evidence, "prototypes": prototype_evidence}
+
+
+class PrototypeAttribution(AttributionMethod):
+    """The exact evidence of a prototype model's units, in one forward pass.
+
+    The map is the sum of all units' evidence, resized to the image: a pixel's logit without the
+    class's baseline. The units are all groups (N) or all prototypes (P) of all classes; each has
+    the mean of its evidence over the region, so that they add up to the region's mean logit
+    without the baseline.
+
+    Args:
+        model: the prototype model.
+        units: "groups" or "prototypes"; in stage 1 each prototype is a group of its own.
+
+    Raises:
+        TypeError: if the model has no prototypes.
+        ValueError: if ``units`` is unknown.
+
+    Example:
+        >>> import torch
+        >>> from protoxai import ScaleProtoSeg
+        >>> model = ScaleProtoSeg(torch.nn.Conv2d(3, 8, 3, stride=8), 2, prototype_dim=4).group()
+        >>> explain = PrototypeAttribution(model)
+        >>> region = torch.ones(1, 32, 40, dtype=torch.bool)
+        >>> found = explain(torch.rand(1, 3, 32, 40), region, torch.tensor([1]))
+        >>> found.map.shape, found.units.shape, found.cost.forward_passes
+        (torch.Size([1, 32, 40]), torch.Size([1, 6]), 1)
+    """
+
+    model: ScaleProtoSeg
+
+    def __init__(self, model: ScaleProtoSeg, units: str = "groups") -> None:
+        if not isinstance(model, ScaleProtoSeg):
+            raise TypeError(
+                f"the model is a {type(model).__name__}, expected a ScaleProtoSeg: explain a model "
+                "without prototypes with CaptumAttribution"
+            )
+        if units not in UNITS:
+            raise ValueError(f"units is {units!r}, expected one of {tuple(UNITS)}")
+        super().__init__(units, model)
+        self.units = units
+
+    @torch.no_grad()
+    def _explain(
+        self, images: Tensor, region: Tensor, class_index: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        check_classes(class_index, self.model.num_classes)
+        output = self.model(images)
+        grid = output.logits.shape[2:]
+        weights = region_weights(region, (grid[0], grid[1])).to(output.logits.dtype)
+        maps = output.logits.new_empty(len(images), *grid)
+        units = output.logits.new_empty(len(images), self._num_units)
+        for number in class_index.unique().tolist():
+            rows = class_index == number
+            evidence = UNITS[self.units](self.model.head, _rows(output, rows), number)
+            maps[rows] = evidence.sum(1)
+            units[rows] = (evidence * weights[rows][:, None]).sum((2, 3))
+        return resize(maps[:, None], images.shape[2:])[:, 0], units
+
+    @property
+    def _num_units(self) -> int:
+        head = self.model.head
+        return head.weight.shape[1] if self.units == "groups" else len(head.table)
+
+
+def _rows(output: SegmentationOutput, rows: Tensor) -> SegmentationOutput:
+    scores = output.group_scores
+    return SegmentationOutput(
+        output.logits[rows],
+        output.embedding[rows],
+        output.distances[rows],
+        output.activations[rows],
+        None if scores is None else scores[rows],
+    )

@@ -1,0 +1,163 @@
+"""The comparison itself: cell by cell, resumable, within a time budget."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import time
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from protoxai.attribution import AttributionMethod
+from protoxai.comparison.cells import METRICS, Answer, UndefinedError
+from protoxai.comparison.questions import Question
+from protoxai.comparison.table import Cell, Comparison
+
+Say = Callable[[str], None]
+
+
+def compare(
+    explainers: Sequence[AttributionMethod],
+    questions: Sequence[Question],
+    *,
+    metrics: Collection[str] | None = None,
+    output: str | Path | None = None,
+    budget: float | None = None,
+    seed: int = 0,
+    say: Say = print,
+) -> Comparison:
+    """Measure explainers by the same metrics on the same questions.
+
+    Every explainer explains its own model; the region is what that model predicts as the class. A
+    figure is the mean over the images that are defined for all explainers that have it. A cell
+    that fails is reported in the table, and the others go on.
+
+    Args:
+        explainers: prototype models' own explanations, Captum's methods, or others.
+        questions: from :func:`~protoxai.comparison.ask`.
+        metrics: keys of ``METRICS``; None: all.
+        output: folder for ``comparison.{txt,csv,json,md,png}`` and for finished cells, which a
+            later call with the same folder takes from there.
+        budget: seconds for each cell; what is left of its images is then left out.
+        seed: of whatever a metric draws.
+        say: gets a line for each cell.
+
+    Returns:
+        The table.
+
+    Raises:
+        ValueError: if a metric is unknown, two explainers have one name, or nothing is asked.
+
+    Example:
+        >>> import torch
+        >>> from protoxai import ScaleProtoSeg
+        >>> from protoxai.attribution import PrototypeAttribution
+        >>> model = ScaleProtoSeg(torch.nn.Conv2d(3, 8, 3, stride=8), 2, prototype_dim=4)
+        >>> image = torch.rand(1, 3, 32, 40)
+        >>> question = Question(0, image, image[:, 0] > 0.5, torch.tensor([1]))
+        >>> table = compare([PrototypeAttribution(model)], [question], metrics=["sparseness"],
+        ...                 say=lambda line: None)
+        >>> list(table.figures)
+        ['sparseness']
+    """
+    chosen = list(METRICS if metrics is None else metrics)
+    _check(explainers, questions, chosen)
+    folder = None if output is None else Path(output) / "cells"
+    cells = []
+    for explainer in explainers:
+        answers = _Answers(explainer, questions)
+        for name in chosen:
+            key = [explainer.name, name, seed, [q.index for q in questions]]
+            file = None if folder is None else folder / f"{_file_name(explainer.name)}-{name}.json"
+            cell = _finished(file, key)
+            if cell is None:
+                cell = _measure(answers, name, budget, seed)
+                if file is not None and cell.complete:
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    file.write_text(json.dumps({"key": key, "cell": cell.to_config()}) + "\n")
+                say(f"{explainer.name}, {name}: {cell.summary()}")
+            cells.append(cell)
+    comparison = Comparison(tuple(cells), seed)
+    if output is not None:
+        comparison.save(output)
+    return comparison
+
+
+class _Answers:
+    """An explainer's answers, each asked for once and only if needed."""
+
+    def __init__(self, explainer: AttributionMethod, questions: Sequence[Question]) -> None:
+        self.explainer = explainer
+        self.questions = questions
+        self._known: dict[int, Answer] = {}
+
+    def __getitem__(self, number: int) -> Answer:
+        if number not in self._known:
+            question = self.questions[number]
+            region = question.region(self.explainer.model)
+            found = self.explainer(question.image, region, question.class_index)
+            self._known[number] = Answer(self.explainer, question, region, found)
+        return self._known[number]
+
+
+def _measure(answers: _Answers, name: str, budget: float | None, seed: int) -> Cell:
+    """Take in one answer after another; a failure ends the cell, not the comparison."""
+    started = time.monotonic()
+    explainer, measure = answers.explainer, METRICS[name]
+    metric = measure.make(explainer, seed)
+    failure, done, undefined = "", 0, False
+    try:
+        for number in range(len(answers.questions)):
+            if budget is not None and time.monotonic() - started > budget:
+                failure = f"{budget:g} s were over after {done} images"
+                break
+            measure.update(metric, answers[number])
+            done += 1
+    except UndefinedError as error:
+        failure, undefined = str(error), True
+    except Exception as error:
+        failure = f"{type(error).__name__}: {error}".splitlines()[0]
+    indices, rows = metric.per_image()
+    if rows.shape[1] != len(metric.figures):
+        rows = rows.nanmean(1, keepdim=True)
+    return Cell(
+        explainer=explainer.name,
+        metric=name,
+        directions=dict(metric.figures),
+        indices=tuple(indices.tolist()),
+        rows=tuple(map(tuple, rows.tolist())),
+        seconds=time.monotonic() - started,
+        failure=failure,
+        complete=undefined or done == len(answers.questions),
+    )
+
+
+def _finished(file: Path | None, key: list[Any]) -> Cell | None:
+    if file is None or not file.is_file():
+        return None
+    content = json.loads(file.read_text())
+    return Cell.from_config(content["cell"]) if content["key"] == key else None
+
+
+def _check(
+    explainers: Sequence[AttributionMethod], questions: Sequence[Question], metrics: list[str]
+) -> None:
+    if not explainers or not questions:
+        raise ValueError(
+            f"{len(explainers)} explainers and {len(questions)} questions came, expected at least "
+            "one of each"
+        )
+    names = [explainer.name for explainer in explainers]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"two explainers are called {name!r}: set `explainer.name` of one")
+    for name in metrics:
+        if name not in METRICS:
+            close = difflib.get_close_matches(name, METRICS, n=1)
+            hint = f" (did you mean {close[0]!r}?)" if close else ""
+            raise ValueError(f"there is no metric {name!r}{hint}; there are {', '.join(METRICS)}")
+
+
+def _file_name(name: str) -> str:
+    return "".join(c if c.isalnum() else "-" for c in name.lower())

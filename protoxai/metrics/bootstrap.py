@@ -1,0 +1,94 @@
+"""How sure a figure is: its 95 % interval over resampled images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+RESAMPLES = 1000
+INTERVAL = (0.025, 0.975)
+LARGEST_BLOCK = 2**20
+"""Most image counts drawn at once, so that memory does not grow with the data set."""
+
+Statistic = Callable[[Tensor, Tensor], Tensor]
+"""From rows (n, ...) and how often each is taken (R, n) to R values (R,)."""
+
+
+class Estimate(NamedTuple):
+    """A figure over images with its 95 % bootstrap interval; ``float()`` gives the figure.
+
+    Attributes:
+        mean: the figure; NaN where no image defines it.
+        low: lower end of the interval.
+        high: upper end.
+        images: how many images define it.
+        undefined: how many were left out because they do not.
+    """
+
+    mean: float
+    low: float
+    high: float
+    images: int
+    undefined: int = 0
+
+    def __float__(self) -> float:
+        return self.mean
+
+    def __str__(self) -> str:
+        text = f"{self.mean:.4g} [{self.low:.4g}, {self.high:.4g}]"
+        if self.undefined:
+            text += f" ({self.undefined} of {self.images + self.undefined} images undefined)"
+        return text
+
+
+def mean_of_rows(rows: Tensor, counts: Tensor) -> Tensor:
+    """Return the mean (R,) of values (n,), each taken as often as ``counts`` (R, n) says."""
+    return counts @ rows / counts.sum(1)
+
+
+def estimate(
+    rows: Tensor,
+    statistic: Statistic = mean_of_rows,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Estimate:
+    """Estimate a figure and its percentile interval over images drawn with replacement.
+
+    Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, section 13.3.
+
+    Args:
+        rows: what each image says, (n,) or (n, K); a row of NaN alone is left out and counted.
+        statistic: from rows and counts to the figure; the mean by default.
+        resamples: how often the images are drawn anew.
+        seed: of the draws.
+
+    Example:
+        >>> import torch
+        >>> print(estimate(torch.tensor([0.5, 0.5, torch.nan])))
+        0.5 [0.5, 0.5] (1 of 3 images undefined)
+    """
+    rows = rows.detach().double().cpu()
+    undefined = rows.isnan() if rows.dim() == 1 else rows.isnan().all(1)
+    rows = rows[~undefined]
+    left_out = int(undefined.sum())
+    if len(rows) == 0:
+        return Estimate(torch.nan, torch.nan, torch.nan, 0, left_out)
+    value = statistic(rows, rows.new_ones(1, len(rows)))
+    samples = torch.cat([statistic(rows, counts) for counts in _draws(len(rows), resamples, seed)])
+    low, high = samples.nanquantile(samples.new_tensor(INTERVAL)).tolist()
+    return Estimate(float(value), low, high, len(rows), left_out)
+
+
+def _draws(images: int, resamples: int, seed: int) -> Iterator[Tensor]:
+    """Yield how often each image is drawn, in blocks (r, images) of resamples."""
+    generator = torch.Generator().manual_seed(seed)
+    while resamples > 0:
+        block = min(resamples, max(LARGEST_BLOCK // images, 1))
+        drawn = torch.randint(images, (block, images), generator=generator)
+        ones = torch.ones(block, images, dtype=torch.float64)
+        yield torch.zeros_like(ones).scatter_add_(1, drawn, ones)
+        resamples -= block

@@ -1,0 +1,95 @@
+import pickle
+
+import pytest
+import torch
+
+from protoxai.metrics import ActiveUnits, PointingGame, RelevanceMass, Sparseness
+
+MAPS = torch.tensor([[[0.0, 1.0]], [[1.0, 0.0]], [[1.0, 1.0]]])
+MASKS = torch.tensor([[[False, True]]]).expand(3, -1, -1)
+
+
+def test_each_image_counts_once_whatever_the_order() -> None:
+    metric, reverse = PointingGame(), PointingGame()
+    metric.update(MAPS, MASKS, torch.tensor([4, 2, 9]))
+    metric.update(MAPS[:1], MASKS[:1], [4])
+    reverse.update(MAPS[2:], MASKS[2:], 9)
+    reverse.update(MAPS[:2].flip(0), MASKS[:2], [2, 4])
+    assert metric.compute() == reverse.compute()
+    # The third map is constant: undefined.
+    assert metric.compute().mean == 0.5
+    assert (metric.compute().images, metric.compute().undefined) == (2, 1)
+    indices, rows = metric.per_image()
+    assert indices.tolist() == [2, 4, 9]
+    torch.testing.assert_close(
+        rows[:, 0], torch.tensor([0.0, 1.0, torch.nan]).double(), equal_nan=True
+    )
+
+
+def test_without_indices_images_are_counted_up() -> None:
+    metric = PointingGame()
+    metric.update(MAPS[:2], MASKS[:2])
+    metric.update(MAPS[:2], MASKS[:2])
+    assert metric.compute().images == 4
+
+
+def test_forward_gives_the_batch_and_keeps_all() -> None:
+    metric = PointingGame()
+    assert metric(MAPS[:1], MASKS[:1]).mean == 1
+    assert metric(MAPS[1:2], MASKS[1:2]).mean == 0
+    assert metric.compute().mean == 0.5
+    assert metric.compute().images == 2
+
+
+def test_several_figures_come_by_name() -> None:
+    metric = ActiveUnits()
+    metric.update(torch.tensor([[1.0, 1.0], [-1.0, 0.0]]))
+    assert list(metric.compute()) == list(metric.figures)
+    assert metric.compute() == metric.estimates()
+    assert metric.compute()["active_units"].mean == 2
+
+
+def test_reset_forgets() -> None:
+    metric = PointingGame()
+    metric.update(MAPS, MASKS)
+    metric.reset()
+    metric.update(MAPS[:1], MASKS[:1])
+    assert metric.compute().images == 1
+
+
+def test_nothing_taken_in_is_undefined() -> None:
+    with pytest.warns(UserWarning, match="before"):
+        found = PointingGame().compute()
+    assert (found.images, found.undefined) == (0, 0)
+    assert found.mean != found.mean
+
+
+def test_copies_are_independent() -> None:
+    metric = PointingGame()
+    metric.update(MAPS, MASKS)
+    copy = pickle.loads(pickle.dumps(metric))  # noqa: S301
+    assert copy.compute() == metric.compute()
+    other = metric.clone()
+    other.update(MAPS[:1], MASKS[:1])
+    assert metric.compute().images == 2
+
+
+def test_indices_that_do_not_fit_are_named() -> None:
+    metric = PointingGame()
+    with pytest.raises(ValueError, match=r"index holds 2 numbers for 3 images"):
+        metric.update(MAPS, MASKS, [0, 1])
+    with pytest.raises(TypeError, match=r"index holds torch\.float32"):
+        metric.update(MAPS, MASKS, torch.rand(3))
+
+
+def test_shapes_that_do_not_fit_are_named() -> None:
+    with pytest.raises(ValueError, match=r"mask has shape \(3, 1, 1\).*resize the attribution"):
+        RelevanceMass().update(MAPS, MASKS[..., :1])
+    with pytest.raises(ValueError, match=r"attribution has shape \(1, 2\).*map\[None\]"):
+        Sparseness().update(MAPS[0])
+
+
+def test_on_each_device(device: torch.device) -> None:
+    metric = PointingGame().to(device)
+    metric.update(MAPS.to(device), MASKS.to(device))
+    assert metric.compute().mean == 0.5
