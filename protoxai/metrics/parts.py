@@ -68,7 +68,8 @@ def part_hits(
             if not numbers or not bool(pixels.any()):
                 continue
             own = class_of == class_index
-            maps = labels_at(activations[image, own.to(activations.device)].float(), size)
+            # In float32 a quantile may come out above the very value that it is.
+            maps = labels_at(activations[image, own.to(activations.device)].double(), size)
             least = torch.stack([row[pixels].quantile(QUANTILE) for row in maps])
             for part in numbers:
                 rows, cols = centroids((own_parts == part) & pixels)

@@ -19,7 +19,7 @@ def scale_spectrum(attribution: Tensor, bands: int = 5) -> Tensor:
     """Return the energy of attribution maps in the bands of a Laplacian pyramid.
 
     Burt and Adelson, "The Laplacian pyramid as a compact image code", IEEE Trans. Comm. 1983. Each
-    level halves the map with a triangular filter; a band is what the coarser level, resized
+    level is smoothed (1, 2, 1) and halved (bilinear); a band is what the coarser level, resized
     (bilinear), leaves over; the last band is the coarsest level itself. A band's energy is the mean
     of its squares, so that bands of different size compare.
 
@@ -48,12 +48,18 @@ def scale_spectrum(attribution: Tensor, bands: int = 5) -> Tensor:
     energies = []
     for _ in range(bands - 1):
         half = [(side + 1) // 2 for side in finer.shape[2:]]
-        coarser = F.interpolate(finer, half, mode="bilinear", antialias=True)
+        coarser = resize(_smooth(finer), half)
         energies.append((finer - resize(coarser, finer.shape[2:])).square().mean((1, 2, 3)))
         finer = coarser
     energies.append(finer.square().mean((1, 2, 3)))
     dtype = torch.promote_types(attribution.dtype, torch.float32)
     return torch.stack(energies, 1).to(dtype)
+
+
+def _smooth(maps: Tensor) -> Tensor:
+    # Centred, unlike a filter that drops every second pixel: flipping the map changes nothing.
+    row = maps.new_tensor([0.25, 0.5, 0.25])
+    return F.conv2d(F.pad(maps, (1, 1, 1, 1), mode="replicate"), row.outer(row)[None, None])
 
 
 class ScaleSpectrum(PerImageMetric):
