@@ -8,6 +8,7 @@ is not trained yet, and writes two tables to ``benchmarks/interpretability/resul
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -34,8 +35,6 @@ from protoxai.training.loaders import evaluation_view
 RESULTS = Path(__file__).parent / "results"
 METHODS = (
     "groups",
-    "prototypes",
-    "InputXGradient",
     "IntegratedGradients",
     "LayerGradCam",
     "LayerGradientXActivation",
@@ -98,6 +97,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("recipe", choices=["shapes", "camvid"])
     parser.add_argument("--runs", type=Path, help="folder of the trained models")
+    parser.add_argument("--seed", type=int, help="of the runs (default: the recipe's)")
     parser.add_argument("--images", type=int, default=20)
     parser.add_argument("--part-images", type=int, default=100)
     parser.add_argument("--budget", type=float, help="seconds for each method and metric")
@@ -105,6 +105,8 @@ def main() -> None:
     quiet_lightning()
     runs = chosen.runs or Path("runs/interpretability") / chosen.recipe
     recipe = Recipe.load(chosen.recipe)
+    if chosen.seed is not None:
+        recipe = replace(recipe, seed=chosen.seed)
     recipes = {
         "scaleprotoseg": recipe,
         "protoseg": recipe.as_protoseg(),
