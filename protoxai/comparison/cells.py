@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from typing import Any
 
 from torch import Tensor
 
@@ -115,9 +115,12 @@ def _cost(metric: ExplanationCost, answer: Answer) -> None:
     metric.update(answer.attribution.cost, index=answer.question.index)
 
 
-def _randomised(explainer: AttributionMethod, seed: int) -> ParameterRandomisation:
-    layers = randomisation_layers(explainer.model, RANDOMISED_STEPS)
-    return ParameterRandomisation(layers, seed=seed)
+def _no_options(_explainer: AttributionMethod) -> Mapping[str, Any]:
+    return {}
+
+
+def _layers(explainer: AttributionMethod) -> Mapping[str, Any]:
+    return {"layers": randomisation_layers(explainer.model, RANDOMISED_STEPS)}
 
 
 @dataclass(frozen=True)
@@ -125,31 +128,35 @@ class Measure:
     """A metric as a column group of the table.
 
     Attributes:
-        make: from the explainer and a seed to a fresh metric.
+        metric: its class.
         update: takes in an answer.
+        options: from the explainer to what else the class takes.
     """
 
-    make: Callable[[AttributionMethod, int], PerImageMetric]
+    metric: type[PerImageMetric]
     update: Callable[..., None]
+    options: Callable[[AttributionMethod], Mapping[str, Any]] = _no_options
 
+    @property
+    def figures(self) -> Mapping[str, bool | None]:
+        """Names of the metric's figures, and whether higher is better."""
+        return self.metric.figures
 
-def _plain(
-    metric: Callable[..., PerImageMetric], explainer: AttributionMethod, seed: int
-) -> PerImageMetric:
-    del explainer
-    return metric(seed=seed)
+    def make(self, explainer: AttributionMethod, seed: int) -> PerImageMetric:
+        """Return a fresh metric for an explainer."""
+        return self.metric(seed=seed, **self.options(explainer))
 
 
 METRICS: dict[str, Measure] = {
-    "deletion_insertion": Measure(partial(_plain, DeletionInsertion), _deletion_insertion),
-    "pointing_game": Measure(partial(_plain, PointingGame), _against_truth),
-    "relevance_mass": Measure(partial(_plain, RelevanceMass), _against_truth),
-    "sparseness": Measure(partial(_plain, Sparseness), _of_map),
-    "complexity": Measure(partial(_plain, Complexity), _of_map),
-    "scale_spectrum": Measure(partial(_plain, ScaleSpectrum), _of_map),
-    "active_units": Measure(partial(_plain, ActiveUnits), _active_units),
-    "infidelity": Measure(partial(_plain, Infidelity), _infidelity),
-    "max_sensitivity": Measure(partial(_plain, MaxSensitivity), _max_sensitivity),
-    "parameter_randomisation": Measure(_randomised, _randomisation),
-    "cost": Measure(partial(_plain, ExplanationCost), _cost),
+    "deletion_insertion": Measure(DeletionInsertion, _deletion_insertion),
+    "pointing_game": Measure(PointingGame, _against_truth),
+    "relevance_mass": Measure(RelevanceMass, _against_truth),
+    "sparseness": Measure(Sparseness, _of_map),
+    "complexity": Measure(Complexity, _of_map),
+    "scale_spectrum": Measure(ScaleSpectrum, _of_map),
+    "active_units": Measure(ActiveUnits, _active_units),
+    "infidelity": Measure(Infidelity, _infidelity),
+    "max_sensitivity": Measure(MaxSensitivity, _max_sensitivity),
+    "parameter_randomisation": Measure(ParameterRandomisation, _randomisation, _layers),
+    "cost": Measure(ExplanationCost, _cost),
 }

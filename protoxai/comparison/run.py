@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import json
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+
+import torch
+from torch import Tensor
 
 from protoxai.attribution import AttributionMethod
 from protoxai.comparison.cells import METRICS, Answer, UndefinedError
 from protoxai.comparison.questions import Question
 from protoxai.comparison.table import Cell, Comparison
+from protoxai.modes import evaluating
 
 Say = Callable[[str], None]
 
@@ -38,7 +42,8 @@ def compare(
         questions: from :func:`~protoxai.comparison.ask`.
         metrics: keys of ``METRICS``; None: all.
         output: folder for ``comparison.{txt,csv,json,md,png}`` and for finished cells, which a
-            later call with the same folder takes from there.
+            later call with the same folder takes from there if it asks the same explainer the same
+            questions about the same parameters.
         budget: seconds for each cell; what is left of its images is then left out.
         seed: of whatever a metric draws.
         say: gets a line for each cell.
@@ -47,7 +52,8 @@ def compare(
         The table.
 
     Raises:
-        ValueError: if a metric is unknown, two explainers have one name, or nothing is asked.
+        ValueError: if a metric is unknown, two explainers have one name, two questions one image,
+            or nothing is asked.
 
     Example:
         >>> import torch
@@ -64,18 +70,20 @@ def compare(
     chosen = list(METRICS if metrics is None else metrics)
     _check(explainers, questions, chosen)
     folder = None if output is None else Path(output) / "cells"
+    asked = "" if folder is None else _digest(t for q in questions for t in _tensors(q))
     cells = []
     for explainer in explainers:
         answers = _Answers(explainer, questions)
+        known = "" if folder is None else _digest(_state(explainer))
         for name in chosen:
-            key = [explainer.name, name, seed, [q.index for q in questions]]
-            file = None if folder is None else folder / f"{_file_name(explainer.name)}-{name}.json"
-            cell = _finished(file, key)
+            key = [explainer.name, repr(explainer), name, seed, asked, known]
+            file = None if folder is None else folder / _file_name(key)
+            cell = _finished(file)
             if cell is None:
                 cell = _measure(answers, name, budget, seed)
                 if file is not None and cell.complete:
                     file.parent.mkdir(parents=True, exist_ok=True)
-                    file.write_text(json.dumps({"key": key, "cell": cell.to_config()}) + "\n")
+                    file.write_text(json.dumps(cell.to_config()) + "\n", encoding="utf-8")
                 say(f"{explainer.name}, {name}: {cell.summary()}")
             cells.append(cell)
     comparison = Comparison(tuple(cells), seed)
@@ -105,26 +113,29 @@ def _measure(answers: _Answers, name: str, budget: float | None, seed: int) -> C
     """Take in one answer after another; a failure ends the cell, not the comparison."""
     started = time.monotonic()
     explainer, measure = answers.explainer, METRICS[name]
-    metric = measure.make(explainer, seed)
     failure, done, undefined = "", 0, False
+    metric = None
     try:
-        for number in range(len(answers.questions)):
-            if budget is not None and time.monotonic() - started > budget:
-                failure = f"{budget:g} s were over after {done} images"
-                break
-            measure.update(metric, answers[number])
-            done += 1
+        metric = measure.make(explainer, seed)
+        with evaluating(explainer.model):
+            for number in range(len(answers.questions)):
+                if budget is not None and time.monotonic() - started > budget:
+                    failure = f"{budget:g} s were over after {done} images"
+                    break
+                measure.update(metric, answers[number])
+                done += 1
     except UndefinedError as error:
         failure, undefined = str(error), True
     except Exception as error:
         failure = f"{type(error).__name__}: {error}".splitlines()[0]
-    indices, rows = metric.per_image()
-    if rows.shape[1] != len(metric.figures):
+    figures = measure.figures
+    indices, rows = (torch.empty(0), torch.empty(0, 1)) if metric is None else metric.per_image()
+    if rows.shape[1] != len(figures):
         rows = rows.nanmean(1, keepdim=True)
     return Cell(
         explainer=explainer.name,
         metric=name,
-        directions=dict(metric.figures),
+        directions=dict(figures),
         indices=tuple(indices.tolist()),
         rows=tuple(map(tuple, rows.tolist())),
         seconds=time.monotonic() - started,
@@ -133,11 +144,31 @@ def _measure(answers: _Answers, name: str, budget: float | None, seed: int) -> C
     )
 
 
-def _finished(file: Path | None, key: list[Any]) -> Cell | None:
+def _finished(file: Path | None) -> Cell | None:
     if file is None or not file.is_file():
         return None
-    content = json.loads(file.read_text())
-    return Cell.from_config(content["cell"]) if content["key"] == key else None
+    try:
+        return Cell.from_config(json.loads(file.read_text(encoding="utf-8")))
+    except ValueError:
+        # Cut off while it was written.
+        return None
+
+
+def _tensors(question: Question) -> tuple[Tensor, ...]:
+    index = torch.tensor(question.index)
+    return index, question.image, question.truth, question.class_index
+
+
+def _state(explainer: AttributionMethod) -> list[Tensor]:
+    return [*explainer.model.parameters(), *explainer.model.buffers()]
+
+
+def _digest(tensors: Iterable[Tensor]) -> str:
+    found = hashlib.sha256()
+    for tensor in tensors:
+        found.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+        found.update(tensor.detach().cpu().flatten().view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
 
 
 def _check(
@@ -148,6 +179,16 @@ def _check(
             f"{len(explainers)} explainers and {len(questions)} questions came, expected at least "
             "one of each"
         )
+    if not metrics:
+        raise ValueError(f"no metric came, expected some of {', '.join(METRICS)}")
+    seen = set()
+    for question in questions:
+        if question.index in seen:
+            raise ValueError(
+                f"image {question.index} is asked about twice: values are kept by image, so ask "
+                "about another class in a comparison of its own"
+            )
+        seen.add(question.index)
     names = [explainer.name for explainer in explainers]
     for name in names:
         if names.count(name) > 1:
@@ -159,5 +200,6 @@ def _check(
             raise ValueError(f"there is no metric {name!r}{hint}; there are {', '.join(METRICS)}")
 
 
-def _file_name(name: str) -> str:
-    return "".join(c if c.isalnum() else "-" for c in name.lower())
+def _file_name(key: Sequence[object]) -> str:
+    name = "".join(c if c.isalnum() else "-" for c in f"{key[0]}-{key[2]}".lower())
+    return f"{name}-{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:12]}.json"

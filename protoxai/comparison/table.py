@@ -95,7 +95,8 @@ class Comparison:
     def __getitem__(self, place: tuple[str, str]) -> Estimate | None:
         """Return a figure of an explainer; None where it has none.
 
-        The mean is over the images that define the figure for all explainers that have it.
+        The mean is over the images that define the figure for all explainers that have it; without
+        such an image, none has it.
         """
         explainer, figure = place
         columns = {
@@ -106,6 +107,8 @@ class Comparison:
         if not columns.get(explainer):
             return None
         shared = sorted(set.intersection(*(set(values) for values in columns.values() if values)))
+        if not shared:
+            return None
         own = columns[explainer]
         values = torch.tensor([own[index] for index in shared], dtype=torch.float64)
         found = estimate(values, seed=self.seed)
@@ -162,7 +165,7 @@ class Comparison:
         for name, panel in zip(names, panels.flat, strict=False):
             for number, explainer in enumerate(self.explainers):
                 found = self[explainer, name]
-                if found is not None and found.images:
+                if found is not None:
                     colour = f"C{number % 10}"
                     panel.plot([found.low, found.high], [number] * 2, color=colour, linewidth=2)
                     panel.plot(found.mean, number, "o", color=colour)
@@ -179,7 +182,7 @@ class Comparison:
         folder.mkdir(parents=True, exist_ok=True)
         texts = {"txt": self.to_text, "csv": self.to_csv, "json": self.to_json}
         for ending, text in {**texts, "md": self.to_markdown}.items():
-            (folder / f"comparison.{ending}").write_text(text())
+            (folder / f"comparison.{ending}").write_text(text(), encoding="utf-8")
         self.figure().savefig(folder / "comparison.png", dpi=110)
 
     def _estimates(self) -> Iterator[tuple[str, str, Estimate]]:
@@ -202,6 +205,6 @@ class Comparison:
 
 
 def _text(found: Estimate | None) -> str:
-    if found is None or found.images == 0:
+    if found is None:
         return "–"
     return f"{found.mean:.3g} [{found.low:.3g}, {found.high:.3g}]"

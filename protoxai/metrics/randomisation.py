@@ -65,8 +65,9 @@ def parameter_randomisation(
 
     Adebayo et al., "Sanity checks for saliency maps", NeurIPS 2018, section 3. Randomised is a
     layer whose parameters are shuffled, each within itself: what was learnt is lost, but not the
-    values' distribution, whatever the kind of layer (a group's weights stay on the simplex). The
-    model is as before afterwards.
+    values' distribution, whatever the kind of layer (a group's weights stay on the simplex; a
+    parameter whose values are all equal, as of an untrained normalisation, stays). The model is as
+    before afterwards.
 
     Args:
         model: the model that is explained.
@@ -116,13 +117,13 @@ def _restored(model: nn.Module) -> Iterator[None]:
 @torch.no_grad()
 def _shuffle(module: nn.Module, generator: torch.Generator) -> None:
     for name, parameter in module.named_parameters(recurse=False):
-        keys = torch.rand(parameter.shape, generator=generator).to(parameter.device)
         if isinstance(module, SparseGroupHead) and name == "group_parameter":
             # Within a group, and the padding stays where it is: behind the members.
+            keys = torch.rand(parameter.shape, generator=generator).to(parameter.device)
             order = keys.masked_fill(~module.member_mask, 2).argsort(-1)
             parameter.copy_(parameter.gather(-1, order))
         else:
-            order = keys.flatten().argsort()
+            order = torch.randperm(parameter.numel(), generator=generator).to(parameter.device)
             parameter.copy_(parameter.flatten()[order].view_as(parameter))
 
 

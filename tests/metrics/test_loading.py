@@ -18,6 +18,7 @@ CLASSES = [
 ]
 
 
+@pytest.mark.slow
 def test_every_name_is_there_and_no_file_hides_a_function() -> None:
     code = (
         "import importlib, pkgutil, protoxai.metrics as m\n"
@@ -40,8 +41,12 @@ def test_neither_the_room_nor_its_cheap_functions_load_anything_heavy() -> None:
     assert not {"torchmetrics", "captum", "scipy", "skimage", "timm"} & set(loaded)
 
 
+@pytest.mark.slow
 def test_metrics_do_not_load_captum_until_they_need_it() -> None:
-    code = "from protoxai.metrics import Infidelity, MaxSensitivity; import sys; print('captum' in sys.modules)"
+    code = (
+        "from protoxai.metrics import Infidelity, MaxSensitivity; import sys\n"
+        "print('captum' in sys.modules)"
+    )
     finished = subprocess.run(
         [sys.executable, "-c", code], check=True, timeout=120, capture_output=True, text=True
     )

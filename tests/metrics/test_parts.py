@@ -1,5 +1,7 @@
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
 from protoxai import PrototypeTable
@@ -39,6 +41,16 @@ def test_centroids_of_components() -> None:
     # Touching at a corner is one component: rows (0+0+1+1+2)/5, columns (0+1+0+1+2)/5 = 0.8.
     assert centroids(mask) == ([1, 2], [1, 4])
     assert centroids(torch.zeros(2, 2).bool()) == ([], [])
+
+
+@given(st.integers(0, 2**31))
+def test_centroids_agree_with_scikit_image(seed: int) -> None:
+    from skimage.measure import label, regionprops
+
+    mask = torch.rand(7, 9, generator=torch.Generator().manual_seed(seed)) > 0.6
+    expected = [region.centroid for region in regionprops(label(mask.numpy(), connectivity=2))]
+    rounded = [(int(row + 0.5), int(col + 0.5)) for row, col in expected]
+    assert sorted(zip(*centroids(mask), strict=True)) == sorted(rounded)
 
 
 def test_hits_by_hand() -> None:

@@ -1,0 +1,182 @@
+import csv
+import io
+import json
+import math
+
+import pytest
+import torch
+
+from protoxai.comparison import Cell, Comparison
+from protoxai.metrics.bootstrap import estimate
+from tests.comparison.toys import cell
+
+NAN = math.nan
+
+
+def table() -> Comparison:
+    """Two explainers, two metrics; of `cost`, one has two figures and an undefined value."""
+    cost = {"passes": False, "memory": None}
+    return Comparison(
+        (
+            cell("ours", "pointing", {3: 1.0, 5: 1.0}),
+            cell("ours", "cost", {3: (1.0, NAN), 5: (1.0, 8.0)}, cost),
+            cell("theirs", "pointing", {3: 0.0, 5: 0.5}),
+            cell("theirs", "cost", {}, cost, failure="OutOfMemoryError: too large"),
+        )
+    )
+
+
+def strict(text: str) -> dict:
+    """Read JSON as any reader does: NaN and Infinity are not JSON."""
+
+    def refuse(token: str) -> None:
+        raise AssertionError(f"{token} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_a_constant_has_no_width() -> None:
+    found = table()["ours", "pointing"]
+    assert found == (1.0, 1.0, 1.0, 2, 0)
+
+
+def test_the_interval_is_that_of_the_bootstrap() -> None:
+    values = {0: 0.0, 1: 0.25, 2: 0.5, 3: 1.0}
+    found = Comparison((cell("a", "m", values),), seed=3)["a", "m"]
+    assert found == estimate(torch.tensor(list(values.values())), seed=3)
+    assert found.low < found.mean == 0.4375 < found.high
+
+
+def test_an_image_undefined_for_one_is_left_out_for_all() -> None:
+    cells = (
+        cell("a", "m", {0: 1.0, 1: 3.0, 2: 8.0}),
+        cell("b", "m", {0: 1.0, 1: NAN, 2: 2.0}),
+    )
+    comparison = Comparison(cells)
+    first, second = comparison["a", "m"], comparison["b", "m"]
+    assert (first.mean, first.images, first.undefined) == (4.5, 2, 1)
+    assert (second.mean, second.images, second.undefined) == (1.5, 2, 1)
+
+
+def test_an_image_that_one_did_not_reach_is_left_out_for_all() -> None:
+    cells = (
+        cell("a", "m", {0: 1.0, 1: 3.0, 2: 8.0}),
+        cell("b", "m", {0: 5.0}, failure="2 s were over after 1 images"),
+    )
+    comparison = Comparison(cells)
+    assert (comparison["a", "m"].mean, comparison["b", "m"].mean) == (1.0, 5.0)
+    assert comparison["a", "m"].undefined == 2
+
+
+@pytest.mark.parametrize("values", [{}, {0: NAN, 1: NAN}])
+def test_an_explainer_without_values_does_not_empty_the_others(values: dict) -> None:
+    comparison = Comparison((cell("a", "m", {0: 1.0, 1: 3.0}), cell("b", "m", values)))
+    assert comparison["a", "m"].mean == 2.0
+    assert comparison["a", "m"].images == 2
+    assert comparison["b", "m"] is None
+
+
+def test_figures_of_one_metric_are_defined_apart() -> None:
+    comparison = table()
+    assert comparison["ours", "passes"].images == 2
+    assert comparison["ours", "memory"].mean == 8.0
+    assert comparison["ours", "memory"].undefined == 1
+
+
+def test_no_image_in_common_gives_no_figure() -> None:
+    comparison = Comparison((cell("a", "m", {0: 1.0, 1: NAN}), cell("b", "m", {0: NAN, 1: 2.0})))
+    assert comparison.to_text().splitlines()[1].split() == ["m", "↑", "–", "–"]
+    strict(comparison.to_json())
+    assert len(comparison.figure().axes[0].lines) == 0
+
+
+def test_rows_columns_and_arrows() -> None:
+    comparison = table()
+    assert comparison.explainers == ["ours", "theirs"]
+    assert comparison.figures == {"pointing": True, "passes": False, "memory": None}
+    assert comparison.to_text() == (
+        "explainer   ours      theirs\n"
+        "pointing ↑  1 [1, 1]  0.25 [0, 0.5]\n"
+        "passes ↓    1 [1, 1]  –\n"
+        "memory      8 [8, 8]  –\n"
+        "\n"
+        "theirs, cost: OutOfMemoryError: too large\n"
+    )
+    assert comparison.to_markdown() == (
+        "| explainer | pointing ↑ | passes ↓ | memory |\n"
+        "| --- | --- | --- | --- |\n"
+        "| ours | 1 [1, 1] | 1 [1, 1] | 8 [8, 8] |\n"
+        "| theirs | 0.25 [0, 0.5] | – | – |\n"
+        "\n"
+        "theirs, cost: OutOfMemoryError: too large\n"
+    )
+
+
+def test_csv_has_a_line_for_each_figure() -> None:
+    rows = list(csv.reader(io.StringIO(table().to_csv())))
+    assert rows[0] == ["explainer", "figure", "mean", "low", "high", "images", "undefined"]
+    assert rows[1:] == [
+        ["ours", "pointing", "1.0", "1.0", "1.0", "2", "0"],
+        ["ours", "passes", "1.0", "1.0", "1.0", "2", "0"],
+        ["ours", "memory", "8.0", "8.0", "8.0", "1", "1"],
+        ["theirs", "pointing", "0.25", "0.0", "0.5", "2", "0"],
+    ]
+
+
+def test_json_is_json_and_has_the_values_of_every_image() -> None:
+    content = strict(table().to_json())
+    assert content["failures"] == ["theirs, cost: OutOfMemoryError: too large"]
+    assert content["figures"][2] == {
+        "explainer": "ours",
+        "figure": "memory",
+        "mean": 8.0,
+        "low": 8.0,
+        "high": 8.0,
+        "images": 1,
+        "undefined": 1,
+    }
+    assert content["cells"][1]["indices"] == [3, 5]
+    assert content["cells"][1]["rows"] == [[1.0, None], [1.0, 8.0]]
+
+
+def test_a_cell_is_stored_as_json() -> None:
+    original = table().cells[1]
+    restored = Cell.from_config(strict(json.dumps(original.to_config())))
+    assert restored.values("memory") == {5: 8.0}
+    assert restored.values("passes") == original.values("passes") == {3: 1.0, 5: 1.0}
+    assert math.isnan(restored.rows[0][1])
+    assert restored.to_config() == original.to_config()
+    assert (type(restored.rows), type(restored.rows[0]), type(restored.indices)) == (tuple,) * 3
+
+
+def test_summaries_say_what_came_and_what_failed() -> None:
+    assert table().cells[0].summary() == "2 images in 0.5 s"
+    assert table().cells[3].summary() == "0 images in 0.5 s; OutOfMemoryError: too large"
+
+
+def test_the_figure_has_a_panel_for_each_figure_and_a_point_for_each_value() -> None:
+    figure = table().figure()
+    panels = [panel for panel in figure.axes if panel.axison]
+    assert [panel.get_title(loc="left") for panel in panels] == [
+        "pointing ↑",
+        "passes ↓",
+        "memory ",
+    ]
+    assert [label.get_text() for label in panels[0].get_yticklabels()] == ["ours", "theirs"]
+    interval, point = panels[0].lines[2:]
+    assert list(point.get_xdata()) == [0.25]
+    assert list(point.get_ydata()) == [1]
+    assert list(interval.get_xdata()) == [0.0, 0.5]
+    assert len(panels[1].lines) == 2
+
+
+def test_all_is_saved(tmp_path) -> None:
+    comparison, folder = table(), tmp_path / "deep" / "er"
+    comparison.save(folder)
+    assert {file.name for file in folder.iterdir()} == {
+        f"comparison.{ending}" for ending in ("txt", "csv", "json", "md", "png")
+    }
+    assert (folder / "comparison.txt").read_text(encoding="utf-8") == comparison.to_text()
+    assert (folder / "comparison.md").read_text(encoding="utf-8") == comparison.to_markdown()
+    assert strict((folder / "comparison.json").read_text(encoding="utf-8"))
+    assert (folder / "comparison.png").read_bytes()[:4] == b"\x89PNG"
