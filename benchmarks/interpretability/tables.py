@@ -35,6 +35,7 @@ from protoxai.training.loaders import evaluation_view
 RESULTS = Path(__file__).parent / "results"
 METHODS = (
     "groups",
+    "prototypes",
     "IntegratedGradients",
     "LayerGradCam",
     "LayerGradientXActivation",

@@ -105,12 +105,18 @@ class CaptumAttribution(AttributionMethod):
             raise ValueError(f"there is no method {name!r}: {hint}Expected one of {METHODS}")
         super().__init__(name, model)
         self.method = name
+        self._layer_given = layer if isinstance(layer, str) else type(layer).__name__
         self.target = SegmentationTarget(model)
         self.layer = find_layer(model, layer) if name in LAYER_METHODS else None
         self.seed = seed
         self.segments = segments
         self.options = options
         _check_options(name, self._captum, options)
+
+    def __repr__(self) -> str:
+        settings = {"layer": self._layer_given, "seed": self.seed, "segments": self.segments}
+        given = ", ".join(f"{k}={v!r}" for k, v in {**settings, **self.options}.items())
+        return f"CaptumAttribution({self.method!r}, {type(self.model).__name__}, {given})"
 
     @property
     def _captum(self) -> Any:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,11 @@ class Question:
     image: Tensor
     truth: Tensor
     class_index: Tensor
+
+    def to(self, device: torch.device) -> Self:
+        """Return the question with its tensors on a device."""
+        moved = {name: getattr(self, name).to(device) for name in ("image", "truth", "class_index")}
+        return replace(self, **moved)
 
     @torch.no_grad()
     def region(self, model: nn.Module) -> Tensor:

@@ -102,7 +102,10 @@ class _Answers:
 
     def __getitem__(self, number: int) -> Answer:
         if number not in self._known:
+            parameter = next(self.explainer.model.parameters(), None)
             question = self.questions[number]
+            if parameter is not None:
+                question = question.to(parameter.device)
             region = question.region(self.explainer.model)
             found = self.explainer(question.image, region, question.class_index)
             self._known[number] = Answer(self.explainer, question, region, found)

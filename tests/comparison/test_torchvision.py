@@ -13,7 +13,12 @@ from protoxai.comparison import METRICS, Question, ask, compare
 from protoxai.data.shapes import Shapes
 
 SECONDS, CORES = 300, 2
-NEVER_ON_THE_CPU = "peak_memory"
+MAY_BE_UNDEFINED = {
+    "peak_memory",  # on the CPU
+    "relevance_mass",  # where nothing of a map is positive
+    "active_units",  # where no channel's evidence is
+    "effective_units",
+}
 
 
 def calibrated(images: torch.Tensor) -> nn.Module:
@@ -59,7 +64,7 @@ def test_a_black_box_goes_through_all_methods_and_metrics(case) -> None:
     for cell in comparison.cells:
         if not cell.failure:
             assert cell.indices == (0, 1)
-            for figure in set(cell.directions) - {NEVER_ON_THE_CPU}:
+            for figure in cell.directions:
                 values = cell.values(figure).values()
-                assert len(values) == 2, (cell.explainer, figure)
                 assert all(map(math.isfinite, values)), (cell.explainer, figure)
+                assert len(values) == 2 or figure in MAY_BE_UNDEFINED, (cell.explainer, figure)
