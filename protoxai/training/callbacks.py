@@ -9,7 +9,7 @@ import lightning
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from protoxai.training.evaluation import grid_accuracy
+from protoxai.training.evaluation import grid_scores
 from protoxai.training.loaders import Loader
 from protoxai.training.module import StageModule
 from protoxai.training.optimisation import training_mode
@@ -60,10 +60,12 @@ class Validation:
     def __call__(self, module: StageModule) -> None:
         """Validate; ask the trainer to stop where patience is over."""
         model, state = module.model, self.state
-        accuracy = grid_accuracy(model, self._loader, ignore_index=self._ignore_index)
+        scores = grid_scores(model, self._loader, ignore_index=self._ignore_index)
         training_mode(model, self._stage)
+        logged = {f"validation/{name}": score for name, score in scores.items()}
         for logger in module.trainer.loggers:
-            logger.log_metrics({"validation/accuracy": accuracy}, module.earlier + module.step)
+            logger.log_metrics(logged, module.earlier + module.step)
+        accuracy = scores["accuracy"]
         if accuracy > state["best"]:
             state["best"], state["since"] = accuracy, 0
             if self._stage.keep_best:

@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 from protoxai import LinearSegmenter
 from protoxai.outputs import LinearOutput
 from protoxai.training import evaluate
-from protoxai.training.evaluation import grid_accuracy
+from protoxai.training.evaluation import grid_scores
 from tests.training.cases import toy_batches, toy_model
 
 
@@ -66,9 +66,9 @@ def test_accuracy_on_the_grid_takes_the_labels_there() -> None:
     # Pixels 1 and 3 of four lie nearest to the centres of the grid's two.
     labels[0, 1::2, 1::2] = torch.tensor([[0, 1], [0, 0]])
     batch = {"image": images_saying(torch.tensor([[[0, 1], [0, 1]]])), "labels": labels}
-    assert grid_accuracy(Reader(), loader(batch)) == pytest.approx(3 / 4)
+    assert grid_scores(Reader(), loader(batch))["accuracy"] == pytest.approx(3 / 4)
     labels[0, 3, 3] = 255
-    assert grid_accuracy(Reader(), loader(batch)) == 1
+    assert grid_scores(Reader(), loader(batch))["accuracy"] == 1
 
 
 def test_another_ignore_value() -> None:
