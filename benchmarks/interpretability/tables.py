@@ -8,6 +8,7 @@ is not trained yet, and writes two tables to ``benchmarks/interpretability/resul
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -131,8 +132,8 @@ def main() -> None:
         f"- {result.recipe.method}: {result.rows[-1].scores}" for result in results.values()
     )
     text = (
-        f"# {chosen.recipe}\n\n`python benchmarks/interpretability/tables.py {chosen.recipe} "
-        f"--images {chosen.images} --part-images {chosen.part_images}`\n\n{scores}\n\n"
+        f"# {chosen.recipe}\n\n`python benchmarks/interpretability/tables.py "
+        f"{' '.join(sys.argv[1:])}`\n\n{scores}\n\n"
         f"## Explanations, on {len(questions)} images\n\n{table.to_markdown()}\n"
         f"## Prototypes\n\n{markdown(columns)}"
     )
