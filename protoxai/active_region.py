@@ -75,8 +75,9 @@ class SeenPatch:
         top, left, bottom, right = patch_box(row, col, self.grid, self.size)
         active[top:bottom, left:right] = True
         regions = label(active, connectivity=2)
-        rows, cols = np.nonzero(regions == regions[top, left])
-        return int(rows.min()), int(cols.min()), int(rows.max()) + 1, int(cols.max()) + 1
+        region = regions == regions[top, left]
+        rows, cols = (np.flatnonzero(region.any(axis)) for axis in (1, 0))
+        return int(rows[0]), int(cols[0]), int(rows[-1]) + 1, int(cols[-1]) + 1
 
 
 class ActiveRegions:
@@ -121,6 +122,7 @@ class ActiveRegions:
             image_indices: data set index of each image.
             names: of the images.
         """
+        own_class: dict[tuple[int, int], NDArray[np.uint8]] = {}
         in_batch = {index: b for b, index in enumerate(image_indices)}
         height, width = labels.shape[1:]
         grid = (embedding.shape[3], embedding.shape[4])
@@ -129,14 +131,16 @@ class ActiveRegions:
             vectors = embedding[b, self._scales[number]].to(self._prototypes)
             prototype = self._prototypes[number][:, None, None]
             activation = self._activation((vectors - prototype).square().sum(0))
-            own_class = (labels[b] == self._classes[number]).cpu().numpy()
+            key = (b, self._classes[number])
+            if key not in own_class:
+                own_class[key] = np.packbits((labels[b] == key[1]).cpu().numpy())
             self.seen[number] = SeenPatch(
                 image,
                 names[b],
                 grid,
                 (height, width),
                 activation.cpu(),
-                np.packbits(own_class),
+                own_class[key],
             )
 
     def merge_ranks(self, image_index: Tensor) -> None:

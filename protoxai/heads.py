@@ -7,58 +7,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from protoxai.grouping import group_sums
 from protoxai.precision import widen, without_autocast
+from protoxai.simplex import project_to_simplex
 from protoxai.table import PrototypeTable, positive
 
+__all__ = ["PrototypeHead", "SparseGroupHead", "project_to_simplex"]
+
 SUM_TOLERANCE = 1e-6
-
-
-def project_to_simplex(rows: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Return the nearest points of the probability simplex (Euclidean projection).
-
-    By sorting: Duchi et al., "Efficient projections onto the l1-ball", ICML 2008, figure 1.
-
-    Args:
-        rows: floating-point tensor (..., M).
-        mask: bool, broadcastable to ``rows``: False entries take no part and come back as 0; every
-            row needs a True one. None: all take part.
-
-    Returns:
-        Tensor (..., M): entries at least 0, every row sums to 1.
-
-    Raises:
-        TypeError: if the rows are not floating-point.
-        ValueError: if a row has no entry.
-
-    Example:
-        >>> import torch
-        >>> project_to_simplex(torch.tensor([[0.5, 0.9], [-1.0, 2.0]]))
-        tensor([[0.3000, 0.7000],
-                [0.0000, 1.0000]])
-    """
-    if not rows.dtype.is_floating_point:
-        raise TypeError(f"rows are {rows.dtype}, expected floating point: convert with .float()")
-    if rows.dim() == 0 or rows.shape[-1] == 0:
-        raise ValueError(f"rows have shape {tuple(rows.shape)}, expected (..., M) with M >= 1")
-    (wide,) = widen(rows)
-    if mask is not None:
-        if mask.device.type == "cpu" and not bool(mask.any(-1).all()):
-            raise ValueError(
-                f"mask of shape {tuple(mask.shape)} has a row that is all False, expected a True "
-                "entry in every row: leave such rows out"
-            )
-        wide = wide.masked_fill(~mask, -torch.inf)
-    # The projection does not change when a constant is added to a row; the largest entry at 0
-    # keeps the sums small, and so exact.
-    wide = wide - wide.amax(-1, keepdim=True)
-    descending = wide.sort(-1, descending=True).values
-    rank = torch.arange(1, rows.shape[-1] + 1, device=rows.device)
-    excess = (descending.cumsum(-1) - 1) / rank
-    # A padded entry is -inf, and so is its sum: -inf > -inf is False, it is never in the support.
-    support = (descending > excess).sum(-1, keepdim=True)
-    # A row with a NaN has no support; it comes back as NaN.
-    last = (support - 1).clamp_min(0)
-    return (wide - excess.gather(-1, last)).clamp_min(0).to(rows.dtype)
 
 
 class PrototypeHead(nn.Module):
@@ -139,11 +95,10 @@ class SparseGroupHead(nn.Module):
         self.num_groups = positive("num_groups", num_groups)
         self.off_class = off_class
         self.classes = self.table.classes
-        members = self.table.members("class")
         self._members: Tensor
         self._mask: Tensor
-        self.register_buffer("_members", members.numbers[self.classes], persistent=False)
-        self.register_buffer("_mask", members.mask[self.classes], persistent=False)
+        for name, rows in zip(("_members", "_mask"), self._class_rows(), strict=True):
+            self.register_buffer(name, rows, persistent=False)
         bound = self._mask.sum(1).rsqrt()[:, None, None]
         start = torch.rand(len(self.classes), num_groups, self._mask.shape[1]) * 2 - 1
         self.group_parameter = nn.Parameter(start * bound)
@@ -181,10 +136,9 @@ class SparseGroupHead(nn.Module):
         _check_maps("activations", activations, len(self.table), "prototypes")
         with without_autocast(activations):
             activations, weights = widen(activations, self.group_parameter)
-            own = activations.flatten(2).index_select(1, self._members.flatten())
-            own = own.unflatten(1, self._members.shape)
-            sums = torch.matmul(weights.masked_fill(~self.member_mask, 0), own)
-            return sums.exp().view(len(activations), len(self.group_table), *activations.shape[2:])
+            weights = weights.masked_fill(~self.member_mask, 0)
+            sums = group_sums(activations.flatten(2), weights, self._members, self._mask)
+            return sums.exp_().view(len(activations), -1, *activations.shape[2:])
 
     def classify(self, scores: Tensor) -> Tensor:
         """Return logits (B, C, h, w) of group scores (B, N, h, w)."""
@@ -265,9 +219,56 @@ class SparseGroupHead(nn.Module):
         """Set weights below the threshold to zero, in place; the rest is not renormalised."""
         self.group_parameter.masked_fill_(self.group_parameter < threshold, 0)
 
+    def used_prototypes(self) -> Tensor:
+        """Return the prototypes with a weight in some group, and one of each class without any.
+
+        Without a prototype a class would have no groups, and its groups' constant scores
+        ``exp(0) = 1`` would be missing from the logits.
+
+        Returns:
+            Their numbers, ascending, int64.
+        """
+        used = (self.group_parameter.detach() != 0).any(1) & self._mask
+        used[:, 0] |= ~used.any(1)
+        return self._members[used].sort().values.cpu()
+
+    def keep(self, indices: Tensor | Sequence[int]) -> None:
+        """Drop all other prototypes, in place, with their weights in the groups.
+
+        Raises:
+            ValueError: if a class that has groups would be left without a prototype.
+        """
+        index = self.table.check_kept(indices)
+        table = self.table.keep(index)
+        if not torch.equal(table.classes, self.classes):
+            lost = sorted(set(self.classes.tolist()) - set(table.classes.tolist()))
+            raise ValueError(
+                f"classes {lost} would be left without a prototype, but have groups: keep at least "
+                "one prototype of each"
+            )
+        column = torch.zeros(len(self.table), dtype=torch.long)
+        mask = self._mask.cpu()
+        column[self._members.cpu()[mask]] = mask.nonzero()[:, 1]
+        self.table = table
+        members, present = (rows.to(self._mask.device) for rows in self._class_rows())
+        columns = column.to(members.device)[index.to(members.device)[members]]
+        kept = self.group_parameter.detach().gather(
+            2, columns[:, None].expand(-1, self.num_groups, -1)
+        )
+        self._members, self._mask = members, present
+        self.group_parameter = nn.Parameter(
+            kept.masked_fill(~self.member_mask, 0),
+            requires_grad=self.group_parameter.requires_grad,
+        )
+
     def extra_repr(self) -> str:
         """Describe the head's arguments."""
         return f"{self.table}, num_groups={self.num_groups}, off_class={self.off_class}"
+
+    def _class_rows(self) -> tuple[Tensor, Tensor]:
+        """Return the prototypes of each class that has any, padded with 0, and where they are."""
+        numbers, mask = self.table.members("class")
+        return numbers[self.classes], mask[self.classes]
 
 
 def _class_weights(unit_class: Tensor, num_classes: int, off_class: float) -> Tensor:
@@ -278,7 +279,9 @@ def _class_weights(unit_class: Tensor, num_classes: int, off_class: float) -> Te
 def _linear(weight: Tensor, maps: Tensor) -> Tensor:
     with without_autocast(maps):
         weight, maps = widen(weight, maps)
-        return torch.matmul(weight, maps.flatten(2)).view(len(maps), len(weight), *maps.shape[2:])
+        # matmul would transpose a copy of the maps, to spare a weight for each image.
+        logits = torch.bmm(weight.expand(len(maps), -1, -1), maps.flatten(2))
+        return logits.view(len(maps), len(weight), *maps.shape[2:])
 
 
 def _check_maps(name: str, maps: Tensor, channels: int, meaning: str) -> None:

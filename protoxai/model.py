@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self, Unpack
@@ -16,6 +17,7 @@ from protoxai.precision import widen
 from protoxai.prototypes import MultiScalePrototypeLayer
 from protoxai.provenance import Provenance
 from protoxai.segmenter import Segmenter, TrunkOptions
+from protoxai.streaming import stream_logits
 from protoxai.table import PrototypeTable
 
 
@@ -113,6 +115,11 @@ class ScaleProtoSeg(Segmenter):
         """Return the embedding (B, S, D, h, w) in (0, 1) of normalised images (B, 3, H, W)."""
         return _embedding(self.scale_maps(images)[0])
 
+    @torch.no_grad()
+    def logits(self, images: Tensor) -> Tensor:
+        """Return only the logits; the maps of all prototypes are never in memory together."""
+        return stream_logits(self.prototype_layer, self.head, self.embed(images))
+
     def decide(self, embedding: Tensor) -> SegmentationOutput:
         """Go from the embedding (B, S, D, h, w) to the logits."""
         distances, activations = self.prototype_layer(embedding)
@@ -150,7 +157,35 @@ class ScaleProtoSeg(Segmenter):
                 "prototypes can be dropped in stage 1 only, the model is in stage 2: drop them "
                 "before model.group()"
             )
-        index = self.table.check_kept(indices)
+        self._keep(self.table.check_kept(indices))
+
+    def compact(self) -> ScaleProtoSeg:
+        """Return a new, smaller model without the prototypes that no group uses.
+
+        It has the same logits, in less time and memory, and its groups the same weights. A class
+        whose groups use nothing keeps one prototype, which weighs nothing. Thresholded models
+        (:meth:`~protoxai.SparseGroupHead.threshold_`) gain the most.
+
+        Raises:
+            ValueError: in stage 1, where every prototype has a weight.
+
+        Example:
+            >>> model = ScaleProtoSeg(torch.nn.Conv2d(3, 8, 3, stride=8), 2, prototype_dim=4)
+            >>> _ = model.group()
+            >>> model.head.threshold_(0.2)
+            >>> len(model.compact().table) < len(model.table)
+            True
+        """
+        if not isinstance(self.head, SparseGroupHead):
+            raise ValueError(
+                "the model is in stage 1, whose head weighs every prototype: enter stage 2 with "
+                "model.group(), train it and call model.head.threshold_()"
+            )
+        model = copy.deepcopy(self)
+        model._keep(self.head.used_prototypes())
+        return model
+
+    def _keep(self, index: Tensor) -> None:
         self.prototype_layer.keep(index)
         self.head.keep(index)
         if self.provenance is not None:

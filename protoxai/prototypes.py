@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from protoxai.comparing import Rows, activation, check_embedding, compare, squared_distances
 from protoxai.precision import widen, without_autocast
 from protoxai.table import PrototypeTable, positive
 
@@ -80,30 +81,24 @@ class MultiScalePrototypeLayer(nn.Module):
         Raises:
             ValueError: if the embedding's shape does not fit the table and ``dim``.
         """
-        distances = self.distances(embedding)
-        return PrototypeOutput(distances, self.activation(distances))
+        check_embedding(embedding, self.table.num_scales, self.dim)
+        with without_autocast(embedding):
+            vectors, prototypes = widen(embedding.flatten(3), self.prototypes)
+            maps = compare(vectors, prototypes, self._rows, self.epsilon)
+            size = (len(embedding), len(prototypes), *embedding.shape[3:])
+            return PrototypeOutput(*(each.view(size) for each in maps))
 
     def distances(self, embedding: Tensor) -> Tensor:
         """Return the squared distances (B, P, h, w) by ``|z|^2 - 2 z.p + |p|^2``, at least 0."""
-        self._check(embedding)
+        check_embedding(embedding, self.table.num_scales, self.dim)
         with without_autocast(embedding):
-            embedding, prototypes = widen(embedding, self.prototypes)
-            vectors = embedding.flatten(3)
-            lengths = vectors.square().sum(2)
-            blocks = []
-            for scale in range(self.table.num_scales):
-                own = prototypes[self.get_buffer(f"_scale{scale}")]
-                products = torch.matmul(own, vectors[:, scale])
-                norms = lengths[:, scale, None] + own.square().sum(1)[:, None]
-                blocks.append((norms - 2 * products).clamp_min(0))
-            distances = torch.cat(blocks, 1)
-            if not self._scale_major:
-                distances = distances.index_select(1, self._position)
+            vectors, prototypes = widen(embedding.flatten(3), self.prototypes)
+            distances = squared_distances(vectors, prototypes, self._rows)
             return distances.view(*distances.shape[:2], *embedding.shape[3:])
 
     def activation(self, distances: Tensor) -> Tensor:
         """Return ``log((d + 1) / (d + epsilon))``, decreasing in the distance ``d``."""
-        return torch.log((distances + 1) / (distances + self.epsilon))
+        return activation(distances, self.epsilon)
 
     @torch.no_grad()
     def clamp_(self) -> None:
@@ -125,21 +120,19 @@ class MultiScalePrototypeLayer(nn.Module):
 
     def _set_table(self, table: PrototypeTable) -> None:
         self._table = table.to("cpu")
-        members = self._table.members("scale")
-        rows = [index[mask] for index, mask in zip(*members, strict=True)]
-        device = self.prototypes.device
-        for scale, row in enumerate(rows):
-            self.register_buffer(f"_scale{scale}", row.to(device), persistent=False)
-        order = torch.cat(rows)
-        self._position: Tensor
-        self.register_buffer("_position", order.argsort().to(device), persistent=False)
-        self._scale_major = bool((order == torch.arange(len(order))).all())
+        numbers, mask = self._table.members("scale")
+        self._spans: list[slice | None] = []
+        for scale, (row, own) in enumerate(zip(numbers, mask, strict=True)):
+            row = row[own]
+            start = int(row[0]) if len(row) else 0
+            consecutive = bool((row == start + torch.arange(len(row))).all())
+            self._spans.append(slice(start, start + len(row)) if consecutive else None)
+            self.register_buffer(f"_scale{scale}", row.to(self.prototypes.device), persistent=False)
 
-    def _check(self, embedding: Tensor) -> None:
-        expected = (self.table.num_scales, self.dim)
-        if embedding.dim() != 5 or embedding.shape[1:3] != expected:
-            raise ValueError(
-                f"embedding has shape {tuple(embedding.shape)}, expected (batch, "
-                f"{expected[0]} scales, {expected[1]} channels, height, width): give one map per "
-                "scale of the table, with `dim` channels"
-            )
+    @property
+    def _rows(self) -> list[Rows]:
+        """The prototypes of each scale: a slice where their numbers are consecutive."""
+        return [
+            self.get_buffer(f"_scale{scale}") if span is None else span
+            for scale, span in enumerate(self._spans)
+        ]

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from protoxai.comparing import against_squares, check_embedding, with_squares
 from protoxai.distributed import gather, is_distributed
 from protoxai.labels import check_labels
-from protoxai.prototypes import MultiScalePrototypeLayer
+from protoxai.precision import widen
 from protoxai.provenance import Provenance
 from protoxai.table import PrototypeTable
 
@@ -79,8 +80,9 @@ class PrototypeSearch:
         self.table = table.to(prototypes.device)
         self.prototypes = prototypes.detach().clone()
         self.ignore_index = ignore_index
-        self._layer = MultiScalePrototypeLayer(table, prototypes.shape[1]).to(prototypes)
-        self._layer.prototypes.data.copy_(self.prototypes)
+        self._rows = against_squares(*widen(self.prototypes))
+        shape = (table.num_classes, table.num_scales, -1)
+        self._numbers, self._present = (rows.view(shape) for rows in self.table.members("cell"))
         count = len(table)
         device = prototypes.device
         self.distance = torch.full((count,), torch.inf, dtype=torch.float64, device=device)
@@ -113,6 +115,7 @@ class PrototypeSearch:
                 f"embedding {tuple(embedding.shape)}, labels {tuple(labels.shape)} and "
                 f"{len(images)} image indices do not fit: expected (B, S, D, h, w), (B, h, w), B"
             )
+        check_embedding(embedding, self.table.num_scales, self.prototypes.shape[1])
         check_labels(labels, self.table.num_classes, self.ignore_index)
         candidates = self._candidates(embedding, labels)
         found = self._exact(embedding, candidates, images)
@@ -136,17 +139,28 @@ class PrototypeSearch:
     def _candidates(self, embedding: Tensor, labels: Tensor) -> Tensor:
         """Return (image in batch, prototype, position) of all that may be the nearest: (n, 3).
 
-        The fast distances carry a rounding error that depends on the batch; whoever is within it
-        of the smallest is measured exactly after.
+        A class's pixels are compared with its own prototypes only. These fast distances are
+        rounded; whoever is within their rounding error of the smallest is measured exactly after.
         """
-        distances = self._layer.distances(embedding).flatten(2)
-        own = labels.flatten(1)[:, None] == self.table.class_index[:, None]
-        distances = distances.where(own, torch.inf)
-        smallest = distances.amin(2, keepdim=True)
-        length = embedding.square().sum(2).amax() + self.prototypes.square().sum(1).amax()
-        rounding = 16 * torch.finfo(distances.dtype).eps * length.to(distances)
-        bound = torch.minimum(smallest, self.distance[:, None].to(distances.dtype)) + rounding
-        return (own & (distances <= bound)).nonzero()
+        flat = labels.flatten(1)
+        columns = with_squares(embedding.flatten(3).to(self._rows)).transpose(1, 3)
+        rounding = torch.finfo(columns.dtype).eps * columns.shape[2]
+        found = [torch.empty(0, 3, dtype=torch.long, device=labels.device)]
+        for class_index in flat.unique().tolist():
+            if class_index == self.ignore_index or not bool(self._present[class_index].any()):
+                continue
+            image, position = (flat == class_index).nonzero(as_tuple=True)
+            own, present = self._numbers[class_index], self._present[class_index]
+            vectors = columns[image, position].permute(2, 1, 0)
+            distances = torch.bmm(self._rows[own], vectors)
+            smallest = torch.minimum(distances.amin(2), self.distance[own].to(distances.dtype))[
+                ..., None
+            ]
+            longest = vectors[:, -2].amax() + self._rows[own][..., -1].amax()
+            near = (distances <= smallest + rounding * longest) & present[..., None]
+            scale, slot, pixel = near.nonzero(as_tuple=True)
+            found.append(torch.stack([image[pixel], own[scale, slot], position[pixel]], 1))
+        return torch.cat(found)
 
     def _exact(
         self, embedding: Tensor, candidates: Tensor, images: Tensor

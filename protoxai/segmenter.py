@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from protoxai import folders
 from protoxai.backbones import create_backbone
 from protoxai.modes import evaluating
+from protoxai.prediction import predicted_labels
 from protoxai.scales import AtrousScales, PyramidScales, resize
 from protoxai.table import positive
 
@@ -161,13 +162,21 @@ class Segmenter(nn.Module):
         return maximum, (full, *scaled)
 
     @torch.no_grad()
+    def logits(self, images: Tensor) -> Tensor:
+        """Return only the logits (B, C, h, w) of normalised images (B, 3, H, W), without gradient.
+
+        In the model's present mode; in less memory and time than the model's whole output.
+        """
+        logits: Tensor = self(images).logits
+        return logits
+
     def predict(self, images: Tensor) -> Tensor:
         """Return the label of every pixel, int64 (B, H, W), at the images' resolution.
 
         Runs in evaluation mode; the model's mode is restored.
         """
         with evaluating(self):
-            return resize(self(images).logits, images.shape[2:]).argmax(1)
+            return predicted_labels(self.logits(images), images.shape[2:])
 
     def train(self, mode: bool = True) -> Self:
         """Set training mode; frozen parts stay in evaluation mode."""

@@ -12,8 +12,8 @@ from protoxai.heads import SparseGroupHead
 from protoxai.model import ScaleProtoSeg
 from protoxai.modes import evaluating
 from protoxai.outputs import SegmentationOutput
+from protoxai.prediction import predicted_labels
 from protoxai.provenance import Provenance
-from protoxai.scales import resize
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def explain(model: ScaleProtoSeg, image: Tensor) -> Explanation:
         )
     with evaluating(model):
         output = model(image.to(model.prototype_layer.prototypes.device))
-    prediction = resize(output.logits, image.shape[2:]).argmax(1)[0]
+    prediction = predicted_labels(output.logits, image.shape[2:])[0]
     names = model.class_names or tuple(f"class {c}" for c in range(model.num_classes))
     classes, sizes = prediction.unique(return_counts=True)
     regions = []

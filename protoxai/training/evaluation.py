@@ -13,6 +13,7 @@ from protoxai.labels import labels_at
 from protoxai.metrics import MeanIoU, active_prototypes, iou_per_class
 from protoxai.model import ScaleProtoSeg
 from protoxai.modes import evaluating
+from protoxai.prediction import predicted_labels
 from protoxai.scales import resize
 from protoxai.segmenter import Segmenter
 from protoxai.training.loaders import Loader
@@ -102,7 +103,7 @@ def sliding_logits(
         for left in _starts(width, window[1], stride[1]):
             rows, cols = slice(top, top + window[0]), slice(left, left + window[1])
             part = images[..., rows, cols]
-            total[..., rows, cols] += resize(model(part).logits, part.shape[2:])
+            total[..., rows, cols] += resize(model.logits(part), part.shape[2:])
             count[rows, cols] += 1
     return total / count
 
@@ -134,12 +135,11 @@ def _confusion(
     with evaluating(model):
         for batch in loader:
             images = batch["image"].to(device)
-            logits = model(images).logits if logits_of is None else logits_of(images)
+            logits = (logits_of or model.logits)(images)
             labels = batch["labels"].to(device)
-            if at_labels:
-                logits = resize(logits, labels.shape[1:])
-            labels = labels_at(labels, (logits.shape[2], logits.shape[3]))
-            predicted = logits.argmax(1)
+            if not at_labels:
+                labels = labels_at(labels, (logits.shape[2], logits.shape[3]))
+            predicted = predicted_labels(logits, labels.shape[1:])
             metric.update(predicted, labels)
             if seen is not None:
                 seen(predicted, batch)

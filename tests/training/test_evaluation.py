@@ -7,7 +7,6 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from protoxai import LinearSegmenter
-from protoxai.outputs import LinearOutput
 from protoxai.training import evaluate
 from protoxai.training.evaluation import grid_scores
 from tests.training.cases import toy_batches, toy_model
@@ -22,10 +21,10 @@ class Reader(nn.Module):
         super().__init__()
         self.unused = nn.Parameter(torch.zeros(()))
 
-    def forward(self, images: Tensor) -> LinearOutput:
+    def logits(self, images: Tensor) -> Tensor:
         assert not self.training
         answer = F.one_hot(images[:, 0].long(), self.num_classes)
-        return LinearOutput(answer.permute(0, 3, 1, 2).float())
+        return answer.permute(0, 3, 1, 2).float()
 
 
 def images_saying(answers: Tensor) -> Tensor:

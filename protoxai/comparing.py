@@ -1,0 +1,206 @@
+"""Squared distances and activations of all pixels and prototypes, tile by tile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from protoxai.precision import without_autocast
+from protoxai.tiles import Tiling
+
+# An embedding lies in (0, 1). Seen from the centre, squared lengths and so rounding are a quarter.
+CENTRE = 0.5
+
+Rows = slice | Tensor
+
+
+def check_embedding(embedding: Tensor, num_scales: int, dim: int) -> None:
+    """Raise ``ValueError`` if an embedding is not (B, S, D, h, w)."""
+    if embedding.dim() != 5 or embedding.shape[1:3] != (num_scales, dim):
+        raise ValueError(
+            f"embedding has shape {tuple(embedding.shape)}, expected (batch, {num_scales} scales, "
+            f"{dim} channels, height, width): give one map per scale of the table, with `dim` "
+            "channels"
+        )
+
+
+def compare(
+    embedding: Tensor, prototypes: Tensor, rows: Sequence[Rows], epsilon: float
+) -> tuple[Tensor, Tensor]:
+    """Return squared distances and activations, both (B, P, n).
+
+    Args:
+        embedding: (B, S, D, n), float32 or wider.
+        prototypes: (P, D), of the same type.
+        rows: which prototypes belong to each scale, S slices or index tensors.
+        epsilon: bounds the activation.
+    """
+    if torch.compiler.is_compiling():
+        distances = squared_distances(embedding, prototypes, rows)
+        return distances, activation(distances, epsilon)
+    found: tuple[Tensor, Tensor] = _Comparison.apply(embedding, prototypes, tuple(rows), epsilon)
+    return found
+
+
+def squared_distances(embedding: Tensor, prototypes: Tensor, rows: Sequence[Rows]) -> Tensor:
+    """Return ``max(0, |z|^2 - 2 z.p + |p|^2)`` (B, P, n); arguments as of :func:`compare`."""
+    embedding, prototypes = embedding - CENTRE, prototypes - CENTRE
+    lengths = embedding.square().sum(2)
+    blocks = []
+    for scale, own in enumerate(rows):
+        vectors = prototypes[own]
+        norms = lengths[:, scale, None] + vectors.square().sum(1)[:, None]
+        products = torch.bmm(vectors.expand(len(embedding), -1, -1), embedding[:, scale])
+        blocks.append((norms - 2 * products).clamp_min(0))
+    found = torch.cat(blocks, 1)
+    if _in_order(rows):
+        return found
+    numbers = torch.arange(len(prototypes), device=prototypes.device)
+    return found.index_select(1, torch.cat([numbers[own] for own in rows]).argsort())
+
+
+def activation(distances: Tensor, epsilon: float) -> Tensor:
+    """Return ``log((d + 1) / (d + epsilon))``."""
+    return torch.log((distances + 1) / (distances + epsilon))
+
+
+def activate_(distances: Tensor, epsilon: float) -> Tensor:
+    """Turn distances into activations, in place, without another tensor of their size."""
+    # (d + 1) / (d + epsilon) = 1 + (1 - epsilon) / (d + epsilon)
+    return distances.add_(epsilon).reciprocal_().mul_(1 - epsilon).add_(1).log_()
+
+
+def with_squares(embedding: Tensor) -> Tensor:
+    """Centre vectors (..., D, n), append their squared length and a 1: (..., D + 2, n).
+
+    The product with :func:`against_squares` is the squared distance, in one pass over memory.
+    """
+    embedding = embedding - CENTRE
+    lengths = embedding.square().sum(-2, keepdim=True)
+    return torch.cat([embedding, lengths, torch.ones_like(lengths)], -2)
+
+
+def against_squares(prototypes: Tensor) -> Tensor:
+    """Turn prototypes (n, D), centred, into (n, D + 2): ``-2 p``, 1 and their squared length."""
+    prototypes = prototypes - CENTRE
+    lengths = prototypes.square().sum(1, keepdim=True)
+    return torch.cat([-2 * prototypes, torch.ones_like(lengths), lengths], 1)
+
+
+class _Comparison(torch.autograd.Function):
+    """Every tile is compared and activated while it is in the cache; so is it differentiated."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, embedding: Tensor, prototypes: Tensor, rows: tuple[Rows, ...], epsilon: float
+    ) -> tuple[Tensor, Tensor]:
+        """Compare; see :func:`compare`."""
+        shape = (len(embedding), len(prototypes), embedding.shape[3])
+        distances, activations = embedding.new_empty(shape), embedding.new_empty(shape)
+        tiling = Tiling.of(embedding)
+        parts = [
+            (scale, own, against_squares(prototypes[own]))
+            for scale, own in _parts(rows, tiling.rows)
+        ]
+        for images, pixels in tiling:
+            right = with_squares(embedding[images, ..., pixels])
+            for scale, own, left in parts:
+                found = torch.bmm(left.expand(len(right), -1, -1), right[:, scale]).relu_()
+                distances[images, own, pixels] = found
+                activations[images, own, pixels] = activate_(found, epsilon)
+        ctx.save_for_backward(embedding, prototypes, distances)
+        ctx.set_materialize_grads(False)
+        ctx.rows, ctx.epsilon = rows, epsilon
+        return distances, activations
+
+    @staticmethod
+    def backward(
+        ctx: Any, grad_distances: Tensor | None, grad_activations: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None, None, None]:
+        """Differentiate ``|z - p|^2`` and ``log((d + 1) / (d + epsilon))``."""
+        embedding, prototypes, distances = ctx.saved_tensors
+        incoming = (grad_distances, grad_activations)
+        with without_autocast(embedding):
+            if torch.is_grad_enabled():
+                return *_differentiable(ctx, embedding, prototypes, incoming), None, None
+            return *_differentiate(ctx, embedding, prototypes, distances, incoming), None, None
+
+
+def _differentiate(
+    ctx: Any,
+    embedding: Tensor,
+    prototypes: Tensor,
+    distances: Tensor,
+    incoming: tuple[Tensor | None, Tensor | None],
+) -> tuple[Tensor | None, Tensor | None]:
+    grad_distances, grad_activations = incoming
+    dim, centred = prototypes.shape[1], prototypes - CENTRE
+    grad_embedding = torch.empty_like(embedding) if ctx.needs_input_grad[0] else None
+    grad_prototypes = torch.zeros_like(prototypes) if ctx.needs_input_grad[1] else None
+    tiling = Tiling.of(embedding)
+    parts = [
+        (scale, own, against_squares(prototypes[own]).T)
+        for scale, own in _parts(ctx.rows, tiling.rows)
+    ]
+    for images, pixels in tiling:
+        right = with_squares(embedding[images, ..., pixels])
+        grad_right = torch.zeros_like(right)
+        for scale, own, left in parts:
+            found = distances[images, own, pixels]
+            grad = torch.zeros_like(found)
+            if grad_activations is not None:
+                slope = (found + 1).mul_(found + ctx.epsilon).reciprocal_().mul_(ctx.epsilon - 1)
+                grad = slope.mul_(grad_activations[images, own, pixels])
+            if grad_distances is not None:
+                grad += grad_distances[images, own, pixels]
+            grad = torch.where(found > 0, grad, 0)
+            if grad_embedding is not None:
+                grad_right[:, scale].baddbmm_(left.expand(len(grad), -1, -1), grad)
+            if grad_prototypes is not None:
+                products = torch.bmm(grad, right[:, scale].transpose(1, 2)).sum(0)
+                grad_prototypes[own] += 2 * (centred[own] * products[:, -1:] - products[:, :dim])
+        if grad_embedding is not None:
+            to_length = 2 * right[:, :, :dim] * grad_right[:, :, dim, None]
+            grad_embedding[images, ..., pixels] = grad_right[:, :, :dim] + to_length
+    return grad_embedding, grad_prototypes
+
+
+def _differentiable(
+    ctx: Any, embedding: Tensor, prototypes: Tensor, incoming: tuple[Tensor | None, Tensor | None]
+) -> tuple[Tensor | None, Tensor | None]:
+    """Differentiate such that the gradient can be differentiated again."""
+    distances = squared_distances(embedding, prototypes, ctx.rows)
+    outputs = (distances, activation(distances, ctx.epsilon))
+    pairs = [(out, grad) for out, grad in zip(outputs, incoming, strict=True) if grad is not None]
+    needed = ctx.needs_input_grad[:2]
+    inputs = [x for x, need in zip((embedding, prototypes), needed, strict=True) if need]
+    found = iter(
+        torch.autograd.grad(
+            [out for out, _ in pairs], inputs, [grad for _, grad in pairs], create_graph=True
+        )
+    )
+    first, second = (next(found) if need else None for need in needed)
+    return first, second
+
+
+def _in_order(rows: Sequence[Rows]) -> bool:
+    """Whether the rows of one scale follow on those of the scale before."""
+    stop = 0
+    for own in rows:
+        if isinstance(own, Tensor) or own.start not in (stop, own.stop):
+            return False
+        stop = max(stop, own.stop)
+    return True
+
+
+def _parts(rows: Sequence[Rows], most: int) -> Iterator[tuple[int, Rows]]:
+    """Go through scales and their prototypes, at most so many at a time."""
+    for scale, own in enumerate(rows):
+        if isinstance(own, Tensor):
+            yield from ((scale, part) for part in own.split(most))
+        else:
+            for start in range(own.start, own.stop, most):
+                yield scale, slice(start, min(start + most, own.stop))

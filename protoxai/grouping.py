@@ -1,0 +1,107 @@
+"""Weighted sums of each class's own activations, tile by tile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from protoxai.precision import without_autocast
+from protoxai.tiles import Tiling
+
+
+def group_sums(activations: Tensor, weights: Tensor, members: Tensor, mask: Tensor) -> Tensor:
+    """Return ``w . g`` of every group (B, K, G, n).
+
+    Args:
+        activations: (B, P, n), float32 or wider.
+        weights: (K, G, M), of the same type, 0 where padded.
+        members: prototypes of each of the K classes, int64 (K, M), 0 where padded; every prototype
+            belongs to one class.
+        mask: True (K, M) where there is a prototype.
+    """
+    if torch.compiler.is_compiling():
+        return weighted_sums(activations, weights, members)
+    sums: Tensor = _GroupSums.apply(activations, weights, members, mask)
+    return sums
+
+
+def weighted_sums(activations: Tensor, weights: Tensor, members: Tensor) -> Tensor:
+    """Return ``w . g`` of every group (B, K, G, n), in one piece; see :func:`group_sums`."""
+    own = activations.index_select(1, members.flatten()).unflatten(1, members.shape)
+    return torch.matmul(weights, own)
+
+
+class _GroupSums(torch.autograd.Function):
+    """A class's activations are brought together in the cache, never all of them in memory."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, activations: Tensor, weights: Tensor, members: Tensor, mask: Tensor
+    ) -> Tensor:
+        """Sum; see :func:`group_sums`."""
+        batch, _, pixels = activations.shape
+        sums = activations.new_empty(batch, *weights.shape[:2], pixels)
+        tiling = Tiling.of(activations)
+        for images, span in tiling:
+            for classes in _classes(members, tiling.rows):
+                tile = activations[images, :, span]
+                sums[images, classes, :, span] = weighted_sums(
+                    tile, weights[classes], members[classes]
+                )
+        ctx.save_for_backward(activations, weights, members, mask)
+        return sums
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        """Differentiate a matrix product for each class."""
+        activations, weights, members, mask = ctx.saved_tensors
+        with without_autocast(activations):
+            if torch.is_grad_enabled():
+                return *_differentiable(ctx, activations, weights, members, grad), None, None
+            return *_differentiate(ctx, activations, weights, members, mask, grad), None, None
+
+
+def _differentiate(
+    ctx: Any, activations: Tensor, weights: Tensor, members: Tensor, mask: Tensor, grad: Tensor
+) -> tuple[Tensor | None, Tensor | None]:
+    grad_activations = torch.empty_like(activations) if ctx.needs_input_grad[0] else None
+    grad_weights = torch.zeros_like(weights) if ctx.needs_input_grad[1] else None
+    tiling = Tiling.of(activations)
+    parts = [
+        (classes, members[classes][mask[classes]], mask[classes].flatten().nonzero().flatten())
+        for classes in _classes(members, tiling.rows)
+    ]
+    for images, span in tiling:
+        for classes, prototypes, places in parts:
+            to_sums = grad[images, classes, :, span]
+            if grad_activations is not None:
+                to_own = torch.matmul(weights[classes].transpose(1, 2), to_sums).flatten(1, 2)
+                grad_activations[images, prototypes, span] = to_own.index_select(1, places)
+            if grad_weights is not None:
+                chosen = members[classes]
+                own = activations[images, :, span].index_select(1, chosen.flatten())
+                own = own.unflatten(1, chosen.shape)
+                grad_weights[classes] += torch.matmul(to_sums, own.transpose(2, 3)).sum(0)
+    return grad_activations, grad_weights
+
+
+def _differentiable(
+    ctx: Any, activations: Tensor, weights: Tensor, members: Tensor, grad: Tensor
+) -> tuple[Tensor | None, Tensor | None]:
+    """Differentiate such that the gradient can be differentiated again."""
+    needed = ctx.needs_input_grad[:2]
+    inputs = [x for x, need in zip((activations, weights), needed, strict=True) if need]
+    sums = weighted_sums(activations, weights, members)
+    found = iter(torch.autograd.grad(sums, inputs, grad, create_graph=True))
+    first, second = (next(found) if need else None for need in needed)
+    return first, second
+
+
+def _classes(members: Tensor, rows: int) -> Iterator[slice]:
+    """Go through the classes, with at most so many prototypes at a time."""
+    step = max(rows // members.shape[1], 1)
+    for start in range(0, len(members), step):
+        yield slice(start, start + step)

@@ -1,0 +1,54 @@
+"""Tiles: parts of large maps, small enough to stay in the processor's cache between operations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+TILE_PIXELS = 1024
+TILE_ROWS = 256
+DEVICE_ELEMENTS = 1 << 25
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """How maps (B, any number of rows, n pixels) are worked through, part by part.
+
+    A map of all prototypes is far larger than a cache. Where each of several operations in a row
+    goes through all of it, they wait for memory; where all of them go through a tile before the
+    next tile comes, they do not.
+
+    Attributes:
+        batch: images B.
+        pixels: pixels n of a map.
+        images: of one tile.
+        span: pixels of one tile.
+        rows: most rows of one tile.
+    """
+
+    batch: int
+    pixels: int
+    images: int
+    span: int
+    rows: int
+
+    @classmethod
+    def of(cls, maps: Tensor) -> Tiling:
+        """Return the tiling for maps (B, ..., n) on their device.
+
+        On a CPU a tile is about a megabyte for each thread; other devices want few, large ones.
+        """
+        batch, pixels = maps.shape[0], maps.shape[-1]
+        if maps.device.type == "cpu":
+            return cls(batch, pixels, 1, TILE_PIXELS * torch.get_num_threads(), TILE_ROWS)
+        rows = max(DEVICE_ELEMENTS // max(batch * pixels, 1), 1)
+        return cls(batch, pixels, batch, pixels, rows)
+
+    def __iter__(self) -> Iterator[tuple[slice, slice]]:
+        """Go through the images and the pixels of the tiles."""
+        for image in range(0, self.batch, self.images):
+            for start in range(0, self.pixels, self.span):
+                yield slice(image, image + self.images), slice(start, start + self.span)
