@@ -30,7 +30,8 @@ def group_sums(activations: Tensor, weights: Tensor, members: Tensor, mask: Tens
 
 def weighted_sums(activations: Tensor, weights: Tensor, members: Tensor) -> Tensor:
     """Return ``w . g`` of every group (B, K, G, n), in one piece; see :func:`group_sums`."""
-    own = activations.index_select(1, members.flatten()).unflatten(1, members.shape)
+    # Unlike index_select, indexing does not copy all of a tile of larger maps first.
+    own = activations[:, members.flatten()].unflatten(1, members.shape)
     return torch.matmul(weights, own)
 
 
@@ -82,8 +83,7 @@ def _differentiate(
                 grad_activations[images, prototypes, span] = to_own.index_select(1, places)
             if grad_weights is not None:
                 chosen = members[classes]
-                own = activations[images, :, span].index_select(1, chosen.flatten())
-                own = own.unflatten(1, chosen.shape)
+                own = activations[images, chosen.flatten(), span].unflatten(1, chosen.shape)
                 grad_weights[classes] += torch.matmul(to_sums, own.transpose(2, 3)).sum(0)
     return grad_activations, grad_weights
 

@@ -8,6 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+# Convolutions to other numbers of channels than a multiple of this gain nothing by channels last.
+CHANNEL_BLOCK = 16
+
 
 class AtrousScales(nn.Module):
     """Parallel 3x3 convolutions of growing dilation over the deepest feature map.
@@ -65,10 +68,14 @@ class AtrousScales(nn.Module):
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Return (B, S, D, h, w), before any activation, of maps whose last is (B, C, h, w)."""
-        maps = [branch(features[-1]) for branch in self.branches]
+        deepest = features[-1]
+        if deepest.device.type == "cpu" and self.dim % CHANNEL_BLOCK == 0:
+            # Where dilation is large, channels last is the only layout with a fast convolution.
+            deepest = deepest.contiguous(memory_format=torch.channels_last)
+        maps = [branch(deepest) for branch in self.branches]
         if self.summed:
             maps = [torch.stack(maps).sum(0)]
-        return torch.stack(maps, 1)
+        return torch.stack(maps, 1).contiguous()
 
 
 class PyramidScales(nn.Module):
