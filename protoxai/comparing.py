@@ -27,6 +27,14 @@ def check_embedding(embedding: Tensor, num_scales: int, dim: int) -> None:
         )
 
 
+def rows_of(index: Tensor) -> Rows:
+    """Return a slice where numbers (n,) are consecutive: it reads without a copy; else them."""
+    start = int(index[0]) if len(index) else 0
+    if torch.equal(index, torch.arange(start, start + len(index))):
+        return slice(start, start + len(index))
+    return index
+
+
 def compare(
     embedding: Tensor, prototypes: Tensor, rows: Sequence[Rows], epsilon: float
 ) -> tuple[Tensor, Tensor]:
@@ -121,8 +129,10 @@ class _Comparison(torch.autograd.Function):
         ctx: Any, grad_distances: Tensor | None, grad_activations: Tensor | None
     ) -> tuple[Tensor | None, Tensor | None, None, None]:
         """Differentiate ``|z - p|^2`` and ``log((d + 1) / (d + epsilon))``."""
-        embedding, prototypes, distances = ctx.saved_tensors
         incoming = (grad_distances, grad_activations)
+        if incoming == (None, None):
+            return None, None, None, None
+        embedding, prototypes, distances = ctx.saved_tensors
         with without_autocast(embedding):
             if torch.is_grad_enabled():
                 return *_differentiable(ctx, embedding, prototypes, incoming), None, None

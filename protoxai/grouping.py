@@ -30,9 +30,8 @@ def group_sums(activations: Tensor, weights: Tensor, members: Tensor, mask: Tens
 
 def weighted_sums(activations: Tensor, weights: Tensor, members: Tensor) -> Tensor:
     """Return ``w . g`` of every group (B, K, G, n), in one piece; see :func:`group_sums`."""
-    # Unlike index_select, indexing does not copy all of a tile of larger maps first.
-    own = activations[:, members.flatten()].unflatten(1, members.shape)
-    return torch.matmul(weights, own)
+    own = activations.index_select(1, members.flatten())
+    return torch.matmul(weights, own.unflatten(1, members.shape))
 
 
 class _GroupSums(torch.autograd.Function):
@@ -48,10 +47,8 @@ class _GroupSums(torch.autograd.Function):
         tiling = Tiling.of(activations)
         for images, span in tiling:
             for classes in _classes(members, tiling.rows):
-                tile = activations[images, :, span]
-                sums[images, classes, :, span] = weighted_sums(
-                    tile, weights[classes], members[classes]
-                )
+                own = _own(activations, members[classes], images, span)
+                sums[images, classes, :, span] = torch.matmul(weights[classes], own)
         ctx.save_for_backward(activations, weights, members, mask)
         return sums
 
@@ -82,10 +79,16 @@ def _differentiate(
                 to_own = torch.matmul(weights[classes].transpose(1, 2), to_sums).flatten(1, 2)
                 grad_activations[images, prototypes, span] = to_own.index_select(1, places)
             if grad_weights is not None:
-                chosen = members[classes]
-                own = activations[images, chosen.flatten(), span].unflatten(1, chosen.shape)
+                own = _own(activations, members[classes], images, span)
                 grad_weights[classes] += torch.matmul(to_sums, own.transpose(2, 3)).sum(0)
     return grad_activations, grad_weights
+
+
+def _own(activations: Tensor, members: Tensor, images: slice, span: slice) -> Tensor:
+    """Return a tile of the members' activations (B, K, M, n)."""
+    # index_select would first copy the tile of all prototypes.
+    own = activations[images, members.flatten(), span]
+    return own.view(len(own), *members.shape, own.shape[2])
 
 
 def _differentiable(

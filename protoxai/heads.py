@@ -138,7 +138,7 @@ class SparseGroupHead(nn.Module):
             activations, weights = widen(activations, self.group_parameter)
             weights = weights.masked_fill(~self.member_mask, 0)
             sums = group_sums(activations.flatten(2), weights, self._members, self._mask)
-            return sums.exp_().view(len(activations), -1, *activations.shape[2:])
+            return sums.exp_().view(len(sums), len(self.group_table), *activations.shape[2:])
 
     def classify(self, scores: Tensor) -> Tensor:
         """Return logits (B, C, h, w) of group scores (B, N, h, w)."""

@@ -31,7 +31,10 @@ def predicted_labels(logits: Tensor, size: Sequence[int]) -> Tensor:
         >>> predicted_labels(torch.tensor([[[[0.0, 2.0]], [[1.0, 0.0]]]]), (1, 4))
         tensor([[[1, 1, 0, 0]]])
     """
-    return torch.stack([_labels(image[None], size)[0] for image in logits])
+    labels = logits.new_empty(len(logits), *size, dtype=torch.long)
+    for image, found in zip(logits, labels, strict=True):
+        found.copy_(_labels(image[None], size)[0])
+    return labels
 
 
 def _labels(logits: Tensor, size: Sequence[int]) -> Tensor:

@@ -8,7 +8,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from protoxai.comparing import Rows, activation, check_embedding, compare, squared_distances
+from protoxai.comparing import (
+    Rows,
+    activation,
+    check_embedding,
+    compare,
+    rows_of,
+    squared_distances,
+)
 from protoxai.precision import widen, without_autocast
 from protoxai.table import PrototypeTable, positive
 
@@ -124,9 +131,8 @@ class MultiScalePrototypeLayer(nn.Module):
         self._spans: list[slice | None] = []
         for scale, (row, own) in enumerate(zip(numbers, mask, strict=True)):
             row = row[own]
-            start = int(row[0]) if len(row) else 0
-            consecutive = bool((row == start + torch.arange(len(row))).all())
-            self._spans.append(slice(start, start + len(row)) if consecutive else None)
+            rows = rows_of(row)
+            self._spans.append(rows if isinstance(rows, slice) else None)
             self.register_buffer(f"_scale{scale}", row.to(self.prototypes.device), persistent=False)
 
     @property

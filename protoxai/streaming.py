@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from protoxai.comparing import activate_, against_squares, check_embedding, with_squares
+from protoxai.comparing import against_squares, check_embedding, rows_of, with_squares
 from protoxai.grouping import weighted_sums
 from protoxai.heads import PrototypeHead, SparseGroupHead
 from protoxai.precision import widen, without_autocast
@@ -45,20 +45,26 @@ def stream_logits(
     """
     check_embedding(embedding, layer.table.num_scales, layer.dim)
     with without_autocast(embedding):
-        vectors, prototypes = widen(embedding.flatten(3), layer.prototypes)
+        vectors, prototypes, _ = widen(embedding.flatten(3), layer.prototypes, head.weight)
         tiling = Tiling.of(vectors)
         blocks = [
-            (block, _by_scale(block.numbers, head, prototypes))
-            for block in _blocks(head, tiling.rows)
+            (block, _by_scale(block.numbers, layer, prototypes))
+            for block in _blocks(head, tiling.rows, vectors.dtype)
         ]
+        least = layer.epsilon / (1 - layer.epsilon)
         logits = vectors.new_zeros(len(vectors), len(head.weight), vectors.shape[3])
         for images, pixels in tiling:
             right = with_squares(vectors[images, ..., pixels])
             tile = logits[images, :, pixels]
             for block, lefts in blocks:
-                products = [_product(left, right[:, scale]) for scale, left in lefts]
-                distances = torch.cat(products, 1).relu_()
-                block.add_to(tile, activate_(distances, layer.epsilon))
+                inverse = right.new_empty(len(right), len(block.numbers), right.shape[3])
+                for scale, rows, left in lefts:
+                    torch.bmm(
+                        left.expand(len(right), -1, -1), right[:, scale], out=inverse[:, rows]
+                    )
+                # log((d + 1) / (d + epsilon)) = log(1 + (1 - epsilon) / (d + epsilon))
+                inverse.clamp_min_(least).reciprocal_()
+                block.add_to(tile, inverse.add_(1).log_())
         return logits.view(*logits.shape[:2], *embedding.shape[3:])
 
 
@@ -102,34 +108,46 @@ class _ClassBlock:
 
 
 def _blocks(
-    head: PrototypeHead | SparseGroupHead, most: int
+    head: PrototypeHead | SparseGroupHead, most: int, dtype: torch.dtype
 ) -> Iterator[_PrototypeBlock | _ClassBlock]:
     """Divide a head into blocks of so many prototypes, or of the least whole classes."""
-    device, scale = head.weight.device, head.table.scale_index
+    scale = head.table.scale_index
     if isinstance(head, PrototypeHead):
-        for numbers in scale.argsort(stable=True).split(most):
-            yield _PrototypeBlock(numbers, head.weight[:, numbers.to(device)])
+        for numbers in torch.arange(len(scale)).split(most):
+            ordered = numbers[scale[numbers].argsort(stable=True)]
+            yield _PrototypeBlock(ordered, head.weight.to(dtype)[:, rows_of(ordered)])
         return
     members, mask = (rows[head.classes] for rows in head.table.members("class"))
-    step = max(most // members.shape[1], 1)
-    weights = head.group_parameter.masked_fill(~head.member_mask, 0).split(step)
-    columns = head.weight.split(step * head.num_groups, 1)
-    parts = zip(members.split(step), mask.split(step), weights, columns, strict=True)
-    for own, present, group_weight, weight in parts:
+    weights = head.group_parameter.masked_fill(~head.member_mask, 0).to(dtype)
+    columns = head.weight.to(dtype).unflatten(1, weights.shape[:2])
+    # Classes of about as many prototypes come together, so that little is padded.
+    by_count = mask.sum(1).argsort(stable=True)
+    for classes in by_count.split(max(most // members.shape[1], 1)):
+        width = int(mask[classes[-1]].sum())
+        own, present = members[classes, :width], mask[classes, :width]
         numbers = own[present]
         order = scale[numbers].argsort(stable=True)
         places = torch.zeros_like(own).masked_scatter_(present, order.argsort())
-        yield _ClassBlock(numbers[order], places.to(device), group_weight, weight)
+        rows = rows_of(classes)
+        yield _ClassBlock(
+            numbers[order],
+            places.to(weights.device),
+            weights[rows, :, :width],
+            columns[:, rows].flatten(1),
+        )
 
 
 def _by_scale(
-    numbers: Tensor, head: PrototypeHead | SparseGroupHead, prototypes: Tensor
-) -> list[tuple[int, Tensor]]:
-    """Return the scales of prototypes sorted by scale, and for each what to multiply with."""
-    scales, counts = head.table.scale_index[numbers].unique_consecutive(return_counts=True)
-    rows = against_squares(prototypes[numbers.to(prototypes.device)]).split(counts.tolist())
-    return list(zip(scales.tolist(), rows, strict=True))
+    numbers: Tensor, layer: MultiScalePrototypeLayer, prototypes: Tensor
+) -> list[tuple[int, slice, Tensor]]:
+    """Divide prototypes sorted by scale: each scale, its rows, and what to multiply with.
 
-
-def _product(left: Tensor, right: Tensor) -> Tensor:
-    return torch.bmm(left.expand(len(right), -1, -1), right)
+    The product with :func:`with_squares` is ``(d + epsilon) / (1 - epsilon)``.
+    """
+    rows = against_squares(prototypes[numbers.to(prototypes.device)])
+    rows[:, -1] += layer.epsilon
+    rows /= 1 - layer.epsilon
+    scales, counts = layer.table.scale_index[numbers].unique_consecutive(return_counts=True)
+    stops = counts.cumsum(0).tolist()
+    spans = [slice(stop - count, stop) for stop, count in zip(stops, counts.tolist(), strict=True)]
+    return [(scale, span, rows[span]) for scale, span in zip(scales.tolist(), spans, strict=True)]

@@ -45,7 +45,7 @@ class Tiling:
         if maps.device.type == "cpu":
             return cls(batch, pixels, 1, TILE_PIXELS * torch.get_num_threads(), TILE_ROWS)
         rows = max(DEVICE_ELEMENTS // max(batch * pixels, 1), 1)
-        return cls(batch, pixels, batch, pixels, rows)
+        return cls(batch, pixels, max(batch, 1), max(pixels, 1), rows)
 
     def __iter__(self) -> Iterator[tuple[slice, slice]]:
         """Go through the images and the pixels of the tiles."""
