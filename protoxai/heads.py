@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from protoxai.grouping import group_sums
+from protoxai.last_layer import class_logits
 from protoxai.precision import widen, without_autocast
 from protoxai.simplex import project_to_simplex
 from protoxai.table import PrototypeTable, positive
@@ -50,7 +51,7 @@ class PrototypeHead(nn.Module):
     def forward(self, activations: Tensor) -> Tensor:
         """Return logits (B, C, h, w) of prototype activations (B, P, h, w)."""
         _check_maps("activations", activations, len(self.table), "prototypes")
-        return _linear(self.weight, activations)
+        return _linear(self.weight, activations, self.table)
 
     def keep(self, indices: Tensor | Sequence[int]) -> None:
         """Drop all other prototypes, in place; ``weight`` becomes a new parameter."""
@@ -143,7 +144,7 @@ class SparseGroupHead(nn.Module):
     def classify(self, scores: Tensor) -> Tensor:
         """Return logits (B, C, h, w) of group scores (B, N, h, w)."""
         _check_maps("scores", scores, self.weight.shape[1], "groups")
-        return _linear(self.weight, scores)
+        return _linear(self.weight, scores, self.group_table)
 
     def group_weights(self, class_index: int | None = None) -> Tensor:
         """Return the group weights for reading.
@@ -276,11 +277,10 @@ def _class_weights(unit_class: Tensor, num_classes: int, off_class: float) -> Te
     return torch.where(own, 1.0, off_class)
 
 
-def _linear(weight: Tensor, maps: Tensor) -> Tensor:
+def _linear(weight: Tensor, maps: Tensor, table: PrototypeTable) -> Tensor:
     with without_autocast(maps):
-        weight, maps = widen(weight, maps)
-        # matmul would transpose a copy of the maps, to spare a weight for each image.
-        logits = torch.bmm(weight.expand(len(maps), -1, -1), maps.flatten(2))
+        weight, maps_wide = widen(weight, maps.flatten(2))
+        logits = class_logits(weight, maps_wide, table)
         return logits.view(len(maps), len(weight), *maps.shape[2:])
 
 

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from protoxai.comparing import against_squares, check_embedding, rows_of, with_squares
-from protoxai.grouping import weighted_sums
+from protoxai.comparing import Rows, against_squares, check_embedding, rows_of, with_squares
 from protoxai.heads import PrototypeHead, SparseGroupHead
+from protoxai.last_layer import uniform_layer
 from protoxai.precision import widen, without_autocast
 from protoxai.prototypes import MultiScalePrototypeLayer
 from protoxai.tiles import Tiling
 
+Head = PrototypeHead | SparseGroupHead
+
 
 @torch.no_grad()
-def stream_logits(
-    layer: MultiScalePrototypeLayer, head: PrototypeHead | SparseGroupHead, embedding: Tensor
-) -> Tensor:
+def stream_logits(layer: MultiScalePrototypeLayer, head: Head, embedding: Tensor) -> Tensor:
     """Return the logits that the head gives the layer's activations, without a gradient.
 
     Beside the logits only a tile of activations and group scores is in memory at a time.
@@ -56,6 +56,7 @@ def stream_logits(
         for images, pixels in tiling:
             right = with_squares(vectors[images, ..., pixels])
             tile = logits[images, :, pixels]
+            to_all = torch.zeros_like(tile[:, :1])
             for block, lefts in blocks:
                 inverse = right.new_empty(len(right), len(block.numbers), right.shape[3])
                 for scale, rows, left in lefts:
@@ -64,7 +65,8 @@ def stream_logits(
                     )
                 # log((d + 1) / (d + epsilon)) = log(1 + (1 - epsilon) / (d + epsilon))
                 inverse.clamp_min_(least).reciprocal_()
-                block.add_to(tile, inverse.add_(1).log_())
+                block.add_to(tile, to_all, inverse.add_(1).log_())
+            tile += to_all
         return logits.view(*logits.shape[:2], *embedding.shape[3:])
 
 
@@ -80,60 +82,78 @@ class _PrototypeBlock:
     numbers: Tensor
     weight: Tensor
 
-    def add_to(self, logits: Tensor, activations: Tensor) -> None:
+    def add_to(self, logits: Tensor, to_all: Tensor, activations: Tensor) -> None:
         """Add to logits (B, C, n pixels) what the prototypes' activations give."""
+        del to_all
         logits.baddbmm_(self.weight.expand(len(logits), -1, -1), activations)
 
 
 @dataclass(frozen=True)
 class _ClassBlock:
-    """The groups of some classes of a stage 2 head.
+    """Some classes with their prototypes, and their groups in stage 2.
 
     Attributes:
         numbers: of the n prototypes of these classes, sorted by scale.
         places: where among the n each class's prototypes are, (K, M), 0 where padded.
-        group_weight: (K, G, M), 0 where padded.
-        weight: the groups' columns of the last layer, (C, K G).
+        group_weight: (K, G, M), 0 where padded; None in stage 1.
+        last: the columns of the last layer, (C, K G); if it is uniform, its pairs (K, 2, G or M).
+        classes: the K classes, if the last layer is uniform.
     """
 
     numbers: Tensor
     places: Tensor
-    group_weight: Tensor
-    weight: Tensor
+    group_weight: Tensor | None
+    last: Tensor
+    classes: Rows | None
 
-    def add_to(self, logits: Tensor, activations: Tensor) -> None:
-        """Add to logits (B, C, n pixels) what the prototypes' activations give."""
-        scores = weighted_sums(activations, self.group_weight, self.places).exp_().flatten(1, 2)
-        logits.baddbmm_(self.weight.expand(len(logits), -1, -1), scores)
+    def add_to(self, logits: Tensor, to_all: Tensor, activations: Tensor) -> None:
+        """Add to logits (B, C, n pixels), and to what all have in common, (B, 1, n pixels)."""
+        units = activations.index_select(1, self.places.flatten()).unflatten(1, self.places.shape)
+        if self.group_weight is not None:
+            units = torch.matmul(self.group_weight, units).exp_()
+        if self.classes is None:
+            logits.baddbmm_(self.last.expand(len(logits), -1, -1), units.flatten(1, 2))
+        else:
+            to_others, to_own = torch.matmul(self.last, units).unbind(2)
+            to_all += to_others.sum(1, keepdim=True)
+            logits[:, self.classes] += to_own
 
 
-def _blocks(
-    head: PrototypeHead | SparseGroupHead, most: int, dtype: torch.dtype
-) -> Iterator[_PrototypeBlock | _ClassBlock]:
+def _blocks(head: Head, most: int, dtype: torch.dtype) -> Iterator[_PrototypeBlock | _ClassBlock]:
     """Divide a head into blocks of so many prototypes, or of the least whole classes."""
-    scale = head.table.scale_index
-    if isinstance(head, PrototypeHead):
+    scale, weight = head.table.scale_index, head.weight.to(dtype)
+    groups, unit_table = None, head.table
+    if isinstance(head, SparseGroupHead):
+        groups = head.group_parameter.masked_fill(~head.member_mask, 0).to(dtype)
+        unit_table = head.group_table
+    uniform = uniform_layer(weight, unit_table)
+    if groups is None and uniform is None:
         for numbers in torch.arange(len(scale)).split(most):
             ordered = numbers[scale[numbers].argsort(stable=True)]
-            yield _PrototypeBlock(ordered, head.weight.to(dtype)[:, rows_of(ordered)])
+            yield _PrototypeBlock(ordered, weight[:, rows_of(ordered)])
         return
-    members, mask = (rows[head.classes] for rows in head.table.members("class"))
-    weights = head.group_parameter.masked_fill(~head.member_mask, 0).to(dtype)
-    columns = head.weight.to(dtype).unflatten(1, weights.shape[:2])
+    classes = head.table.classes
+    members, mask = (rows[classes] for rows in head.table.members("class"))
     # Classes of about as many prototypes come together, so that little is padded.
-    by_count = mask.sum(1).argsort(stable=True)
-    for classes in by_count.split(max(most // members.shape[1], 1)):
-        width = int(mask[classes[-1]].sum())
-        own, present = members[classes, :width], mask[classes, :width]
+    counts, by_count = mask.sum(1).sort(stable=True)
+    block = (counts.cumsum(0) - counts) // most
+    for chosen in by_count.split(block.unique_consecutive(return_counts=True)[1].tolist()):
+        width = int(mask[chosen[-1]].sum())
+        own, present = members[chosen, :width], mask[chosen, :width]
         numbers = own[present]
         order = scale[numbers].argsort(stable=True)
         places = torch.zeros_like(own).masked_scatter_(present, order.argsort())
-        rows = rows_of(classes)
+        rows = rows_of(chosen)
+        if uniform is None:
+            last = weight.view(len(weight), len(classes), -1)[:, rows].flatten(1)
+        else:
+            last = uniform.pairs[rows] if groups is not None else uniform.pairs[rows, :, :width]
         yield _ClassBlock(
             numbers[order],
-            places.to(weights.device),
-            weights[rows, :, :width],
-            columns[:, rows].flatten(1),
+            places.to(weight.device),
+            None if groups is None else groups[rows, :, :width],
+            last,
+            None if uniform is None else rows_of(classes[chosen]),
         )
 
 

@@ -45,7 +45,8 @@ class OwnClassPixels:
         self._classes = flat.where(counted, table.num_classes)[:, None]
         index = members.numbers.view(table.num_classes, -1)
         index = torch.cat([index, index.new_zeros(1, index.shape[1])])
-        self._prototypes = index[self._classes[:, 0]].transpose(1, 2)
+        chosen = index.T.index_select(1, self._classes.flatten())
+        self._prototypes = chosen.view(-1, *flat.shape).transpose(0, 1)
         self.pixels = self.sum(torch.ones_like(self._classes, dtype=torch.float32))[:, 0]
 
     def gather(self, maps: Tensor) -> Tensor:

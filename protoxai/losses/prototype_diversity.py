@@ -43,9 +43,8 @@ def prototype_diversity_loss(
     look = log_look.exp()
     first, second = _pairs(own.slots.shape[1], own.slots.shape[2], labels.device)
     # KL(p|q) + KL(q|p) = sum of (p - q)(log p - log q): no term is negative, even when rounded.
-    divergence = own.sum(
-        (look[:, first] - look[:, second]) * (log_look[:, first] - log_look[:, second])
-    )
+    apart = [x.index_select(1, first) - x.index_select(1, second) for x in (look, log_look)]
+    divergence = own.sum(apart[0] * apart[1])
     slots = own.slots.flatten(1).T
     pairs = slots[first] & slots[second] & (own.pixels >= 2)[:, None]
     return mean_where((-divergence / 2).exp(), pairs)

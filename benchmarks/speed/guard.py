@@ -1,0 +1,118 @@
+"""Fails when something got more than 30 % slower, or needs more than 30 % more memory, than it did.
+
+Run it with ``python benchmarks/speed/guard.py``; it takes about a minute. Compared are costs
+relative to a yardstick measured side by side in the same process, never seconds, on shapes that
+stay in the cache, so that one file of stored ratios serves every machine. After a change that is
+meant to cost more (or less), store new ones with ``--update``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from benchmarks.speed.guarded import GUARDED
+
+REFERENCE = Path(__file__).parent / "reference.json"
+ALLOWED = 1.3
+# A machine's other work makes a ratio worse now and then, hardly ever so often in a row.
+ATTEMPTS = 5
+
+Cost = Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a cost compares with the stored one; None where there is none.
+
+    Attributes:
+        name: of the cost.
+        stored: the reference.
+        measured: now, the best of some attempts.
+    """
+
+    name: str
+    stored: float | None
+    measured: float | None
+
+    @property
+    def good(self) -> bool:
+        """Whether both are there, and the cost is at most 30 % above the reference."""
+        if self.stored is None or self.measured is None:
+            return False
+        return self.measured <= ALLOWED * self.stored
+
+    def __str__(self) -> str:
+        stored, measured = (
+            "missing" if cost is None else f"{cost:.3g}" for cost in (self.stored, self.measured)
+        )
+        change = ""
+        if self.stored and self.measured:
+            change = f"{self.measured / self.stored - 1:+.0%}"
+        verdict = "ok" if self.good else "WORSE" if change else "run --update"
+        return f"{self.name:<42} {stored:>8} {measured:>8} {change:>7}  {verdict}"
+
+
+def judge(
+    guarded: Mapping[str, Callable[[], Cost]], reference: Mapping[str, float]
+) -> Iterator[Verdict]:
+    """Measure each cost, again if it looks worse than the stored one, and compare.
+
+    Args:
+        guarded: for each cost, what prepares its measurement.
+        reference: the stored costs.
+    """
+    for name, prepare in guarded.items():
+        cost = prepare()
+        verdict = Verdict(name, reference.get(name), cost())
+        for _ in range(ATTEMPTS - 1):
+            if verdict.good or verdict.stored is None:
+                break
+            assert verdict.measured is not None
+            verdict = Verdict(name, verdict.stored, min(verdict.measured, cost()))
+        yield verdict
+    for name in sorted(set(reference) - set(guarded)):
+        yield Verdict(name, reference[name], None)
+
+
+def typical(guarded: Mapping[str, Callable[[], Cost]]) -> dict[str, float]:
+    """Return the median of each cost over some attempts, to three digits."""
+    found = {}
+    for name, prepare in guarded.items():
+        cost = prepare()
+        found[name] = float(f"{statistics.median(cost() for _ in range(ATTEMPTS)):.3g}")
+        print(f"{name:<42} {found[name]:>8}", flush=True)
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Compare with the stored costs, or store them; return the process's exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--update", action="store_true", help="store what is measured now")
+    parser.add_argument("--reference", type=Path, default=REFERENCE, help="file of stored costs")
+    chosen = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    if chosen.update:
+        chosen.reference.write_text(json.dumps(typical(GUARDED), indent=1) + "\n")
+        return 0
+    print(f"{'cost relative to its yardstick':<42} {'stored':>8} {'now':>8} {'change':>7}")
+    reference = json.loads(chosen.reference.read_text())
+    failed = []
+    for verdict in judge(GUARDED, reference):
+        print(verdict, flush=True)
+        if not verdict.good:
+            failed.append(verdict.name)
+    if failed:
+        print(f"more than {ALLOWED - 1:.0%} worse, or not comparable: {', '.join(failed)}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
