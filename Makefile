@@ -3,7 +3,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs bench clean
+.PHONY: help demo test check docs bench guard clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -30,8 +30,11 @@ check: $(READY) ## Lint, formatting, types, import layers, spelling
 docs: $(READY) ## Build the documentation into site/
 	$(VENV)/bin/mkdocs build --strict
 
-bench: $(READY) ## Compare DeepLabv2, ProtoSeg and ScaleProtoSeg on synthetic shapes
-	$(VENV)/bin/python benchmarks/experiments/shapes_comparison.py
+bench: $(READY) ## Measure the speed of every part (half an hour on a quiet machine)
+	OMP_NUM_THREADS=1 $(VENV)/bin/python benchmarks/speed/run.py
+
+guard: $(READY) ## Fail if a part became more than 30 % slower against its yardstick
+	OMP_NUM_THREADS=1 $(VENV)/bin/python benchmarks/speed/guard.py
 
 clean: ## Remove caches and built files (keeps .venv and trained models)
 	rm -rf site dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

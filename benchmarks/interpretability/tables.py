@@ -8,7 +8,6 @@ is not trained yet, and writes two tables to ``benchmarks/interpretability/resul
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,6 +93,18 @@ def markdown(columns: dict[str, dict[str, str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
+def _arguments(chosen: argparse.Namespace) -> str:
+    """Return the arguments as given, but for where the models are."""
+    options = {
+        "seed": chosen.seed,
+        "images": chosen.images,
+        "part-images": chosen.part_images,
+        "budget": chosen.budget,
+    }
+    given = [f"--{name} {value:g}" for name, value in options.items() if value is not None]
+    return " ".join([chosen.recipe, *given])
+
+
 def main() -> None:
     """Train what is missing, compare, and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -132,8 +143,8 @@ def main() -> None:
         f"- {result.recipe.method}: {result.rows[-1].scores}" for result in results.values()
     )
     text = (
-        f"# {chosen.recipe}\n\n`python benchmarks/interpretability/tables.py "
-        f"{' '.join(sys.argv[1:])}`\n\n{scores}\n\n"
+        f"# {chosen.recipe}\n\n`python benchmarks/interpretability/tables.py {_arguments(chosen)}`"
+        f"\n\n{scores}\n\n"
         f"## Explanations, on {len(questions)} images\n\n{table.to_markdown()}\n"
         f"## Prototypes\n\n{markdown(columns)}"
     )

@@ -6,14 +6,16 @@ import difflib
 import hashlib
 import json
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from protoxai.attribution import AttributionMethod
-from protoxai.comparison.cells import METRICS, Answer, UndefinedError
+from protoxai.comparison.answers import Answers, Cases
+from protoxai.comparison.cells import METRICS, UndefinedError
+from protoxai.comparison.fingerprint import fingerprint
 from protoxai.comparison.questions import Question
 from protoxai.comparison.table import Cell, Comparison
 from protoxai.modes import evaluating
@@ -70,11 +72,12 @@ def compare(
     chosen = list(METRICS if metrics is None else metrics)
     _check(explainers, questions, chosen)
     folder = None if output is None else Path(output) / "cells"
-    asked = "" if folder is None else _digest(t for q in questions for t in _tensors(q))
+    asked = "" if folder is None else fingerprint(t for q in questions for t in _tensors(q))
+    cases = Cases(questions)
     cells = []
     for explainer in explainers:
-        answers = _Answers(explainer, questions)
-        known = "" if folder is None else _digest(_state(explainer))
+        answers = Answers(explainer, cases)
+        known = "" if folder is None else fingerprint(_state(explainer))
         for name in chosen:
             key = [explainer.name, repr(explainer), name, seed, asked, known]
             file = None if folder is None else folder / _file_name(key)
@@ -92,27 +95,7 @@ def compare(
     return comparison
 
 
-class _Answers:
-    """An explainer's answers, each asked for once and only if needed."""
-
-    def __init__(self, explainer: AttributionMethod, questions: Sequence[Question]) -> None:
-        self.explainer = explainer
-        self.questions = questions
-        self._known: dict[int, Answer] = {}
-
-    def __getitem__(self, number: int) -> Answer:
-        if number not in self._known:
-            parameter = next(self.explainer.model.parameters(), None)
-            question = self.questions[number]
-            if parameter is not None:
-                question = question.to(parameter.device)
-            region = question.region(self.explainer.model)
-            found = self.explainer(question.image, region, question.class_index)
-            self._known[number] = Answer(self.explainer, question, region, found)
-        return self._known[number]
-
-
-def _measure(answers: _Answers, name: str, budget: float | None, seed: int) -> Cell:
+def _measure(answers: Answers, name: str, budget: float | None, seed: int) -> Cell:
     """Take in one answer after another; a failure ends the cell, not the comparison."""
     started = time.monotonic()
     explainer, measure = answers.explainer, METRICS[name]
@@ -121,7 +104,7 @@ def _measure(answers: _Answers, name: str, budget: float | None, seed: int) -> C
     try:
         metric = measure.make(explainer, seed)
         with evaluating(explainer.model):
-            for number in range(len(answers.questions)):
+            for number in range(len(answers)):
                 if budget is not None and time.monotonic() - started > budget:
                     failure = f"{budget:g} s were over after {done} images"
                     break
@@ -143,7 +126,7 @@ def _measure(answers: _Answers, name: str, budget: float | None, seed: int) -> C
         rows=tuple(map(tuple, rows.tolist())),
         seconds=time.monotonic() - started,
         failure=failure,
-        complete=undefined or done == len(answers.questions),
+        complete=undefined or done == len(answers),
     )
 
 
@@ -164,14 +147,6 @@ def _tensors(question: Question) -> tuple[Tensor, ...]:
 
 def _state(explainer: AttributionMethod) -> list[Tensor]:
     return [*explainer.model.parameters(), *explainer.model.buffers()]
-
-
-def _digest(tensors: Iterable[Tensor]) -> str:
-    found = hashlib.sha256()
-    for tensor in tensors:
-        found.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
-        found.update(tensor.detach().cpu().flatten().view(torch.uint8).numpy().tobytes())
-    return found.hexdigest()
 
 
 def _check(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ARROWS = {True: "↑", False: "↓", None: ""}
+WIDTH, GAP = 118, "  "
+LEGEND = "Means over images [95 % interval]; ↑ higher is better, ↓ lower."
 
 
 @dataclass(frozen=True)
@@ -126,11 +128,13 @@ class Comparison:
         return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n" + self._notes()
 
     def to_text(self) -> str:
-        """Return the table for a terminal: explainers in columns, which are fewer."""
-        turned = list(zip(*self._texts(), strict=True))
-        widths = [max(map(len, column)) for column in zip(*turned, strict=True)]
-        lines = ["  ".join(t.ljust(w) for t, w in zip(row, widths, strict=True)) for row in turned]
-        return "\n".join(line.rstrip() for line in lines) + "\n" + self._notes()
+        """Return the table for a terminal: in blocks of as many figures as fit side by side."""
+        names, *columns = (_padded(column) for column in zip(*self._texts(), strict=True))
+        lines: list[str] = []
+        for block in _blocks(columns, WIDTH - len(names[0])):
+            lines += [GAP.join(row).rstrip() for row in zip(names, *block, strict=True)]
+            lines.append("")
+        return "\n".join([*lines, LEGEND, *self.failures()]) + "\n"
 
     def to_csv(self) -> str:
         """Return the figures with their intervals, a line each."""
@@ -151,12 +155,12 @@ class Comparison:
         return json.dumps(content, indent=1) + "\n"
 
     def figure(self) -> Figure:
-        """Draw every figure with its intervals, a panel each."""
+        """Draw every figure that an explainer has, with its intervals, a panel each."""
         from matplotlib.figure import Figure
 
-        names = list(self.figures)
-        columns = min(4, len(names))
-        rows = -(-len(names) // columns)
+        names = [name for name in self.figures if any(self[e, name] for e in self.explainers)]
+        columns = max(min(4, len(names)), 1)
+        rows = max(-(-len(names) // columns), 1)
         height = 0.6 + 0.28 * len(self.explainers)
         figure = Figure(figsize=(3.6 * columns + 1.5, (height + 0.5) * rows), layout="constrained")
         panels = figure.subplots(rows, columns, squeeze=False, sharey=True)
@@ -207,4 +211,26 @@ class Comparison:
 def _text(found: Estimate | None) -> str:
     if found is None:
         return "–"
+    if found.images == 1:
+        # Resampled, a single image is always itself, which would look like certainty.
+        return f"{found.mean:.3g} (1 image)"
     return f"{found.mean:.3g} [{found.low:.3g}, {found.high:.3g}]"
+
+
+def _padded(texts: Sequence[str]) -> list[str]:
+    width = max(map(len, texts))
+    return [text.ljust(width) for text in texts]
+
+
+def _blocks(columns: Iterable[list[str]], width: int) -> list[list[list[str]]]:
+    """Divide columns into blocks that fit, one after another, a column at least in each."""
+    blocks: list[list[list[str]]] = []
+    left = 0
+    for column in columns:
+        taken = len(GAP) + len(column[0])
+        if not blocks or taken > left:
+            blocks.append([])
+            left = width
+        blocks[-1].append(column)
+        left -= taken
+    return blocks

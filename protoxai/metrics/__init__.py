@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from protoxai.metrics.consistency import PartConsistency, part_consistency
     from protoxai.metrics.correlation import spearman
     from protoxai.metrics.cost import ExplanationCost
-    from protoxai.metrics.entropy import Complexity
+    from protoxai.metrics.entropy import Complexity, EffectiveNumber
     from protoxai.metrics.fidelity import Infidelity, infidelity
     from protoxai.metrics.mass import RelevanceMass, relevance_mass
     from protoxai.metrics.mean_iou import MeanIoU, iou_per_class
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     )
     from protoxai.metrics.scales_of_groups import GroupScaleDiversity, group_scale_diversity
     from protoxai.metrics.sensitivity import MaxSensitivity, max_sensitivity
-    from protoxai.metrics.sparseness import Sparseness
+    from protoxai.metrics.sparseness import Gini, Sparseness
     from protoxai.metrics.sparsity_of_groups import GroupSparsity, group_sparsity
     from protoxai.metrics.spectrum import ScaleSpectrum, scale_spectrum
     from protoxai.metrics.stability import PartStability, part_stability
@@ -56,8 +56,10 @@ _HOME = {
     "ActiveUnits": "unit_count",
     "Complexity": "entropy",
     "DeletionInsertion": "perturbation",
+    "EffectiveNumber": "entropy",
     "Estimate": "bootstrap",
     "ExplanationCost": "cost",
+    "Gini": "sparseness",
     "GroupScaleDiversity": "scales_of_groups",
     "GroupSparsity": "sparsity_of_groups",
     "Infidelity": "fidelity",
@@ -102,8 +104,10 @@ __all__ = [
     "ActiveUnits",
     "Complexity",
     "DeletionInsertion",
+    "EffectiveNumber",
     "Estimate",
     "ExplanationCost",
+    "Gini",
     "GroupScaleDiversity",
     "GroupSparsity",
     "Infidelity",

@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 class ExplanationCost(PerImageMetric):
     """Forward passes, backward passes, seconds and peak memory of an explanation; lower is better.
 
-    Images explained in one batch share its seconds evenly; passes and memory are the batch's.
+    Images explained in one batch share its passes and seconds evenly; the memory is the batch's.
 
     Example:
         >>> from types import SimpleNamespace
         >>> metric = ExplanationCost()
         >>> cost = SimpleNamespace(
-        ...     forward_passes=1, backward_passes=0, seconds=0.5, peak_memory=None
+        ...     forward_passes=100, backward_passes=100, seconds=0.5, peak_memory=None
         ... )
         >>> metric.update(cost, index=[0, 1])
-        >>> float(metric.compute()["seconds"])
-        0.25
+        >>> float(metric.compute()["forward_passes"]), float(metric.compute()["seconds"])
+        (50.0, 0.25)
     """
 
     figures: ClassVar[dict[str, bool | None]] = {
@@ -45,6 +45,7 @@ class ExplanationCost(PerImageMetric):
         """
         images = 1 if index is None else torch.as_tensor(index).numel()
         memory = torch.nan if cost.peak_memory is None else cost.peak_memory
-        row = [cost.forward_passes, cost.backward_passes, cost.seconds / images, memory]
+        shared = (cost.forward_passes, cost.backward_passes, cost.seconds)
+        row = [*(total / images for total in shared), memory]
         rows = torch.tensor(row, dtype=torch.float64).expand(images, -1)
         self._keep(self._numbers(index, images), rows)

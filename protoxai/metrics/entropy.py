@@ -1,4 +1,4 @@
-"""Complexity: over how many pixels an attribution is spread."""
+"""Complexity: over how many pixels, or units, an attribution is spread."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from protoxai.metrics.checks import check_maps
-from protoxai.metrics.concentration import complexity
+from protoxai.metrics.concentration import complexity, effective_number
 from protoxai.metrics.per_image import Index, PerImageMetric
 
 
@@ -31,3 +31,25 @@ class Complexity(PerImageMetric):
         """Take in attribution maps (B, H, W)."""
         check_maps(attribution)
         self._keep(self._numbers(index, len(attribution)), complexity(attribution.flatten(1)))
+
+
+class EffectiveNumber(PerImageMetric):
+    """Exponential of the entropy of the absolute values that an image has; lower is simpler.
+
+    As many equal values would be as spread out. NaN where all values are 0. See
+    :func:`~protoxai.metrics.effective_number`.
+
+    Example:
+        >>> import torch
+        >>> metric = EffectiveNumber()
+        >>> metric.update(torch.tensor([[2.0, -2.0, 0.0]]))
+        >>> round(float(metric.compute()), 3)
+        2.0
+    """
+
+    figures: ClassVar[dict[str, bool | None]] = {"effective_number": False}
+    higher_is_better = False
+
+    def update(self, values: Tensor, index: Index = None) -> None:
+        """Take in values (B, ...) of any sign."""
+        self._keep(self._numbers(index, len(values)), effective_number(values.flatten(1)))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from protoxai.heads import SparseGroupHead
 from protoxai.metrics.bootstrap import Estimate, estimate
+from protoxai.metrics.checks import check_batch
 from protoxai.metrics.correlation import spearman
 from protoxai.metrics.per_image import Index, PerImageMetric
 from protoxai.modes import evaluating
@@ -58,6 +59,7 @@ def parameter_randomisation(
     images: Tensor,
     arguments: Sequence[Tensor] = (),
     *,
+    original: Tensor | None = None,
     layers: Sequence[Sequence[str]] | None = None,
     seed: int = 0,
 ) -> Tensor:
@@ -75,12 +77,16 @@ def parameter_randomisation(
         images: normalised.
         arguments: tensors (B, ...) that belong to the images: the regions and the classes, fixed
             from the original model.
+        original: the original model's maps (B, H, W), if they are known already.
         layers: names of the modules of each step; None: ``randomisation_layers(model)``.
         seed: of the shuffling.
 
     Returns:
         Spearman's rank correlation with the original map (B, steps), in [-1, 1]; NaN where a map is
         constant.
+
+    Raises:
+        ValueError: if there are not as many maps as images, or no layer.
 
     Example:
         >>> import torch
@@ -90,15 +96,18 @@ def parameter_randomisation(
         tensor([[1.], [1.]], dtype=torch.float64)
     """
     layers = randomisation_layers(model) if layers is None else layers
+    if original is not None:
+        check_batch(images=images, original=original)
     with _restored(model), evaluating(model):
-        original = explain(images, *arguments).detach().flatten(1)
+        maps = explain(images, *arguments) if original is None else original
+        before = maps.detach().flatten(1)
         generator = torch.Generator().manual_seed(seed)
         columns = []
         for names in layers:
             for name in names:
                 _shuffle(model.get_submodule(name), generator)
             changed = explain(images, *arguments).detach().flatten(1)
-            pairs = zip(original, changed, strict=True)
+            pairs = zip(before, changed, strict=True)
             columns.append(torch.stack([spearman(one, other) for one, other in pairs]))
     return torch.stack(columns, 1)
 
@@ -161,11 +170,22 @@ class ParameterRandomisation(PerImageMetric):
         images: Tensor,
         arguments: Sequence[Tensor] = (),
         index: Index = None,
+        original: Tensor | None = None,
     ) -> None:
-        """Take in images (B, 3, H, W), the model, and its explainer with the arguments."""
+        """Take in images (B, 3, H, W), the model, and its explainer with the arguments.
+
+        Args:
+            model: see :func:`parameter_randomisation`.
+            explain: likewise.
+            images: normalised.
+            arguments: likewise.
+            index: data set index of each image.
+            original: likewise.
+        """
         numbers = self._numbers(index, len(images))
+        options: dict[str, Any] = {"layers": self.layers, "seed": self.seed}
         rows = parameter_randomisation(
-            model, explain, images, arguments, layers=self.layers, seed=self.seed
+            model, explain, images, arguments, original=original, **options
         )
         self._keep(numbers, rows)
 

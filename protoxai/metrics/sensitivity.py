@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from protoxai.metrics.checks import check_batch
 from protoxai.metrics.per_image import Index, PerImageMetric
 
 
@@ -16,6 +18,7 @@ def max_sensitivity(
     images: Tensor,
     arguments: Sequence[Tensor] = (),
     *,
+    original: Tensor | None = None,
     radius: float = 0.02,
     samples: int = 10,
     seeds: Sequence[int] | None = None,
@@ -30,6 +33,7 @@ def max_sensitivity(
         explain: from images (n, 3, H, W) and the arguments to maps (n, H, W).
         images: (B, 3, H, W), normalised.
         arguments: tensors (B, ...) that belong to the images: the regions and the classes.
+        original: maps (B, H, W) of the images themselves, if they are known already.
         radius: of the change.
         samples: draws of it.
         seeds: of each image's draws; None: the numbers from 0.
@@ -38,6 +42,9 @@ def max_sensitivity(
     Returns:
         (B,), at least 0; NaN where the explanation is 0.
 
+    Raises:
+        ValueError: if there are not as many maps as images.
+
     Example:
         >>> import torch
         >>> max_sensitivity(lambda x: torch.ones(len(x), 4, 4), torch.rand(2, 3, 4, 4))
@@ -45,34 +52,41 @@ def max_sensitivity(
     """
     from captum import metrics
 
-    empty = False
+    if original is not None:
+        check_batch(images=images, original=original)
 
-    def explanation(inputs: Any, additional_forward_args: Any = None) -> Any:
-        nonlocal empty
-        original = isinstance(inputs, tuple)
-        # Captum switches gradients off, which gradient methods need.
-        with torch.enable_grad():
-            maps = explain(
-                inputs[0] if original else inputs, *(additional_forward_args or ())
-            ).detach()
-        if not original:
-            return maps.contiguous()
-        empty = not bool(maps.any())
-        return (maps.contiguous(),)
+    # Captum switches gradients off, which gradient methods need.
+    @torch.enable_grad()
+    def explained(images: Tensor, arguments: Sequence[Tensor]) -> Tensor:
+        return explain(images, *arguments).detach().contiguous()
 
     values = []
     for number, seed in enumerate(range(len(images)) if seeds is None else seeds):
         one = slice(number, number + 1)
+        own = tuple(argument[one] for argument in arguments)
+        before = explained(images[one], own) if original is None else original[one]
         value = metrics.sensitivity_max(
-            explanation,
+            partial(_explanation, explained, before),
             images[one],
             _change(seed, radius),
             n_perturb_samples=samples,
             max_examples_per_batch=min(batch_size, samples),
-            additional_forward_args=tuple(argument[one] for argument in arguments) or None,
+            additional_forward_args=own or None,
         )
-        values.append(value.new_full((1,), torch.nan) if empty else value)
+        values.append(value.where(before.any(), torch.nan))
     return torch.cat(values)
+
+
+def _explanation(
+    explained: Callable[[Tensor, Sequence[Tensor]], Tensor],
+    before: Tensor,
+    inputs: Any,
+    additional_forward_args: Any = None,
+) -> Any:
+    # Captum asks for the images themselves as a tuple, for changed ones as a tensor.
+    if isinstance(inputs, tuple):
+        return (before.contiguous(),)
+    return explained(inputs, additional_forward_args or ())
 
 
 def _change(seed: int, radius: float) -> Callable[[Tensor], Tensor]:
@@ -123,10 +137,18 @@ class MaxSensitivity(PerImageMetric):
         images: Tensor,
         arguments: Sequence[Tensor] = (),
         index: Index = None,
+        original: Tensor | None = None,
     ) -> None:
-        """Take in images (B, 3, H, W), and the explainer with its arguments."""
+        """Take in images (B, 3, H, W), and the explainer with its arguments.
+
+        Args:
+            explain: see :func:`max_sensitivity`.
+            images: normalised.
+            arguments: likewise.
+            index: data set index of each image.
+            original: likewise.
+        """
         numbers = self._numbers(index, len(images))
-        seeds = (numbers + self.seed).tolist()
-        self._keep(
-            numbers, max_sensitivity(explain, images, arguments, seeds=seeds, **self.settings)
-        )
+        options = {**self.settings, "seeds": (numbers + self.seed).tolist()}
+        values = max_sensitivity(explain, images, arguments, original=original, **options)
+        self._keep(numbers, values)

@@ -11,7 +11,29 @@ from protoxai.metrics.concentration import gini
 from protoxai.metrics.per_image import Index, PerImageMetric
 
 
-class Sparseness(PerImageMetric):
+class Gini(PerImageMetric):
+    """Gini index of the absolute values that an image has, of its units' evidence, say.
+
+    Higher is sparser, which is better. NaN where all values are 0. See
+    :func:`~protoxai.metrics.gini`.
+
+    Example:
+        >>> import torch
+        >>> metric = Gini()
+        >>> metric.update(torch.tensor([[3.0, 0.0, -1.0]]))
+        >>> float(metric.compute())
+        0.5
+    """
+
+    figures: ClassVar[dict[str, bool | None]] = {"gini": True}
+    higher_is_better = True
+
+    def update(self, values: Tensor, index: Index = None) -> None:
+        """Take in values (B, ...) of any sign."""
+        self._keep(self._numbers(index, len(values)), gini(values.flatten(1)))
+
+
+class Sparseness(Gini):
     """Gini index of an attribution map's absolute values; higher is sparser, which is better.
 
     Chalasani et al., "Concise explanations of neural networks", ICML 2020. NaN where the map is 0.
@@ -25,9 +47,8 @@ class Sparseness(PerImageMetric):
     """
 
     figures: ClassVar[dict[str, bool | None]] = {"sparseness": True}
-    higher_is_better = True
 
-    def update(self, attribution: Tensor, index: Index = None) -> None:
+    def update(self, values: Tensor, index: Index = None) -> None:
         """Take in attribution maps (B, H, W)."""
-        check_maps(attribution)
-        self._keep(self._numbers(index, len(attribution)), gini(attribution.flatten(1)))
+        check_maps(values)
+        super().update(values, index)

@@ -147,6 +147,19 @@ def test_members_share_their_group_and_nothing_else(class_index: int) -> None:
     torch.testing.assert_close(shares.sum(0), every[own_prototypes], rtol=1e-9, atol=1e-9)
 
 
+@CLASSES
+def test_at_every_pixel_the_members_shares_are_their_groups_evidence(class_index: int) -> None:
+    head = head_of(SparseGroupHead)
+    output = decision(head, some_activations()[:1])
+    groups = unit_evidence(head, output, class_index)[0, head.group_class == class_index]
+    for row in range(3):
+        for col in range(4):
+            pixel = torch.zeros(3, 4, dtype=torch.float64)
+            pixel[row, col] = 1
+            shares = member_evidence(head, output, class_index, pixel)
+            torch.testing.assert_close(shares.sum(1), groups[:, row, col], rtol=1e-9, atol=1e-9)
+
+
 def test_a_member_without_weight_has_no_share() -> None:
     head = head_of(SparseGroupHead)
     dense = torch.zeros(len(head.group_class), len(UNEVEN), dtype=torch.float64)

@@ -3,9 +3,19 @@
 import torch
 from torch import Tensor, nn
 
-from protoxai.attribution import AttributionMethod
+from protoxai.attribution import AttributionMethod, CaptumAttribution
+from tests.toys import small_model
 
 Question = tuple[Tensor, Tensor, Tensor]
+WEIGHT = [[1.0, -2.0, 0.5], [0.0, 3.0, -1.0]]
+FEW = {
+    "IntegratedGradients": {"n_steps": 4},
+    "LayerConductance": {"n_steps": 4},
+    "LayerIntegratedGradients": {"n_steps": 4},
+    "GradientShap": {"n_samples": 3},
+    "KernelShap": {"segments": 4},
+    "FeatureAblation": {"segments": 4},
+}
 
 
 class Colours(nn.Module):
@@ -69,3 +79,14 @@ def assert_one_by_one(method: AttributionMethod, asked: Question, **tolerance: f
         assert (whole.units is None) == (alone.units is None)
         if whole.units is not None:
             torch.testing.assert_close(whole.units[i : i + 1], alone.units, **tolerance)
+
+
+def few(name: str, model: nn.Module, **options) -> CaptumAttribution:
+    """The method with as few passes as it can do with."""
+    return CaptumAttribution(name, model, **{**FEW.get(name, {}), **options})
+
+
+def linear_trunk_model() -> nn.Module:
+    model = small_model().group()
+    model.head.weight.data.normal_()
+    return model.eval()

@@ -1,7 +1,5 @@
-import json
 import math
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,44 +7,21 @@ from torch import Tensor, nn
 
 from protoxai.attribution import CaptumAttribution, PrototypeAttribution
 from protoxai.comparison import METRICS, Comparison, Question, compare
-from tests.comparison.toys import SIZE, Scripted, colours, red, red_corner
+from tests.comparison.toys import (
+    QUESTIONS,
+    Clock,
+    Scripted,
+    colours,
+    fails_on,
+    measured,
+    quiet,
+    red,
+    red_corner,
+    same_values,
+)
 from tests.toys import small_model
 
-QUESTIONS = [red_corner(index) for index in (4, 9)]
 FAST = ["sparseness", "pointing_game", "cost"]
-
-
-def quiet(line: str) -> None:
-    pass
-
-
-def measured(comparison: Comparison) -> dict[tuple[str, str], int]:
-    """How many images each cell has."""
-    return {(cell.explainer, cell.metric): len(cell.indices) for cell in comparison.cells}
-
-
-def cell_of(comparison: Comparison, explainer: str, metric: str):
-    return next(c for c in comparison.cells if (c.explainer, c.metric) == (explainer, metric))
-
-
-def same_values(one: Comparison, other: Comparison) -> bool:
-    def values(comparison: Comparison) -> list:
-        return [(c.explainer, c.metric, c.indices, repr(c.rows)) for c in comparison.cells]
-
-    return values(one) == values(other)
-
-
-def fails_on(number: int):
-    """An explainer's words: an error at the call of that number, counted from 1."""
-    calls = []
-
-    def say(images: Tensor, region: Tensor) -> Tensor:
-        calls.append(1)
-        if len(calls) == number:
-            raise RuntimeError("it broke\nin several lines")
-        return images[:, 0]
-
-    return say
 
 
 def test_every_metric_measures_every_explainer() -> None:
@@ -213,21 +188,6 @@ def test_the_seed_decides_what_is_drawn() -> None:
     assert not same_values(infidelity(1), infidelity(2))
 
 
-class Clock:
-    """An explainer of its own, which takes a second for each image."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, name: str = "slow") -> None:
-        self.now = 100.0
-        monkeypatch.setattr(
-            "protoxai.comparison.run.time", SimpleNamespace(monotonic=lambda: self.now)
-        )
-        self.explainer = Scripted(name, self._say)
-
-    def _say(self, images: Tensor, region: Tensor) -> Tensor:
-        self.now += len(images)
-        return images[:, 0]
-
-
 def test_the_budget_ends_a_cell(monkeypatch: pytest.MonkeyPatch) -> None:
     slow = Clock(monkeypatch).explainer
     questions = [red_corner(index) for index in range(5)]
@@ -243,114 +203,6 @@ def test_the_budget_ends_a_cell(monkeypatch: pytest.MonkeyPatch) -> None:
     assert second.indices == (0, 1, 2, 3, 4)
     assert second.failure == ""
     assert comparison.failures() == ["slow, sparseness: 2.5 s were over after 3 images"]
-
-
-def test_finished_cells_are_taken_from_the_output_folder(tmp_path) -> None:
-    first, again = Scripted("red", red), Scripted("red", red)
-    lines: list[str] = []
-    before = compare([first], QUESTIONS, metrics=FAST, output=tmp_path, say=quiet)
-    after = compare([again], QUESTIONS, metrics=FAST, output=tmp_path, say=lines.append)
-    assert (first.asked, again.asked, lines) == (2, 0, [])
-    assert same_values(before, after)
-    assert (tmp_path / "comparison.json").is_file()
-    assert before.to_csv() == after.to_csv()
-
-
-def test_only_what_is_missing_is_measured(tmp_path) -> None:
-    compare([Scripted("red", red)], QUESTIONS, metrics=FAST, output=tmp_path, say=quiet)
-    known, new = Scripted("red", red), Scripted("blue", lambda images, region: images[:, 2])
-    lines: list[str] = []
-    names = [*FAST, "complexity"]
-    comparison = compare([known, new], QUESTIONS, metrics=names, output=tmp_path, say=lines.append)
-    assert len(comparison.cells) == 8
-    assert [line.split(":")[0] for line in lines] == [
-        "red, complexity",
-        *(f"blue, {name}" for name in names),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("questions", "options"),
-    [
-        (QUESTIONS[:1], {}),
-        ([*QUESTIONS, red_corner(11)], {}),
-        (QUESTIONS, {"seed": 5}),
-        ([red_corner(index, class_index=2) for index in (4, 9)], {}),
-    ],
-    ids=["fewer images", "more images", "another seed", "another class"],
-)
-def test_what_was_measured_otherwise_is_measured_again(questions, options, tmp_path) -> None:
-    compare([Scripted("red", red)], QUESTIONS, metrics=["cost"], output=tmp_path, say=quiet)
-    again = Scripted("red", red)
-    compare([again], questions, metrics=["cost"], output=tmp_path, say=quiet, **options)
-    assert again.asked == len(questions)
-
-
-def test_a_changed_model_is_measured_again(tmp_path) -> None:
-    one, other = colours(), colours()
-    other.weight.data *= 2
-    for model in (one, other):
-        explainer = CaptumAttribution("InputXGradient", model)
-        found = compare([explainer], QUESTIONS, metrics=["infidelity"], output=tmp_path, say=quiet)
-        fresh = compare([explainer], QUESTIONS, metrics=["infidelity"], say=quiet)
-        assert same_values(found, fresh)
-
-
-def test_incomplete_cells_are_measured_again(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
-    slow = Clock(monkeypatch).explainer
-    short = {"metrics": ["sparseness"], "output": tmp_path, "say": quiet}
-    assert measured(compare([slow], QUESTIONS, budget=0.5, **short)) == {("slow", "sparseness"): 1}
-    assert measured(compare([slow], QUESTIONS, **short)) == {("slow", "sparseness"): 2}
-    assert slow.asked == 3
-
-
-def test_cells_that_failed_are_measured_again(tmp_path) -> None:
-    options = {"metrics": ["sparseness"], "output": tmp_path, "say": quiet}
-    assert compare([Scripted("red", fails_on(1))], QUESTIONS, **options).failures()
-    mended = compare([Scripted("red", red)], QUESTIONS, **options)
-    assert mended.failures() == []
-    assert measured(mended) == {("red", "sparseness"): 2}
-
-
-@pytest.mark.parametrize("budget", [None, 60])
-def test_cells_that_are_not_defined_are_finished(budget, tmp_path) -> None:
-    options = {"metrics": ["active_units"], "output": tmp_path, "say": quiet, "budget": budget}
-    first, again = Scripted("red", red), Scripted("red", red)
-    before = compare([first], QUESTIONS, **options)
-    after = compare([again], QUESTIONS, **options)
-    assert before.failures() == after.failures() == ["red, active_units: no units"]
-    assert again.asked == 0
-
-
-def test_a_cell_cut_off_while_it_was_written_is_measured_again(tmp_path) -> None:
-    options = {"metrics": ["sparseness"], "output": tmp_path, "say": quiet}
-    compare([Scripted("red", red)], QUESTIONS, **options)
-    [file] = (tmp_path / "cells").iterdir()
-    file.write_text(file.read_text()[:40])
-    again = Scripted("red", red)
-    compare([again], QUESTIONS, **options)
-    assert again.asked == 2
-    json.loads(file.read_text())
-
-
-def test_explainers_with_like_names_have_files_of_their_own(tmp_path) -> None:
-    names = ("IG 8", "IG-8", "ig/8")
-    options = {"metrics": ["cost"], "output": tmp_path, "say": quiet}
-    compare([Scripted(name, red) for name in names], QUESTIONS, **options)
-    again = [Scripted(name, red) for name in names]
-    compare(again, QUESTIONS, **options)
-    assert [explainer.asked for explainer in again] == [0, 0, 0]
-
-
-def test_undefined_values_are_stored_as_json(tmp_path) -> None:
-    constant = Scripted("constant", lambda images, region: torch.ones(len(images), *SIZE))
-    options = {"metrics": ["pointing_game", "cost"], "output": tmp_path, "say": quiet}
-    before = compare([constant], QUESTIONS, **options)
-    texts = [file.read_text() for file in tmp_path.rglob("*.json")]
-    assert len(texts) == 3
-    assert not any("NaN" in text for text in texts)
-    assert same_values(before, compare([constant], QUESTIONS, **options))
-    assert before["constant", "pointing_game"] is None
 
 
 def test_wrong_questions_name_what_is_wrong() -> None:

@@ -85,7 +85,10 @@ def test_figures_of_one_metric_are_defined_apart() -> None:
 
 def test_no_image_in_common_gives_no_figure() -> None:
     comparison = Comparison((cell("a", "m", {0: 1.0, 1: NAN}), cell("b", "m", {0: NAN, 1: 2.0})))
-    assert comparison.to_text().splitlines()[1].split() == ["m", "↑", "–", "–"]
+    assert [line.split() for line in comparison.to_text().splitlines()[1:3]] == [
+        ["a", "–"],
+        ["b", "–"],
+    ]
     strict(comparison.to_json())
     assert len(comparison.figure().axes[0].lines) == 0
 
@@ -95,21 +98,61 @@ def test_rows_columns_and_arrows() -> None:
     assert comparison.explainers == ["ours", "theirs"]
     assert comparison.figures == {"pointing": True, "passes": False, "memory": None}
     assert comparison.to_text() == (
-        "explainer   ours      theirs\n"
-        "pointing ↑  1 [1, 1]  0.25 [0, 0.5]\n"
-        "passes ↓    1 [1, 1]  –\n"
-        "memory      8 [8, 8]  –\n"
+        "explainer  pointing ↑     passes ↓  memory\n"
+        "ours       1 [1, 1]       1 [1, 1]  8 (1 image)\n"
+        "theirs     0.25 [0, 0.5]  –         –\n"
         "\n"
+        "Means over images [95 % interval]; ↑ higher is better, ↓ lower.\n"
         "theirs, cost: OutOfMemoryError: too large\n"
     )
     assert comparison.to_markdown() == (
         "| explainer | pointing ↑ | passes ↓ | memory |\n"
         "| --- | --- | --- | --- |\n"
-        "| ours | 1 [1, 1] | 1 [1, 1] | 8 [8, 8] |\n"
+        "| ours | 1 [1, 1] | 1 [1, 1] | 8 (1 image) |\n"
         "| theirs | 0.25 [0, 0.5] | – | – |\n"
         "\n"
         "theirs, cost: OutOfMemoryError: too large\n"
     )
+
+
+def many(explainers: int, figures: int, name: str = "ScaleProtoSeg: LayerGradientXActivation"):
+    directions = {f"figure_{number}": True for number in range(figures)}
+    values = {0: (-0.123456,) * figures, 1: (0.987654,) * figures}
+    return Comparison(
+        tuple(cell(f"{name} {e}", "m", values, directions) for e in range(explainers))
+    )
+
+
+@pytest.mark.parametrize(("explainers", "figures"), [(1, 1), (12, 20), (40, 3), (2, 64)])
+def test_text_stays_narrow_and_has_every_figure_of_every_explainer(explainers, figures) -> None:
+    comparison = many(explainers, figures)
+    lines = comparison.to_text().splitlines()
+    assert max(map(len, lines)) <= 118
+    headers = [line for line in lines if line.startswith("explainer")]
+    found = [word for line in headers for word in line.split() if word.startswith("figure")]
+    assert found == list(comparison.figures)
+    # Three fit beside such names.
+    assert len(headers) == -(-figures // 3)
+    for explainer in comparison.explainers:
+        rows = [line for line in lines if line.startswith(f"{explainer} ")]
+        assert len(rows) == len(headers)
+        assert sum(row.count("[-0.123, 0.988]") for row in rows) == figures
+    # A figure's values stand below its name.
+    assert lines[1].index("0.432 [") == lines[0].index("figure_0")
+
+
+@pytest.mark.parametrize(("letters", "blocks"), [(52, 1), (53, 2)])
+def test_the_last_column_fits_to_the_letter(letters: int, blocks: int) -> None:
+    figures = {"a" * 52: None, "b" * letters: None}
+    text = Comparison((cell("explainers", "m", {0: (1.0, 2.0)}, figures),)).to_text()
+    assert text.count("explainers ") == blocks
+    assert max(map(len, text.splitlines())) == (118 if blocks == 1 else 65)
+
+
+def test_names_too_long_for_the_terminal_are_kept() -> None:
+    lines = many(2, 3, name="x" * 150).to_text().splitlines()
+    assert [line.count("figure") for line in lines if "figure" in line] == [1, 1, 1]
+    assert sum("x" * 150 in line for line in lines) == 6
 
 
 def test_csv_has_a_line_for_each_figure() -> None:

@@ -1,12 +1,14 @@
 """Explainers whose answers are known before they are asked."""
 
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 
+import pytest
 import torch
 from torch import Tensor, nn
 
 from protoxai.attribution import AttributionMethod
-from protoxai.comparison import Cell, Question
+from protoxai.comparison import Cell, Comparison, Question
 
 SIZE = (16, 20)
 
@@ -56,6 +58,9 @@ def red_corner(index: int, class_index: int = 0) -> Question:
     return Question(index, image, truth, torch.tensor([class_index]))
 
 
+QUESTIONS = [red_corner(index) for index in (4, 9)]
+
+
 def cell(
     explainer: str,
     metric: str,
@@ -74,3 +79,47 @@ def cell(
         failure=failure,
         complete=not failure,
     )
+
+
+def quiet(line: str) -> None:
+    pass
+
+
+def measured(comparison: Comparison) -> dict[tuple[str, str], int]:
+    """How many images each cell has."""
+    return {(cell.explainer, cell.metric): len(cell.indices) for cell in comparison.cells}
+
+
+def same_values(one: Comparison, other: Comparison) -> bool:
+    def values(comparison: Comparison) -> list:
+        return [(c.explainer, c.metric, c.indices, repr(c.rows)) for c in comparison.cells]
+
+    return values(one) == values(other)
+
+
+def fails_on(number: int):
+    """An explainer's words: an error at the call of that number, counted from 1."""
+    calls = []
+
+    def say(images: Tensor, region: Tensor) -> Tensor:
+        calls.append(1)
+        if len(calls) == number:
+            raise RuntimeError("it broke\nin several lines")
+        return images[:, 0]
+
+    return say
+
+
+class Clock:
+    """An explainer of its own, which takes a second for each image."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, name: str = "slow") -> None:
+        self.now = 100.0
+        monkeypatch.setattr(
+            "protoxai.comparison.run.time", SimpleNamespace(monotonic=lambda: self.now)
+        )
+        self.explainer = Scripted(name, self._say)
+
+    def _say(self, images: Tensor, region: Tensor) -> Tensor:
+        self.now += len(images)
+        return images[:, 0]

@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from protoxai import PrototypeTable
-from protoxai.data import Shapes
 from protoxai.metrics import (
     PartConsistency,
     PartStability,
@@ -14,6 +13,7 @@ from protoxai.metrics import (
     part_stability,
 )
 from protoxai.metrics.parts import centroids
+from tests.cases import rearranged
 
 # Two prototypes of class 1, one of class 2; parts 1 and 2 are of class 1, part 3 of class 2.
 TABLE = PrototypeTable([1, 1, 2], [0, 0, 0], num_classes=3, num_scales=1)
@@ -163,22 +163,19 @@ def test_noise_is_an_images_own_and_of_the_stated_size() -> None:
     assert torch.equal(seen[3][0], seen[1][1])
 
 
-def test_a_part_detector_beats_chance_on_shapes() -> None:
-    shapes = Shapes(size=64, length=4)
-    samples = [shapes.raw(i) for i in range(4)]
-    labels, parts = (torch.stack([getattr(s, n) for s in samples]) for n in ("labels", "parts"))
-    table = PrototypeTable(
-        torch.tensor(shapes.part_class)[1:], [0] * (len(shapes.part_class) - 1), 9, 1
-    )
-    numbers = torch.arange(1, len(shapes.part_class))[:, None, None]
-    truth = (parts[:, None] == numbers).float()
-    by_chance = torch.rand(truth.shape)
-    scores = []
-    for activations in (truth, by_chance):
-        metric = PartConsistency(table, shapes.part_class)
-        metric.update(activations, labels, parts)
-        scores.append(float(metric.compute()))
-    assert scores[0] > scores[1] + 0.3
+@given(st.permutations(range(3)), st.floats(0.1, 10), st.integers(0, 2**31))
+def test_neither_order_nor_factor_matters(order: list[int], factor: float, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    activations = torch.rand(2, 3, 1, 10, generator=generator, dtype=torch.float64)
+    labels, parts = LABELS.expand(2, -1, -1), PARTS.expand(2, -1, -1)
+    hits = part_hits(activations, labels, parts, TABLE, PART_CLASS)
+    turned = part_hits(
+        factor * activations[:, order], labels, parts, rearranged(TABLE, torch.tensor(order)),
+        PART_CLASS,
+    )  # fmt: skip
+    torch.testing.assert_close(turned, hits[:, order], equal_nan=True)
+    assert part_consistency(turned) == part_consistency(hits)
+    assert part_stability(turned, turned.flip(0)) == part_stability(hits, hits.flip(0))
 
 
 def test_what_does_not_fit_is_named() -> None:

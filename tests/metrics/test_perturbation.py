@@ -85,6 +85,24 @@ def test_a_positive_factor_does_not_matter(factor: float, seed: int) -> None:
     assert torch.equal(one, other)
 
 
+@given(st.sampled_from([(1,), (2,), (1, 2)]), st.integers(0, 2**31))
+def test_a_flipped_image_has_the_same_curves(dims: tuple[int, ...], seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    image = torch.rand(3, 8, 6, generator=generator, dtype=torch.float64)
+    # Without ties, whose order is random.
+    attribution = torch.randperm(48, generator=generator).view(8, 6)
+    centre = torch.zeros(8, 6)
+    centre[2:6, 2:4] = 1
+
+    def score(images: Tensor) -> Tensor:
+        return (images.square() * centre).mean((1, 2, 3))
+
+    flipped = perturbation_curves(
+        score, image.flip(*dims), attribution.flip(*(dim - 1 for dim in dims)), steps=6
+    )
+    torch.testing.assert_close(flipped, perturbation_curves(score, image, attribution, steps=6))
+
+
 def test_the_gap_to_a_random_order() -> None:
     metric = DeletionInsertion()
     metric.update(white_pixel, bright(), bright()[0], index=3)

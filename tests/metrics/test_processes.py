@@ -5,61 +5,84 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+import protoxai.metrics as room
 from protoxai import PrototypeTable
-from protoxai.metrics import (
-    DeletionInsertion,
-    MeanIoU,
-    PartConsistency,
-    PartStability,
-    PerImageMetric,
-    PointingGame,
-)
+from protoxai.attribution import Cost
+from protoxai.metrics import MeanIoU, ParameterRandomisation, PerImageMetric, PointingGame
 
 TABLE = PrototypeTable.regular(2, 1, 2)
 PART_CLASS = (0, 0, 1)
+LAYERS = (("2",), ("0",))
 IMAGES = 5
+
+
+def metrics() -> dict[str, PerImageMetric | MeanIoU]:
+    """One of every kind that looks at images."""
+    kinds = [getattr(room, name) for name in room.__all__]
+    kinds = [k for k in kinds if isinstance(k, type) and issubclass(k, PerImageMetric)]
+    options = {
+        "ActivationScaleDiversity": {"table": TABLE},
+        "ParameterRandomisation": {"layers": LAYERS},
+        "PartConsistency": {"table": TABLE, "part_class": PART_CLASS},
+        "PartStability": {"table": TABLE, "part_class": PART_CLASS},
+        "ScaleSpectrum": {"bands": 2},
+    }
+    found = {k.__name__: k(**options.get(k.__name__, {})) for k in kinds if k is not PerImageMetric}
+    return {**found, "MeanIoU": MeanIoU(2)}
+
+
+def score(batch: Tensor) -> Tensor:
+    return batch[:, 0, 2:4, 2:4].square().mean((1, 2))
 
 
 def measure(chosen: Sequence[int]) -> dict[str, PerImageMetric | MeanIoU]:
     generator = torch.Generator().manual_seed(1)
     labels = torch.randint(2, (IMAGES, 6, 6), generator=generator)
     predicted = torch.randint(2, (IMAGES, 6, 6), generator=generator)
-    images = torch.rand(IMAGES, 4, 6, 6, generator=generator)
-    attribution = torch.rand(IMAGES, 6, 6, generator=generator)
+    activations = torch.rand(IMAGES, 4, 6, 6, generator=generator)
+    maps = torch.rand(IMAGES, 6, 6, generator=generator)
+    torch.manual_seed(2)
+    model = nn.Sequential(nn.Conv2d(3, 2, 1), nn.Tanh(), nn.Conv2d(2, 1, 1))
 
-    def score(batch: Tensor) -> Tensor:
-        return batch[:, 0, 2:4, 2:4].mean((1, 2))
+    def explain(images: Tensor) -> Tensor:
+        return model(images)[:, 0].detach()
 
-    pointing, consistency = PointingGame(), PartConsistency(TABLE, PART_CLASS)
-    stability, deletion, iou = PartStability(TABLE, PART_CLASS), DeletionInsertion(), MeanIoU(2)
+    found = metrics()
     for i in chosen:
         one = slice(i, i + 1)
-        parts = labels[one] + 1
-        pointing.update(attribution[one], labels[one] == 1, i)
-        consistency.update(images[one], labels[one], parts, i)
-        stability.update(lambda x: x, images[one], labels[one], parts, i)
-        deletion.update(score, images[i, :3], attribution[i], i)
-        iou.update(predicted[one], labels[one], i)
-    return {
-        "pointing": pointing,
-        "consistency": consistency,
-        "stability": stability,
-        "deletion": deletion,
-        "iou": iou,
-    }
+        images, own, attribution = activations[one, :3], labels[one], maps[one]
+        asked = {
+            "ActivationScaleDiversity": (activations[one], own),
+            "ActiveUnits": (attribution.flatten(1) - 0.5,),
+            "DeletionInsertion": (score, images[0], attribution[0]),
+            "ExplanationCost": (Cost(i, 2 * i, i / 3, None),),
+            "Infidelity": (score, images, attribution),
+            "MaxSensitivity": (explain, images),
+            "MeanIoU": (predicted[one], own),
+            "ParameterRandomisation": (model, explain, images),
+            "PartConsistency": (activations[one], own, own + 1),
+            "PartStability": (lambda x: x, activations[one], own, own + 1),
+            "PointingGame": (attribution, own == 1),
+            "RelevanceMass": (attribution, own == 1),
+        }
+        for name, metric in found.items():
+            metric.update(*asked.get(name, (attribution,)), index=i)
+    return found
 
 
-def figures(metrics: dict[str, PerImageMetric | MeanIoU]) -> dict[str, object]:
-    found = {
-        name: {figure: tuple(e) for figure, e in metric.estimates().items()}
-        for name, metric in metrics.items()
-        if isinstance(metric, PerImageMetric)
-    }
-    iou = metrics["iou"]
-    assert isinstance(iou, MeanIoU)
-    return {**found, "iou": (float(iou.compute()), tuple(iou.interval()))}
+def figures(measured: dict[str, PerImageMetric | MeanIoU]) -> dict[str, object]:
+    """Every figure to the last bit, as text: there, NaN equals NaN."""
+    found: dict[str, object] = {}
+    for name, metric in measured.items():
+        if isinstance(metric, MeanIoU):
+            found[name] = repr((float(metric.compute()), tuple(metric.interval())))
+        else:
+            found[name] = {f: repr(tuple(e)) for f, e in metric.estimates().items()}
+        if isinstance(metric, ParameterRandomisation):
+            found["per layer"] = repr(metric.per_layer())
+    return found
 
 
 def measure_a_share(rank: int, shares: Sequence[Sequence[int]], folder: Path) -> None:
@@ -72,12 +95,12 @@ def measure_a_share(rank: int, shares: Sequence[Sequence[int]], folder: Path) ->
             PointingGame().update(torch.rand(1, 2, 2), torch.ones(1, 2, 2).bool())
         found = measure(shares[rank])
         everything = figures(found)
-        pointing = found["pointing"]
+        pointing = found["PointingGame"]
         assert isinstance(pointing, PerImageMetric)
         assert len(pointing.per_image()[0]) == IMAGES
         # Gathering leaves a process with its own share.
         assert sum(map(len, pointing.rows)) == len(shares[rank])
-        assert float(pointing.compute()) == everything["pointing"]["pointing_game"][0]
+        assert repr(tuple(pointing.compute())) == everything["PointingGame"]["pointing_game"]
     finally:
         torch.distributed.destroy_process_group()
     torch.save(everything, folder / f"{rank}.pt")
@@ -87,6 +110,10 @@ def measure_a_share(rank: int, shares: Sequence[Sequence[int]], folder: Path) ->
 @pytest.mark.parametrize("shares", [[[0, 4, 2], [3, 1, 4]], [[4, 3, 2, 1, 0], []]])
 def test_two_processes_measure_what_one_does(shares: list[list[int]], tmp_path: Path) -> None:
     alone = figures(measure(range(IMAGES)))
+    assert len(alone) > 15
+    # What is undefined everywhere would be equal whatever came.
+    undefined = [name for name, found in alone.items() if repr(found).count("nan, nan, nan")]
+    assert undefined == ["ActivationScaleDiversity", "ExplanationCost"]
     torch.multiprocessing.spawn(measure_a_share, (shares, tmp_path), nprocs=2)
     for rank in range(2):
         assert torch.load(tmp_path / f"{rank}.pt", weights_only=True) == alone

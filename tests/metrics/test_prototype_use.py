@@ -1,9 +1,11 @@
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from protoxai import PrototypeHead, PrototypeTable, SparseGroupHead
 from protoxai.metrics import ActivePrototypes, active_prototypes
-from tests.cases import UNEVEN
+from tests.cases import UNEVEN, group_heads, permutations, rearranged
 
 TWO_CLASSES = PrototypeTable([0, 1, 0, 1, 0], [0] * 5, num_classes=2, num_scales=1)
 
@@ -49,6 +51,17 @@ def test_stage_1_asks_for_the_own_class_weight_alone() -> None:
     #                                    own class:  0    1     0     1      0
     head.weight.data = torch.tensor([[0.5, 9.0, 1e-3, 9.0, -2.0], [9.0, 1.1e-3, 9.0, 0.0, 9.0]])
     assert active_prototypes(head).tolist() == [0, 1]
+
+
+@given(st.data())
+def test_the_order_of_prototypes_does_not_matter(data: st.DataObject) -> None:
+    head = data.draw(group_heads())
+    order = data.draw(permutations(head.table))
+    other = SparseGroupHead(rearranged(head.table, order), head.num_groups).double()
+    other.set_group_weights(head.group_weights()[:, order])
+    assert (
+        order[active_prototypes(other)].sort().values.tolist() == active_prototypes(head).tolist()
+    )
 
 
 def test_numbers_are_int64_even_if_there_are_none() -> None:

@@ -49,6 +49,38 @@ def test_an_explainer_that_reads_the_model_does_not() -> None:
     assert (found < 0.999).all()
 
 
+class Slope(nn.Module):
+    """Explained by a ramp that rises with the difference of its two parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ends = nn.Linear(2, 1, bias=False)
+        self.ends.weight.data = torch.tensor([[1.0, 4.0]])
+
+    def forward(self, images: Tensor) -> Tensor:
+        low, high = self.ends.weight[0]
+        ramp = torch.arange(5.0).expand(2, 5)
+        return ((high - low) * ramp).expand(len(images), 2, 5)
+
+
+@pytest.mark.parametrize("factor", [0.01, 1, 30])
+def test_by_hand_and_whatever_the_factor(factor: float) -> None:
+    model, images, seen = Slope(), torch.rand(1, 3, 2, 5), set()
+    for seed in range(6):
+        ends: list[tuple[float, ...]] = []
+
+        def explain(batch: Tensor, ends: list = ends) -> Tensor:
+            ends.append(tuple(model.ends.weight[0].tolist()))
+            return factor * model(batch)
+
+        found = parameter_randomisation(model, explain, images, seed=seed)
+        # Shuffled, the two are as they were, and so is the ramp, or change places and turn it.
+        expected = {(1.0, 4.0): 1.0, (4.0, 1.0): -1.0}[ends[1]]
+        torch.testing.assert_close(found, torch.tensor([[expected]]).double())
+        seen.add(expected)
+    assert seen == {1, -1}
+
+
 def test_cascading_and_restored() -> None:
     model, images = Toy(), torch.rand(1, 3, 4, 4)
     model.train()
@@ -132,3 +164,26 @@ def test_a_constant_map_is_undefined() -> None:
 def test_a_model_without_parameters_is_named() -> None:
     with pytest.raises(ValueError, match="0 layers with parameters"):
         randomisation_layers(nn.ReLU())
+
+
+def test_a_map_that_is_known_is_not_asked_for_and_changes_nothing() -> None:
+    model, images, asked = Toy(), torch.rand(2, 3, 6, 6), []
+
+    def explain(batch: Tensor) -> Tensor:
+        asked.append(len(batch))
+        return model(batch)
+
+    fresh = parameter_randomisation(model, explain, images)
+    assert asked == [2, 2, 2]
+    asked.clear()
+    maps = model(images).detach()
+    assert torch.equal(parameter_randomisation(model, explain, images, original=maps), fresh)
+    assert asked == [2, 2]
+    # It is what the others are compared with.
+    turned = parameter_randomisation(model, explain, images, original=-maps)
+    torch.testing.assert_close(turned, -fresh)
+    metric = ParameterRandomisation(randomisation_layers(model))
+    metric.update(model, explain, images, original=-maps)
+    assert float(metric.compute()) == pytest.approx(-float(fresh.mean()))
+    with pytest.raises(ValueError, match=r"batches differ: images .* original \(1, 6, 6\)"):
+        parameter_randomisation(model, explain, images, original=maps[:1])

@@ -1,9 +1,12 @@
 import math
 
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from protoxai import MultiScalePrototypeLayer, PrototypeTable
 from protoxai.metrics import PrototypeRedundancy, prototype_redundancy
+from tests.cases import UNEVEN, rearranged
 
 
 def layer_of(table: PrototypeTable, *vectors: list[float]) -> MultiScalePrototypeLayer:
@@ -37,3 +40,17 @@ def test_equal_prototypes_are_at_distance_0() -> None:
 def test_without_a_pair_it_is_undefined() -> None:
     layer = MultiScalePrototypeLayer(PrototypeTable.regular(2, 3, 1), dim=2)
     assert prototype_redundancy(layer).share.isnan()
+
+
+@given(st.permutations(range(len(UNEVEN))), st.integers(0, 2**31))
+def test_the_order_of_prototypes_does_not_matter(order: list[int], seed: int) -> None:
+    numbers = torch.tensor(order)
+    layer = MultiScalePrototypeLayer(UNEVEN, dim=3)
+    layer.prototypes.data = torch.rand(
+        len(UNEVEN), 3, generator=torch.Generator().manual_seed(seed)
+    )
+    other = MultiScalePrototypeLayer(rearranged(UNEVEN, numbers), dim=3)
+    other.prototypes.data = layer.prototypes.data[numbers]
+    one, another = (prototype_redundancy(each, tolerance=0.5) for each in (layer, other))
+    torch.testing.assert_close(another.distances.sort().values, one.distances.sort().values)
+    assert another.share == one.share

@@ -75,3 +75,25 @@ def test_no_explanation_is_undefined() -> None:
     metric = MaxSensitivity(radius=0.0)
     metric.update(itself, images)
     assert metric.compute()[3:] == (1, 1)
+
+
+def test_a_map_that_is_known_is_not_asked_for_and_changes_nothing() -> None:
+    images, asked = torch.rand(2, 3, 4, 4), []
+
+    def explain(batch: Tensor) -> Tensor:
+        asked.append(len(batch))
+        return batch.square().sum(1)
+
+    fresh = max_sensitivity(explain, images)
+    assert asked == [1, 10, 1, 10]
+    asked.clear()
+    maps = images.square().sum(1)
+    assert torch.equal(max_sensitivity(explain, images, original=maps), fresh)
+    assert asked == [10, 10]
+    # It is what changes are measured against.
+    assert (max_sensitivity(explain, images, original=2 * maps) > 5 * fresh).all()
+    metric = MaxSensitivity()
+    metric.update(explain, images, original=maps * torch.tensor([1.0, 0.0])[:, None, None])
+    assert metric.compute()[3:] == (1, 1)
+    with pytest.raises(ValueError, match=r"batches differ: images .* original \(1, 4, 4\)"):
+        max_sensitivity(explain, images, original=maps[:1])

@@ -2,9 +2,12 @@ import math
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from protoxai import PrototypeHead, PrototypeTable, SparseGroupHead
 from protoxai.metrics import GroupSparsity, group_sparsity
+from tests.cases import group_heads, permutations, rearranged
 
 # Class 0 has four prototypes, class 1 a single one.
 TABLE = PrototypeTable([0, 0, 1, 0, 0], [0] * 5, num_classes=2, num_scales=1)
@@ -32,6 +35,16 @@ def test_by_hand() -> None:
         (found.effective_number, [4, math.exp(entropy), 1, nan]),
     ]:
         torch.testing.assert_close(measured, torch.tensor(expected).double(), equal_nan=True)
+
+
+@given(st.data())
+def test_the_order_of_prototypes_does_not_matter(data: st.DataObject) -> None:
+    head = data.draw(group_heads())
+    order = data.draw(permutations(head.table))
+    other = SparseGroupHead(rearranged(head.table, order), head.num_groups).double()
+    other.set_group_weights(head.group_weights()[:, order])
+    for one, another in zip(group_sparsity(head), group_sparsity(other), strict=True):
+        torch.testing.assert_close(one, another, equal_nan=True)
 
 
 def test_the_threshold_is_kept() -> None:

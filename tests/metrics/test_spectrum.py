@@ -17,6 +17,26 @@ def test_by_hand_of_two_bands() -> None:
     assert coarsest == pytest.approx(1, abs=0.05)
 
 
+@pytest.mark.parametrize(
+    ("columns", "energies", "entropy"),
+    [
+        # Of two columns smoothed to 3/4 and 1/4 of each other, the half is their mean.
+        ((0.0, 2.0), (1, 1), 1),
+        ((1.0, 1.0), (0, 1), 0),
+        ((-3.0, 3.0), (9, 0), 0),
+        ((0.0, 4.0), (4, 4), 1),
+        ((1.0, 3.0), (1, 4), (0.2 * math.log(5) + 0.8 * math.log(1.25)) / math.log(2)),
+    ],
+)
+def test_two_columns_by_hand(columns, energies, entropy: float) -> None:
+    attribution = torch.tensor(columns).expand(1, 2, 2)
+    assert scale_spectrum(attribution, bands=2)[0].tolist() == pytest.approx(energies)
+    for turned in (attribution, attribution.mT):
+        metric = ScaleSpectrum(bands=2)
+        metric.update(turned)
+        assert float(metric.compute()) == pytest.approx(entropy, abs=1e-6)
+
+
 def test_a_constant_map_has_one_scale_and_a_mixture_has_more() -> None:
     # One blob of each size, weighted so that no band prevails.
     waves = [
