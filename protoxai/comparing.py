@@ -75,10 +75,12 @@ def activation(distances: Tensor, epsilon: float) -> Tensor:
     return torch.log((distances + 1) / (distances + epsilon))
 
 
-def activate_(distances: Tensor, epsilon: float) -> Tensor:
-    """Turn distances into activations, in place, without another tensor of their size."""
-    # (d + 1) / (d + epsilon) = 1 + (1 - epsilon) / (d + epsilon)
-    return distances.add_(epsilon).reciprocal_().mul_(1 - epsilon).add_(1).log_()
+def activate(distances: Tensor, epsilon: float, out: Tensor) -> None:
+    """Write the activations of distances to ``out``, without another tensor of their size."""
+    # (d + 1) / (d + epsilon) = 1 + 1 / ((d + epsilon) / (1 - epsilon))
+    scale = 1 / (1 - epsilon)
+    torch.add(distances.new_tensor(epsilon * scale), distances, alpha=scale, out=out)
+    out.reciprocal_().add_(1).log_()
 
 
 def with_squares(embedding: Tensor) -> Tensor:
@@ -108,17 +110,20 @@ class _Comparison(torch.autograd.Function):
         """Compare; see :func:`compare`."""
         shape = (len(embedding), len(prototypes), embedding.shape[3])
         distances, activations = embedding.new_empty(shape), embedding.new_empty(shape)
-        tiling = Tiling.of(embedding)
+        tiling = Tiling.of_whole_maps(embedding)
         parts = [
             (scale, own, against_squares(prototypes[own]))
             for scale, own in _parts(rows, tiling.rows)
         ]
-        for images, pixels in tiling:
-            right = with_squares(embedding[images, ..., pixels])
+        for images, _ in tiling:
+            right = with_squares(embedding[images])
             for scale, own, left in parts:
-                found = torch.bmm(left.expand(len(right), -1, -1), right[:, scale]).relu_()
-                distances[images, own, pixels] = found
-                activations[images, own, pixels] = activate_(found, epsilon)
+                # Views of the results, or copies where the prototypes are not consecutive.
+                near, active = distances[images, own], activations[images, own]
+                torch.bmm(left.expand(len(right), -1, -1), right[:, scale], out=near)
+                activate(near.relu_(), epsilon, out=active)
+                if isinstance(own, Tensor):
+                    distances[images, own], activations[images, own] = near, active
         ctx.save_for_backward(embedding, prototypes, distances)
         ctx.set_materialize_grads(False)
         ctx.rows, ctx.epsilon = rows, epsilon

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 TILE_PIXELS = 1024
 TILE_ROWS = 256
+LEAST_ROWS = 16
 DEVICE_ELEMENTS = 1 << 25
 
 
@@ -46,6 +47,16 @@ class Tiling:
             return cls(batch, pixels, 1, TILE_PIXELS * torch.get_num_threads(), TILE_ROWS)
         rows = max(DEVICE_ELEMENTS // max(batch * pixels, 1), 1)
         return cls(batch, pixels, max(batch, 1), max(pixels, 1), rows)
+
+    @classmethod
+    def of_whole_maps(cls, maps: Tensor) -> Tiling:
+        """Return the tiling in which a tile has all pixels of some maps: it is contiguous."""
+        tiling = cls.of(maps)
+        if maps.device.type != "cpu":
+            return tiling
+        elements = 2 * TILE_PIXELS * torch.get_num_threads() * TILE_ROWS
+        pixels = max(tiling.pixels, 1)
+        return replace(tiling, span=pixels, rows=max(elements // pixels, LEAST_ROWS))
 
     def __iter__(self) -> Iterator[tuple[slice, slice]]:
         """Go through the images and the pixels of the tiles."""

@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from protoxai import project_to_simplex
+import protoxai
+from protoxai import heads
+from protoxai.simplex import project_to_simplex
 from tests.cases import maps_of
 
 
@@ -99,3 +101,34 @@ def test_projection_of_a_row_without_entry() -> None:
     mask = torch.tensor([[True, True], [False, False]])
     with pytest.raises(ValueError, match="row"):
         project_to_simplex(torch.zeros(2, 2), mask)
+
+
+def test_one_projection_under_its_public_names() -> None:
+    assert protoxai.project_to_simplex is heads.project_to_simplex is project_to_simplex
+
+
+def test_projection_leaves_its_input_and_its_device_alone(device: torch.device) -> None:
+    rows = torch.tensor([[0.5, 0.9, 7.0], [3.0, 1.0, 9.0]], device=device)
+    mask = torch.tensor([[True, True, False], [True, True, True]], device=device)
+    before = rows.clone()
+    projected = project_to_simplex(rows, mask)
+    assert projected.device.type == device.type
+    expected = torch.tensor([[0.3, 0.7, 0], [0, 0, 1]], device=device)
+    torch.testing.assert_close(projected, expected)
+    assert torch.equal(rows, before)
+
+
+def test_projection_of_rows_in_any_layout() -> None:
+    rows = torch.randn(4, 5, dtype=torch.float64)
+    expected = project_to_simplex(rows)
+    assert torch.equal(project_to_simplex(rows.T.contiguous().T), expected)
+    assert torch.equal(project_to_simplex(rows[:1].expand(4, -1)), expected[:1].expand(4, -1))
+    assert project_to_simplex(torch.empty(0, 5)).shape == (0, 5)
+
+
+def test_gradient_of_the_projection_is_the_projection_onto_its_face() -> None:
+    # Inside a face, an offset common to its entries is taken away; entries at 0 do not move.
+    rows = torch.tensor([0.6, 0.5, -3.0], dtype=torch.float64, requires_grad=True)
+    expected = torch.tensor([[0.5, -0.5, 0], [-0.5, 0.5, 0], [0, 0, 0]], dtype=torch.float64)
+    found = torch.autograd.functional.jacobian(project_to_simplex, rows)
+    torch.testing.assert_close(found, expected)
