@@ -63,7 +63,15 @@ class PrototypeTable:
                 f"{len(self._scale_index)}: give one class and one scale for each prototype"
             )
         self._moved: dict[torch.device, PrototypeTable] = {}
-        self._members: dict[str, Members] = {}
+        # Not when first asked for: how long rows are cannot be found out in a compiled graph.
+        self._members = {
+            "class": _padded_rows(self._class_index, self.num_classes),
+            "scale": _padded_rows(self._scale_index, self.num_scales),
+            "cell": _padded_rows(
+                self._class_index * self.num_scales + self._scale_index,
+                self.num_classes * self.num_scales,
+            ),
+        }
 
     @classmethod
     def regular(cls, num_classes: int, num_scales: int, per_scale: int) -> PrototypeTable:
@@ -127,16 +135,6 @@ class PrototypeTable:
             by: "class" (C rows), "scale" (S rows) or "cell": C·S rows, one for each class and
                 scale, class-major.
         """
-        if by not in self._members:
-            key, rows = {
-                "class": (self._class_index, self.num_classes),
-                "scale": (self._scale_index, self.num_scales),
-                "cell": (
-                    self._class_index * self.num_scales + self._scale_index,
-                    self.num_classes * self.num_scales,
-                ),
-            }[by]
-            self._members[by] = _padded_rows(key, rows)
         return Members(*(tensor.clone() for tensor in self._members[by]))
 
     def keep(self, indices: Tensor | Sequence[int]) -> PrototypeTable:
@@ -167,12 +165,17 @@ class PrototypeTable:
         if device == self.device:
             return self
         if device not in self._moved:
-            self._moved[device] = PrototypeTable(
-                self._class_index.to(device),
-                self._scale_index.to(device),
-                self.num_classes,
-                self.num_scales,
-            )
+            # Not by the constructor: its checks wait for the device, and break a compiled graph.
+            moved = object.__new__(PrototypeTable)
+            moved._num_classes, moved._num_scales = self._num_classes, self._num_scales
+            moved._class_index = self._class_index.to(device)
+            moved._scale_index = self._scale_index.to(device)
+            moved._moved = {}
+            moved._members = {
+                by: Members(*(tensor.to(device) for tensor in rows))
+                for by, rows in self._members.items()
+            }
+            self._moved[device] = moved
         return self._moved[device]
 
     def to_config(self) -> dict[str, object]:

@@ -339,13 +339,13 @@ def test_squares_make_a_product_a_distance(data: st.DataObject) -> None:
     torch.testing.assert_close(product_, expected, rtol=0, atol=1e-10)
 
 
-def test_activation_written_out_is_the_activation() -> None:
-    distances = torch.tensor([0, 1e-8, 1e-4, 0.1, 1, 50], dtype=torch.float64)
-    expected = activation(distances, 1e-4)
-    found = torch.empty_like(distances)
-    activate(distances, 1e-4, out=found)
-    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
+def test_activation_written_elsewhere_is_the_activation() -> None:
+    distances = torch.tensor([[0, 1e-8, 1e-4, 0.1, 1, 50]], dtype=torch.float64).expand(2, -1)
+    found = torch.full((2, 12), torch.nan, dtype=torch.float64)
+    activate(distances, 1e-4, out=found[:, ::2])
+    torch.testing.assert_close(found[:, ::2], activation(distances, 1e-4), rtol=1e-9, atol=1e-12)
+    assert found[:, 1::2].isnan().all()
     for dtype in (torch.float32, torch.float64):
-        hit = torch.zeros(1, dtype=dtype)
-        activate(hit, 1e-4, out=hit)
+        hit = torch.empty(1, dtype=dtype)
+        activate(torch.zeros(1, dtype=dtype), 1e-4, out=hit)
         torch.testing.assert_close(hit, torch.full_like(hit, HIT))

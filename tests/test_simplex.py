@@ -132,3 +132,11 @@ def test_gradient_of_the_projection_is_the_projection_onto_its_face() -> None:
     expected = torch.tensor([[0.5, -0.5, 0], [-0.5, 0.5, 0], [0, 0, 0]], dtype=torch.float64)
     found = torch.autograd.functional.jacobian(project_to_simplex, rows)
     torch.testing.assert_close(found, expected)
+
+
+def test_another_device_is_not_waited_for() -> None:
+    # A mask there cannot be looked at.
+    rows = torch.empty(2, 3, device="meta")
+    projected = project_to_simplex(rows, torch.ones(2, 3, dtype=torch.bool, device="meta"))
+    assert projected.device.type == "meta"
+    assert projected.shape == (2, 3)

@@ -53,7 +53,23 @@ def test_a_tile_of_another_device_is_as_many_rows_of_the_batch_as_it_holds(
     assert (tiling.rows + 1) * row > tiles.DEVICE_ELEMENTS
 
 
+@pytest.mark.parametrize("pixels", [1, 1000, 1 << 16, 1 << 22])
+def test_whole_maps_are_about_as_much(pixels: int) -> None:
+    tiling = Tiling.of_whole_maps(torch.empty(1, 1).expand(3, pixels))
+    assert list(tiling) == [(slice(image, image + 1), slice(0, pixels)) for image in range(3)]
+    assert tiling.rows >= tiles.LEAST_ROWS
+    assert tiling.rows * pixels * 4 <= max(2 * 2**20, tiles.LEAST_ROWS * pixels * 4)
+    assert (tiling.rows + 1) * pixels * 4 > 2 * 2**20
+
+
+def test_whole_maps_of_another_device_are_its_tiles() -> None:
+    maps = torch.empty(3, 7, 100, device="meta")
+    assert Tiling.of_whole_maps(maps) == Tiling.of(maps)
+
+
 @pytest.mark.parametrize("device", ["cpu", "meta"])
 @pytest.mark.parametrize("shape", [(0, 3, 5), (2, 3, 0)])
 def test_maps_of_nothing_have_no_tile(device: str, shape: tuple[int, ...]) -> None:
-    assert list(Tiling.of(torch.empty(shape, device=device))) == []
+    maps = torch.empty(shape, device=device)
+    assert list(Tiling.of(maps)) == []
+    assert list(Tiling.of_whole_maps(maps)) == []

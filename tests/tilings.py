@@ -1,8 +1,9 @@
 """Tiles as small as wanted, and those that other devices would use, on a CPU."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from unittest.mock import patch
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 from protoxai import tiles
 from protoxai.tiles import Tiling
 
-choose = Tiling.of
+WAYS = {name: getattr(Tiling, name) for name in ("of", "of_whole_maps")}
 
 
 @dataclass(frozen=True)
@@ -26,20 +27,23 @@ class Tiles:
     @contextmanager
     def used(self) -> Iterator[None]:
         """Work through all maps in these tiles."""
-        numbers = {"TILE_PIXELS": self.pixels, "TILE_ROWS": self.rows}
         if self.elements is None:
+            least = min(self.rows, tiles.LEAST_ROWS)
+            numbers = {"TILE_PIXELS": self.pixels, "TILE_ROWS": self.rows, "LEAST_ROWS": least}
             with patch.multiple(tiles, **numbers):
                 yield
             return
-
-        def elsewhere(maps: Tensor) -> Tiling:
-            return choose(torch.empty(maps.shape, device="meta"))
-
+        elsewhere = {name: partial(_as_elsewhere, way) for name, way in WAYS.items()}
         with (
             patch.object(tiles, "DEVICE_ELEMENTS", self.elements),
-            patch.object(Tiling, "of", elsewhere),
+            patch.multiple(Tiling, **elsewhere),
         ):
             yield
+
+
+def _as_elsewhere(way: Callable[[Tensor], Tiling], maps: Tensor) -> Tiling:
+    with patch.multiple(Tiling, **WAYS):
+        return way(torch.empty(maps.shape, device="meta"))
 
 
 ON_CPU = st.builds(Tiles, st.integers(1, 5), st.integers(1, 5))

@@ -1,4 +1,4 @@
-"""`predict` without a trunk: streaming, with few active prototypes, and over many classes."""
+"""Prediction without a trunk: streaming, with few active prototypes, and over many classes."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ def predicting(shape: cases.Shape, setting: cases.Setting, stride: int = 1) -> C
 
 
 def streaming(setting: cases.Setting) -> Iterator[Figure | Curve]:
-    """Measure `predict` against the bare product: the labels of the maps' own positions."""
+    """Measure streamed logits against the bare product."""
     for shape in cases.shapes(setting):
-        calls = {"protoxai": predicting(shape, setting), BARE: bare(shape, setting.device)}
+        model, images = cases.all_head(shape, setting.device)
+        calls = {"protoxai": partial(model.logits, images), BARE: bare(shape, setting.device)}
         times = side_by_side(calls, setting.rounds)
         bound = STREAMING if shape == cases.ADE20K else None
-        title = "streaming predict, no trunk"
+        title = "streamed logits, no trunk"
         yield Figure.of_times(title, shape.name, times, ("protoxai", BARE), bound)
 
 
@@ -40,11 +41,11 @@ def compact(setting: cases.Setting) -> Iterator[Figure | Curve]:
     full, images = cases.all_head(shape, setting.device)
     cases.keep_active(full, share=0.4)
     calls: dict[str, Call] = {
-        "full": partial(full.predict, images),
-        "compact": partial(full.compact().predict, images),
+        "full": partial(full.logits, images),
+        "compact": partial(full.compact().logits, images),
     }
     times = side_by_side(calls, setting.rounds)
-    title = "predict, no trunk, 40 % active prototypes"
+    title = "streamed logits, no trunk, 40 % active prototypes"
     bound = COMPACT if shape == cases.ADE20K else None
     yield Figure.of_times(title, shape.name, times, ("full", "compact"), bound)
 
