@@ -28,7 +28,10 @@ def streaming(setting: cases.Setting) -> Iterator[Figure | Curve]:
     """Measure streamed logits against the bare product."""
     for shape in cases.shapes(setting):
         model, images = cases.all_head(shape, setting.device)
-        calls = {"protoxai": partial(model.logits, images), BARE: bare(shape, setting.device)}
+        calls: dict[str, Call] = {
+            "protoxai": partial(model.logits, images),
+            BARE: bare(shape, setting.device),
+        }
         times = side_by_side(calls, setting.rounds)
         bound = STREAMING if shape == cases.ADE20K else None
         title = "streamed logits, no trunk"
