@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from protoxai.precision import without_autocast
-from protoxai.tiles import Tiling
+from protoxai.tiles import Tiling, in_one_piece
 
 # An embedding lies in (0, 1). Seen from the centre, squared lengths and so rounding are a quarter.
 CENTRE = 0.5
@@ -46,7 +46,7 @@ def compare(
         rows: which prototypes belong to each scale, S slices or index tensors.
         epsilon: bounds the activation.
     """
-    if torch.compiler.is_compiling():
+    if in_one_piece():
         distances = squared_distances(embedding, prototypes, rows)
         return distances, activation(distances, epsilon)
     found: tuple[Tensor, Tensor] = _Comparison.apply(embedding, prototypes, tuple(rows), epsilon)

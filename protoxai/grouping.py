@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from protoxai.precision import without_autocast
-from protoxai.tiles import Tiling
+from protoxai.tiles import Tiling, in_one_piece
 
 
 def group_sums(activations: Tensor, weights: Tensor, members: Tensor, mask: Tensor) -> Tensor:
@@ -22,7 +22,7 @@ def group_sums(activations: Tensor, weights: Tensor, members: Tensor, mask: Tens
             belongs to one class.
         mask: True (K, M) where there is a prototype.
     """
-    if torch.compiler.is_compiling():
+    if in_one_piece():
         return weighted_sums(activations, weights, members)
     sums: Tensor = _GroupSums.apply(activations, weights, members, mask)
     return sums

@@ -14,6 +14,12 @@ LEAST_ROWS = 16
 DEVICE_ELEMENTS = 1 << 25
 
 
+def in_one_piece() -> bool:
+    """Whether to do without tiles: compilers fuse by themselves, torch.func wants it plain."""
+    # What torch.func is doing, no public function tells.
+    return torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+
+
 @dataclass(frozen=True)
 class Tiling:
     """How maps (B, any number of rows, n pixels) are worked through, part by part.
