@@ -165,12 +165,10 @@ def _differentiate(
         grad_right = torch.zeros_like(right)
         for scale, own, left in parts:
             found = distances[images, own, pixels]
-            grad = torch.zeros_like(found)
+            grad = 0 if grad_distances is None else grad_distances[images, own, pixels]
             if grad_activations is not None:
                 slope = (found + 1).mul_(found + ctx.epsilon).reciprocal_().mul_(ctx.epsilon - 1)
-                grad = slope.mul_(grad_activations[images, own, pixels])
-            if grad_distances is not None:
-                grad += grad_distances[images, own, pixels]
+                grad = slope.mul_(grad_activations[images, own, pixels]).add_(grad)
             grad = torch.where(found > 0, grad, 0)
             if grad_embedding is not None:
                 grad_right[:, scale].baddbmm_(left.expand(len(grad), -1, -1), grad)

@@ -158,13 +158,16 @@ class GivenMaps(nn.Module):
         return self.maps
 
 
-def all_head(shape: Shape, device: torch.device, stride: int = 1) -> tuple[ScaleProtoSeg, Tensor]:
+def all_head(
+    shape: Shape, device: torch.device, stride: int = 1, *, trained: bool = True
+) -> tuple[ScaleProtoSeg, Tensor]:
     """Return a model in stage 2 without a trunk or scales to compute, and images for it.
 
     Args:
         shape: of its head and its maps.
         device: where it computes.
         stride: pixels of the images per position of the maps; 1: labels need no resizing.
+        trained: the last layer weighs every other class differently, as after training.
     """
     maps = random((shape.batch, shape.scales, shape.dim, shape.side, shape.side), device) * 6 - 3
     model = ScaleProtoSeg(
@@ -177,7 +180,11 @@ def all_head(shape: Shape, device: torch.device, stride: int = 1) -> tuple[Scale
     )
     size = shape.side * stride
     images = torch.zeros(shape.batch, 3, size, size, device=device)
-    return model.to(device).group(shape.groups).eval(), images
+    model.to(device).group(shape.groups)
+    if trained:
+        weight = model.head.weight.data
+        weight += random(tuple(weight.shape), device) / 10
+    return model.eval(), images
 
 
 @torch.no_grad()

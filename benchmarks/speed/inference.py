@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import product
 
 from benchmarks.speed import cases
 from benchmarks.speed.figure import Bound, Curve, Figure
@@ -18,53 +19,61 @@ OVER_LINEAR = Bound("at most", 1.5)
 FEW, MANY = 150, 1000
 
 
-def predicting(shape: cases.Shape, setting: cases.Setting, stride: int = 1) -> Call:
+LAST_LAYERS = {"": True, ", last layer untrained": False}
+
+
+def predicting(
+    shape: cases.Shape, setting: cases.Setting, stride: int = 1, *, trained: bool = True
+) -> Call:
     """Return the call of `predict` of a model without a trunk."""
-    model, images = cases.all_head(shape, setting.device, stride)
+    model, images = cases.all_head(shape, setting.device, stride, trained=trained)
     return partial(model.predict, images)
 
 
 def streaming(setting: cases.Setting) -> Iterator[Figure | Curve]:
     """Measure streamed logits against the bare product."""
-    for shape in cases.shapes(setting):
-        model, images = cases.all_head(shape, setting.device)
+    for shape, (which, trained) in product(cases.shapes(setting), LAST_LAYERS.items()):
+        model, images = cases.all_head(shape, setting.device, trained=trained)
         calls: dict[str, Call] = {
             "protoxai": partial(model.logits, images),
             BARE: bare(shape, setting.device),
         }
         times = side_by_side(calls, setting.rounds)
         bound = STREAMING if shape == cases.ADE20K else None
-        title = "streamed logits, no trunk"
+        title = f"streamed logits, no trunk{which}"
         yield Figure.of_times(title, shape.name, times, ("protoxai", BARE), bound)
 
 
 def compact(setting: cases.Setting) -> Iterator[Figure | Curve]:
     """Measure a compact model against the full one, 40 % of the prototypes active."""
     shape = cases.shapes(setting)[-1]
-    full, images = cases.all_head(shape, setting.device)
-    cases.keep_active(full, share=0.4)
-    calls: dict[str, Call] = {
-        "full": partial(full.logits, images),
-        "compact": partial(full.compact().logits, images),
-    }
-    times = side_by_side(calls, setting.rounds)
-    title = "streamed logits, no trunk, 40 % active prototypes"
-    bound = COMPACT if shape == cases.ADE20K else None
-    yield Figure.of_times(title, shape.name, times, ("full", "compact"), bound)
+    for which, trained in LAST_LAYERS.items():
+        full, images = cases.all_head(shape, setting.device, trained=trained)
+        cases.keep_active(full, share=0.4)
+        calls: dict[str, Call] = {
+            "full": partial(full.logits, images),
+            "compact": partial(full.compact().logits, images),
+        }
+        times = side_by_side(calls, setting.rounds)
+        title = f"streamed logits, no trunk, 40 % active prototypes{which}"
+        bound = COMPACT if shape == cases.ADE20K else None
+        yield Figure.of_times(title, shape.name, times, ("full", "compact"), bound)
 
 
 def many_classes(setting: cases.Setting) -> Iterator[Figure | Curve]:
     """Measure the memory and the time of `predict` over 1,000 classes, at two image sizes."""
     shape = replace(cases.ADE20K, batch=1, side=16 if setting.quick else 64)
-    for stride in (1, 8):
-        yield from _many_classes(shape, setting, stride)
+    for stride, (which, trained) in product((1, 8), LAST_LAYERS.items()):
+        yield from _many_classes(shape, setting, stride, which, trained=trained)
 
 
-def _many_classes(shape: cases.Shape, setting: cases.Setting, stride: int) -> Iterator[Figure]:
+def _many_classes(
+    shape: cases.Shape, setting: cases.Setting, stride: int, which: str, *, trained: bool
+) -> Iterator[Figure]:
     size = shape.side * stride
-    where = f"{shape.side}x{shape.side} map, {size}x{size} image"
-    many = predicting(replace(shape, classes=MANY), setting, stride)
-    few = predicting(replace(shape, classes=FEW), setting, stride)
+    where = f"{shape.side}x{shape.side} map, {size}x{size} image{which}"
+    many = predicting(replace(shape, classes=MANY), setting, stride, trained=trained)
+    few = predicting(replace(shape, classes=FEW), setting, stride, trained=trained)
     yield Figure(
         f"predict of {MANY} classes, no trunk: peak extra memory",
         where,
