@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from protoxai.double_backward import plain_gradients
 from protoxai.precision import without_autocast
 from protoxai.tiles import Tiling, in_one_piece
 
@@ -140,7 +141,14 @@ class _Comparison(torch.autograd.Function):
         embedding, prototypes, distances = ctx.saved_tensors
         with without_autocast(embedding):
             if torch.is_grad_enabled():
-                return *_differentiable(ctx, embedding, prototypes, incoming), None, None
+                distances = squared_distances(embedding, prototypes, ctx.rows)
+                found = plain_gradients(
+                    (distances, activation(distances, ctx.epsilon)),
+                    (embedding, prototypes),
+                    ctx.needs_input_grad[:2],
+                    incoming,
+                )
+                return found[0], found[1], None, None
             return *_differentiate(ctx, embedding, prototypes, distances, incoming), None, None
 
 
@@ -179,24 +187,6 @@ def _differentiate(
             to_length = 2 * right[:, :, :dim] * grad_right[:, :, dim, None]
             grad_embedding[images, ..., pixels] = grad_right[:, :, :dim] + to_length
     return grad_embedding, grad_prototypes
-
-
-def _differentiable(
-    ctx: Any, embedding: Tensor, prototypes: Tensor, incoming: tuple[Tensor | None, Tensor | None]
-) -> tuple[Tensor | None, Tensor | None]:
-    """Differentiate such that the gradient can be differentiated again."""
-    distances = squared_distances(embedding, prototypes, ctx.rows)
-    outputs = (distances, activation(distances, ctx.epsilon))
-    pairs = [(out, grad) for out, grad in zip(outputs, incoming, strict=True) if grad is not None]
-    needed = ctx.needs_input_grad[:2]
-    inputs = [x for x, need in zip((embedding, prototypes), needed, strict=True) if need]
-    found = iter(
-        torch.autograd.grad(
-            [out for out, _ in pairs], inputs, [grad for _, grad in pairs], create_graph=True
-        )
-    )
-    first, second = (next(found) if need else None for need in needed)
-    return first, second
 
 
 def _in_order(rows: Sequence[Rows]) -> bool:

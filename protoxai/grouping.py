@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from protoxai.double_backward import plain_gradients
 from protoxai.precision import without_autocast
 from protoxai.tiles import Tiling, in_one_piece
 
@@ -58,7 +59,11 @@ class _GroupSums(torch.autograd.Function):
         activations, weights, members, mask = ctx.saved_tensors
         with without_autocast(activations):
             if torch.is_grad_enabled():
-                return *_differentiable(ctx, activations, weights, members, grad), None, None
+                sums = weighted_sums(activations, weights, members)
+                found = plain_gradients(
+                    (sums,), (activations, weights), ctx.needs_input_grad[:2], (grad,)
+                )
+                return found[0], found[1], None, None
             return *_differentiate(ctx, activations, weights, members, mask, grad), None, None
 
 
@@ -89,18 +94,6 @@ def _own(activations: Tensor, members: Tensor, images: slice, span: slice) -> Te
     # index_select would first copy the tile of all prototypes.
     own = activations[images, members.flatten(), span]
     return own.view(len(own), *members.shape, own.shape[2])
-
-
-def _differentiable(
-    ctx: Any, activations: Tensor, weights: Tensor, members: Tensor, grad: Tensor
-) -> tuple[Tensor | None, Tensor | None]:
-    """Differentiate such that the gradient can be differentiated again."""
-    needed = ctx.needs_input_grad[:2]
-    inputs = [x for x, need in zip((activations, weights), needed, strict=True) if need]
-    sums = weighted_sums(activations, weights, members)
-    found = iter(torch.autograd.grad(sums, inputs, grad, create_graph=True))
-    first, second = (next(found) if need else None for need in needed)
-    return first, second
 
 
 def _classes(members: Tensor, rows: int) -> Iterator[slice]:

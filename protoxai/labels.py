@@ -57,6 +57,9 @@ def check_labels(labels: Tensor, num_classes: int, ignore_index: int, *, source:
     check_ignore_index(ignore_index, num_classes)
     if labels.device.type != "cpu" or torch.compiler.is_compiling() or labels.numel() == 0:
         return
+    low, high = labels.aminmax()
+    if low >= 0 and high < num_classes:
+        return
     wrong = (labels != ignore_index) & ((labels < 0) | (labels >= num_classes))
     if bool(wrong.any()):
         values = labels[wrong].unique().tolist()

@@ -16,8 +16,13 @@ DEVICE_ELEMENTS = 1 << 25
 
 def in_one_piece() -> bool:
     """Whether to do without tiles: compilers fuse by themselves, torch.func wants it plain."""
-    # What torch.func is doing, no public function tells.
-    return torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+    return torch.compiler.is_compiling() or transformed()
+
+
+def transformed() -> bool:
+    """Whether a transform of torch.func is at work."""
+    # No public function tells.
+    return not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active()
 
 
 @dataclass(frozen=True)

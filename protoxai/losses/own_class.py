@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from protoxai.distributed import mean_over_processes
 from protoxai.labels import check_labels
+from protoxai.losses.scattering import add_up, gather
 from protoxai.precision import widen
 from protoxai.table import PrototypeTable
 
@@ -25,6 +26,9 @@ class OwnClassPixels:
 
     Attributes:
         slots: True (C, S, K) where there is a prototype.
+        numbers: which prototype it is, int64 (C, S, K), 0 where there is none.
+        classes: class of each pixel, int64 (B, 1, h*w). Void pixels belong to one class more, the
+            last, which is cut off after every sum.
         pixels: labelled pixels of each class, |U|, as float32 (B, C).
     """
 
@@ -39,21 +43,14 @@ class OwnClassPixels:
         shape = (table.num_classes, table.num_scales, -1)
         members = table.members("cell")
         self.slots = members.mask.view(shape)
+        self.numbers = members.numbers.view(shape)
         flat = labels.flatten(1).long()
         counted = (flat >= 0) & (flat < table.num_classes)
-        # Void pixels belong to one class more, the last, which is cut off after every sum.
-        self._classes = flat.where(counted, table.num_classes)[:, None]
-        index = members.numbers.view(table.num_classes, -1)
-        index = torch.cat([index, index.new_zeros(1, index.shape[1])])
-        chosen = index.T.index_select(1, self._classes.flatten())
-        self._prototypes = chosen.view(-1, *flat.shape).transpose(0, 1)
-        self.pixels = self.sum(torch.ones_like(self._classes, dtype=torch.float32))[:, 0]
+        self.classes = flat.where(counted, table.num_classes)[:, None]
+        self.pixels = self.sum(torch.ones_like(self.classes, dtype=torch.float32))[:, 0]
 
-    def gather(self, maps: Tensor) -> Tensor:
-        """Return each pixel's own class's values (B, S*K, h*w) of maps (B, P, h, w).
-
-        Values in slots without a prototype and at void pixels mean nothing.
-        """
+    def check(self, maps: Tensor) -> Tensor:
+        """Return maps (B, P, h, w) in float32 or wider; raise ``ValueError`` if not so shaped."""
         batch, height, width = self._size
         expected = (batch, len(self.table), height, width)
         if tuple(maps.shape) != expected:
@@ -62,24 +59,35 @@ class OwnClassPixels:
                 "the table, height and width of the labels); sample the labels with "
                 "protoxai.labels.labels_at"
             )
-        (maps,) = widen(maps)
-        return maps.flatten(2).gather(1, self._prototypes)
+        return widen(maps)[0]
+
+    def gather(self, maps: Tensor) -> Tensor:
+        """Return each pixel's own class's values (B, S*K, h*w) of maps (B, P, h, w).
+
+        Values in slots without a prototype and at void pixels mean nothing.
+        """
+        maps = self.check(maps)
+        index = self.numbers.flatten(1)
+        index = torch.cat([index, index.new_zeros(1, index.shape[1])])
+        chosen = index.T.index_select(1, self.classes.flatten())
+        prototypes = chosen.view(-1, len(maps), self.classes.shape[2]).transpose(0, 1)
+        return gather(maps.flatten(2), 1, prototypes)
 
     def sum(self, values: Tensor) -> Tensor:
         """Sum (B, Q, h*w) over the pixels of each class: (B, Q, C)."""
-        sums = values.new_zeros(*values.shape[:2], self.table.num_classes + 1)
-        return sums.scatter_add(2, self._classes.expand_as(values), values)[..., :-1]
+        index = self.classes.expand_as(values)
+        return add_up(values, 2, index, self.table.num_classes + 1)[..., :-1]
 
     def amax(self, values: Tensor) -> Tensor:
         """Return the largest of (B, Q, h*w) over the pixels of each class: (B, Q, C), else -inf."""
         largest = values.new_full((*values.shape[:2], self.table.num_classes + 1), -torch.inf)
-        index = self._classes.expand_as(values)
+        index = self.classes.expand_as(values)
         return largest.scatter_reduce(2, index, values, "amax")[..., :-1]
 
     def spread(self, per_class: Tensor) -> Tensor:
         """Give each pixel the value of its class: (B, Q, C) -> (B, Q, h*w); void pixels get 0."""
         padded = torch.nn.functional.pad(per_class, (0, 1))
-        return padded.gather(2, self._classes.expand(-1, per_class.shape[1], -1))
+        return gather(padded, 2, self.classes.expand(-1, per_class.shape[1], -1))
 
     def log_softmax(self, values: Tensor) -> Tensor:
         """Return the logarithm of the softmax of (B, Q, h*w) over the pixels of each class.
@@ -88,7 +96,7 @@ class OwnClassPixels:
         """
         largest = self.amax(values.detach())
         shifted = values - self.spread(largest.where(largest > -torch.inf, 0))
-        shifted = shifted.where(self._classes < self.table.num_classes, 0)
+        shifted = shifted.where(self.classes < self.table.num_classes, 0)
         total = self.sum(shifted.exp())
         return shifted - self.spread(total.where(total > 0, 1).log())
 

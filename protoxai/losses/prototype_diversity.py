@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 
 from protoxai.losses.own_class import OwnClassPixels, TableLoss, mean_where
+from protoxai.losses.regions import divergences
 from protoxai.table import PrototypeTable
+from protoxai.tiles import transformed
 
 
 def prototype_diversity_loss(
@@ -38,16 +40,10 @@ def prototype_diversity_loss(
         tensor(1.)
     """
     own = OwnClassPixels(labels, table, ignore_index)
-    values = own.gather(distances)
-    log_look = own.log_softmax(values)
-    look = log_look.exp()
-    first, second = _pairs(own.slots.shape[1], own.slots.shape[2], labels.device)
-    # KL(p|q) + KL(q|p) = sum of (p - q)(log p - log q): no term is negative, even when rounded.
-    apart = [x.index_select(1, first) - x.index_select(1, second) for x in (look, log_look)]
-    divergence = own.sum(apart[0] * apart[1])
-    slots = own.slots.flatten(1).T
-    pairs = slots[first] & slots[second] & (own.pixels >= 2)[:, None]
-    return mean_where((-divergence / 2).exp(), pairs)
+    distances = own.check(distances)
+    by_region = distances.device.type == "cpu" and not transformed()
+    divergence, counted = (_by_region if by_region else _in_one_piece)(own, distances)
+    return mean_where((-divergence).exp(), counted)
 
 
 class PrototypeDiversityLoss(TableLoss):
@@ -63,6 +59,25 @@ class PrototypeDiversityLoss(TableLoss):
         return prototype_diversity_loss(
             distances, labels, self.table, ignore_index=self.ignore_index
         )
+
+
+def _by_region(own: OwnClassPixels, distances: Tensor) -> tuple[Tensor, Tensor]:
+    """Return D and which count, (B, C, S, K, K), of the pairs in each image."""
+    pairs = (own.slots[..., None] & own.slots[..., None, :]).triu(1)
+    counted = (own.pixels >= 2) & pairs.flatten(1).any(1)
+    return divergences(own, distances, counted), counted[..., None, None, None] & pairs
+
+
+def _in_one_piece(own: OwnClassPixels, distances: Tensor) -> tuple[Tensor, Tensor]:
+    """Return D and which count, (B, pairs, C), of the pairs in each image."""
+    log_look = own.log_softmax(own.gather(distances))
+    look = log_look.exp()
+    first, second = _pairs(own.slots.shape[1], own.slots.shape[2], distances.device)
+    # KL(p|q) + KL(q|p) = sum of (p - q)(log p - log q): no term is negative, even when rounded.
+    apart = [x.index_select(1, first) - x.index_select(1, second) for x in (look, log_look)]
+    slots = own.slots.flatten(1).T
+    counted = slots[first] & slots[second] & (own.pixels >= 2)[:, None]
+    return own.sum(apart[0] * apart[1]) / 2, counted
 
 
 def _pairs(num_scales: int, per_scale: int, device: torch.device) -> tuple[Tensor, Tensor]:

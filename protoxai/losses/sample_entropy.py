@@ -37,12 +37,14 @@ def sample_entropy_loss(
         tensor(1.)
     """
     own = OwnClassPixels(labels, table, ignore_index)
-    _, scales, per_scale = own.slots.shape
-    values = own.gather(activations).unflatten(1, (scales, per_scale))
-    slots = own.spread(own.slots.flatten(1).T[None].expand(len(values), -1, -1).float()) > 0
-    least = torch.finfo(values.dtype).min
-    slots = slots.unflatten(1, (scales, per_scale))
-    log_share = values.where(slots, least).log_softmax(2).where(slots, 0)
+    values = own.gather(activations).unflatten(1, own.slots.shape[1:])
+    if own.slots.numel() == len(table):
+        log_share = values.log_softmax(2)
+    else:
+        slots = own.spread(own.slots.flatten(1).T[None].expand(len(values), -1, -1).float()) > 0
+        slots = slots.view_as(values)
+        least = torch.finfo(values.dtype).min
+        log_share = values.where(slots, least).log_softmax(2).where(slots, 0)
     entropy = -(log_share.exp() * log_share).sum(2)
     counts = own.slots.sum(2).T
     normaliser = counts.clamp_min(2).to(entropy.dtype).log()

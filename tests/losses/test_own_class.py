@@ -95,6 +95,33 @@ def test_loss_gradients(loss: Loss) -> None:
 
 
 @every_loss
+def test_the_gradient_has_a_gradient(loss: Loss) -> None:
+    maps, labels = scene()
+    assert torch.autograd.gradgradcheck(
+        lambda maps: loss(maps, labels, UNEVEN), maps.requires_grad_(), atol=1e-7
+    )
+
+
+@every_loss
+@settings(max_examples=15)
+@given(st.data())
+def test_torch_func_finds_the_same(loss: Loss, data: st.DataObject) -> None:
+    maps, labels, table = data.draw(segmentations())
+    value, gradient = value_and_gradient(lambda maps: loss(maps, labels, table), maps)
+    found = torch.func.grad_and_value(lambda maps: loss(maps, labels, table))(maps)
+    torch.testing.assert_close(found, (gradient, value), rtol=0, atol=1e-10)
+
+
+@every_loss
+def test_maps_may_lie_in_any_order_in_memory(loss: Loss) -> None:
+    maps, labels = scene()
+    expected = value_and_gradient(lambda maps: loss(maps, labels, UNEVEN), maps)
+    last = maps.contiguous(memory_format=torch.channels_last)
+    found = value_and_gradient(lambda maps: loss(maps, labels, UNEVEN), last)
+    torch.testing.assert_close(found, expected)
+
+
+@every_loss
 @pytest.mark.parametrize(
     "labels",
     [
