@@ -89,9 +89,12 @@ def with_squares(embedding: Tensor) -> Tensor:
 
     The product with :func:`against_squares` is the squared distance, in one pass over memory.
     """
-    embedding = embedding - CENTRE
-    lengths = embedding.square().sum(-2, keepdim=True)
-    return torch.cat([embedding, lengths, torch.ones_like(lengths)], -2)
+    dim = embedding.shape[-2]
+    whole = embedding.new_empty(*embedding.shape[:-2], dim + 2, embedding.shape[-1])
+    centred = torch.sub(embedding, CENTRE, out=whole[..., :dim, :])
+    torch.sum(centred.square(), -2, out=whole[..., dim, :])
+    whole[..., dim + 1, :] = 1
+    return whole
 
 
 def against_squares(prototypes: Tensor) -> Tensor:

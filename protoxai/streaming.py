@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from protoxai.comparing import Rows, against_squares, check_embedding, rows_of, with_squares
 from protoxai.heads import PrototypeHead, SparseGroupHead
-from protoxai.last_layer import uniform_layer
+from protoxai.last_layer import UniformLayer, uniform_layer
 from protoxai.precision import widen, without_autocast
 from protoxai.prototypes import MultiScalePrototypeLayer
 from protoxai.tiles import Tiling
@@ -47,26 +46,24 @@ def stream_logits(layer: MultiScalePrototypeLayer, head: Head, embedding: Tensor
     with without_autocast(embedding):
         vectors, prototypes, _ = widen(embedding.flatten(3), layer.prototypes, head.weight)
         tiling = Tiling.of(vectors)
-        blocks = [
-            (block, _by_scale(block.numbers, layer, prototypes))
-            for block in _blocks(head, tiling.rows, vectors.dtype)
-        ]
+        rows, divided = _blocks(head, tiling.rows, vectors.dtype)
+        blocks = [(block, _by_scale(block.numbers, layer, prototypes)) for block in divided]
         least = layer.epsilon / (1 - layer.epsilon)
         logits = vectors.new_zeros(len(vectors), len(head.weight), vectors.shape[3])
         for images, pixels in tiling:
             right = with_squares(vectors[images, ..., pixels])
-            tile = logits[images, :, pixels]
+            tile = logits[images, rows, pixels]
             to_all = torch.zeros_like(tile[:, :1])
             for block, lefts in blocks:
                 inverse = right.new_empty(len(right), len(block.numbers), right.shape[3])
-                for scale, rows, left in lefts:
-                    torch.bmm(
-                        left.expand(len(right), -1, -1), right[:, scale], out=inverse[:, rows]
-                    )
+                for scale, own, left in lefts:
+                    torch.bmm(left.expand(len(right), -1, -1), right[:, scale], out=inverse[:, own])
                 # log((d + 1) / (d + epsilon)) = log(1 + (1 - epsilon) / (d + epsilon))
                 inverse.clamp_min_(least).reciprocal_()
                 block.add_to(tile, to_all, inverse.add_(1).log_())
-            tile += to_all
+            if isinstance(rows, Tensor):
+                logits[images, rows, pixels] = tile
+            logits[images, :, pixels] += to_all
         return logits.view(*logits.shape[:2], *embedding.shape[3:])
 
 
@@ -97,46 +94,61 @@ class _ClassBlock:
         places: where among the n each class's prototypes are, (K, M), 0 where padded.
         group_weight: (K, G, M), 0 where padded; None in stage 1.
         last: the columns of the last layer, (C, K G); if it is uniform, its pairs (K, 2, G or M).
-        classes: the K classes, if the last layer is uniform.
+        rows: which rows of the tile are the K classes', if the last layer is uniform.
     """
 
     numbers: Tensor
     places: Tensor
     group_weight: Tensor | None
     last: Tensor
-    classes: Rows | None
+    rows: slice | None
 
     def add_to(self, logits: Tensor, to_all: Tensor, activations: Tensor) -> None:
         """Add to logits (B, C, n pixels), and to what all have in common, (B, 1, n pixels)."""
         units = activations.index_select(1, self.places.flatten()).unflatten(1, self.places.shape)
         if self.group_weight is not None:
             units = torch.matmul(self.group_weight, units).exp_()
-        if self.classes is None:
+        if self.rows is None:
             logits.baddbmm_(self.last.expand(len(logits), -1, -1), units.flatten(1, 2))
         else:
             to_others, to_own = torch.matmul(self.last, units).unbind(2)
             to_all += to_others.sum(1, keepdim=True)
-            logits[:, self.classes] += to_own
+            logits[:, self.rows] += to_own
 
 
-def _blocks(head: Head, most: int, dtype: torch.dtype) -> Iterator[_PrototypeBlock | _ClassBlock]:
-    """Divide a head into blocks of so many prototypes, or of the least whole classes."""
-    scale, weight = head.table.scale_index, head.weight.to(dtype)
-    groups, unit_table = None, head.table
+def _blocks(
+    head: Head, most: int, dtype: torch.dtype
+) -> tuple[Rows, list[_PrototypeBlock] | list[_ClassBlock]]:
+    """Divide a head into blocks of so many prototypes, or of the least whole classes.
+
+    Returns:
+        The classes whose logits a tile has, row by row; the blocks that add to it.
+    """
+    weight = head.weight.to(dtype)
     if isinstance(head, SparseGroupHead):
         groups = head.group_parameter.masked_fill(~head.member_mask, 0).to(dtype)
-        unit_table = head.group_table
-    uniform = uniform_layer(weight, unit_table)
-    if groups is None and uniform is None:
-        for numbers in torch.arange(len(scale)).split(most):
-            ordered = numbers[scale[numbers].argsort(stable=True)]
-            yield _PrototypeBlock(ordered, weight[:, rows_of(ordered)])
-        return
-    classes = head.table.classes
+        return _class_blocks(head, uniform_layer(weight, head.group_table), weight, groups, most)
+    uniform = uniform_layer(weight, head.table)
+    if uniform is not None:
+        return _class_blocks(head, uniform, weight, None, most)
+    scale = head.table.scale_index
+    blocks = []
+    for numbers in torch.arange(len(scale)).split(most):
+        ordered = numbers[scale[numbers].argsort(stable=True)]
+        blocks.append(_PrototypeBlock(ordered, weight[:, rows_of(ordered)]))
+    return slice(None), blocks
+
+
+def _class_blocks(
+    head: Head, uniform: UniformLayer | None, weight: Tensor, groups: Tensor | None, most: int
+) -> tuple[Rows, list[_ClassBlock]]:
+    classes, scale = head.table.classes, head.table.scale_index
     members, mask = (rows[classes] for rows in head.table.members("class"))
     # Classes of about as many prototypes come together, so that little is padded.
     counts, by_count = mask.sum(1).sort(stable=True)
     block = (counts.cumsum(0) - counts) // most
+    blocks: list[_ClassBlock] = []
+    start = 0
     for chosen in by_count.split(block.unique_consecutive(return_counts=True)[1].tolist()):
         width = int(mask[chosen[-1]].sum())
         own, present = members[chosen, :width], mask[chosen, :width]
@@ -148,13 +160,17 @@ def _blocks(head: Head, most: int, dtype: torch.dtype) -> Iterator[_PrototypeBlo
             last = weight.view(len(weight), len(classes), -1)[:, rows].flatten(1)
         else:
             last = uniform.pairs[rows] if groups is not None else uniform.pairs[rows, :, :width]
-        yield _ClassBlock(
-            numbers[order],
-            places.to(weight.device),
-            None if groups is None else groups[rows, :, :width],
-            last,
-            None if uniform is None else rows_of(classes[chosen]),
+        blocks.append(
+            _ClassBlock(
+                numbers[order],
+                places.to(weight.device),
+                None if groups is None else groups[rows, :, :width],
+                last,
+                None if uniform is None else slice(start, start + len(chosen)),
+            )
         )
+        start += len(chosen)
+    return slice(None) if uniform is None else rows_of(classes[by_count]), blocks
 
 
 def _by_scale(

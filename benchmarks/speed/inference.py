@@ -7,18 +7,21 @@ from dataclasses import replace
 from functools import partial
 from itertools import product
 
+import torch
+from torch import Tensor
+
 from benchmarks.speed import cases
 from benchmarks.speed.figure import Bound, Curve, Figure
 from benchmarks.speed.logits import BARE, bare
 from benchmarks.speed.measure import Call, Ratio, peak_memory, side_by_side
+from protoxai import ScaleProtoSeg
+from protoxai.streaming import stream_logits
 
 STREAMING = Bound("at most", 3)
 COMPACT = Bound("at least", 2)
 EXTRA_MEGABYTES = Bound("at most", 200)
 OVER_LINEAR = Bound("at most", 1.5)
 FEW, MANY = 150, 1000
-
-
 LAST_LAYERS = {"": True, ", last layer untrained": False}
 
 
@@ -30,12 +33,19 @@ def predicting(
     return partial(model.predict, images)
 
 
+def streaming_head(model: ScaleProtoSeg, images: Tensor) -> Call:
+    """Return the call of what `predict` computes from the embedding of the images on: logits."""
+    with torch.no_grad():
+        embedding = model.embed(images)
+    return partial(stream_logits, model.prototype_layer, model.head, embedding)
+
+
 def streaming(setting: cases.Setting) -> Iterator[Figure | Curve]:
     """Measure streamed logits against the bare product."""
     for shape, (which, trained) in product(cases.shapes(setting), LAST_LAYERS.items()):
         model, images = cases.all_head(shape, setting.device, trained=trained)
         calls: dict[str, Call] = {
-            "protoxai": partial(model.logits, images),
+            "protoxai": streaming_head(model, images),
             BARE: bare(shape, setting.device),
         }
         times = side_by_side(calls, setting.rounds)
@@ -51,8 +61,8 @@ def compact(setting: cases.Setting) -> Iterator[Figure | Curve]:
         full, images = cases.all_head(shape, setting.device, trained=trained)
         cases.keep_active(full, share=0.4)
         calls: dict[str, Call] = {
-            "full": partial(full.logits, images),
-            "compact": partial(full.compact().logits, images),
+            "full": streaming_head(full, images),
+            "compact": streaming_head(full.compact(), images),
         }
         times = side_by_side(calls, setting.rounds)
         title = f"streamed logits, no trunk, 40 % active prototypes{which}"

@@ -54,6 +54,7 @@ _gather_in_graph = torch.library.custom_op("protoxai::gather", _gather, mutates_
 
 @_gather_in_graph.register_fake
 def _(values: Tensor, dim: int, index: Tensor) -> Tensor:
+    del dim
     return values.new_empty(index.shape)
 
 
@@ -62,7 +63,8 @@ class _Gather(torch.autograd.Function):
     def forward(ctx: Any, values: Tensor, dim: int, index: Tensor) -> Tensor:
         ctx.save_for_backward(index)
         ctx.dim, ctx.size = dim, values.shape[dim]
-        return _gather_in_graph(values, dim, index)
+        taken: Tensor = _gather_in_graph(values, dim, index)
+        return taken
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
@@ -75,7 +77,8 @@ class _AddUp(torch.autograd.Function):
     def forward(ctx: Any, values: Tensor, dim: int, index: Tensor, size: int) -> Tensor:
         ctx.save_for_backward(index)
         ctx.dim = dim
-        return _add_up_in_graph(values, dim, index, size)
+        sums: Tensor = _add_up_in_graph(values, dim, index, size)
+        return sums
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
