@@ -3,7 +3,8 @@
 Times: the calls take turns in one process (first, second, ..., first, second, ...), so that a
 machine that slows down slows them all, and are compared round by round. Memory: every allocation
 and release of PyTorch's allocator is read back from the profiler (on CUDA, from the allocator), so
-the peak is exact; what libraries allocate past PyTorch (oneDNN's scratch space) is not in it.
+the peak is exact; NumPy's and Python's peak is added. What libraries allocate past them (oneDNN's
+scratch space) is not in it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 import statistics
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,7 +27,7 @@ from torch.profiler import ProfilerActivity, profile
 
 Call = Callable[[], object]
 # Seconds: a turn lasts at least so long; a call that takes longer than the other is warm at once.
-SHORTEST, LONG = 0.02, 1.0
+SHORTEST, LONG = 0.1, 1.0
 # The profiler's own log; no level of its messages is as high.
 SILENT = "6"
 
@@ -107,7 +109,8 @@ def side_by_side(
 def peak_memory(call: Call, device: torch.device | None = None) -> int:
     """Return the most bytes that were allocated at once during a call, beyond those before it.
 
-    The call's result is counted, and so is every gradient it makes. It runs once before.
+    The call's result is counted, and so is every gradient it makes. It runs once before, and on the
+    CPU once more for what NumPy and Python allocate: their peak is added to PyTorch's.
 
     Args:
         call: what to run.
@@ -125,7 +128,7 @@ def peak_memory(call: Call, device: torch.device | None = None) -> int:
     profiler = profile(activities=[ProfilerActivity.CPU], profile_memory=True)
     with _no_garbage_collection(), profiler:
         call()
-    return _highest(_allocations(profiler))
+    return _highest(_allocations(profiler)) + _highest_of_python(call)
 
 
 class _Allocation(NamedTuple):
@@ -158,6 +161,16 @@ def _highest(allocations: list[_Allocation]) -> int:
         else:
             total -= live.pop(allocation.address, 0)
     return highest
+
+
+def _highest_of_python(call: Call) -> int:
+    tracemalloc.start()
+    try:
+        result = call()
+        del result
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def _seconds(call: Call, repeats: int) -> float:

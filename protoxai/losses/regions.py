@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import compress
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
@@ -99,7 +100,9 @@ def _differentiate(
         share = look.exp()
         to_look = torch.baddbmm(start, weights, look, out=out.view(look.shape))
         to_look.mul_(share).baddbmm_(weights, share)
-    gradient = grad.new_zeros(maps_shape)
+    # NumPy's zeros are memory only where they are written; of these maps that is in few places.
+    zeros = np.zeros(maps_shape, str(grad.dtype).removeprefix("torch."))
+    gradient = torch.from_numpy(zeros)
     # Slots without a prototype and what is beyond the regions add 0 where something else is.
     gradient.view(-1).scatter_add_(0, places, to_looks)
     return gradient

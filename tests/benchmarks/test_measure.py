@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -77,10 +78,15 @@ def test_peak_memory_counts_gradients() -> None:
 
 
 def test_memory_from_before_does_not_count() -> None:
-    held = [torch.zeros(10 * MEGA) for _ in range(2)]
+    held = [torch.zeros(10 * MEGA) for _ in range(3)]
 
     def call() -> None:
         held.pop()
         torch.zeros(MEGA)
 
     assert 4 * MEGA <= peak_memory(call) < 4.01 * MEGA
+
+
+def test_peak_memory_counts_what_numpy_holds() -> None:
+    peak = peak_memory(lambda: torch.from_numpy(np.zeros(MEGA, np.float32)) + 1)
+    assert 8 * MEGA <= peak < 8.1 * MEGA
