@@ -27,7 +27,7 @@ from torch.profiler import ProfilerActivity, profile
 
 Call = Callable[[], object]
 # Seconds: a turn lasts at least so long; a call that takes longer than the other is warm at once.
-SHORTEST, LONG = 0.1, 1.0
+SHORTEST, LONG = 0.05, 1.0
 # The profiler's own log; no level of its messages is as high.
 SILENT = "6"
 
@@ -83,9 +83,10 @@ def side_by_side(
     """Time calls in turns.
 
     Args:
-        calls: what to time, by name; short ones are repeated within a round.
+        calls: what to time, by name. Those of less than a second run once before each of their
+            turns, untimed, to find caches and memory as they leave them; short ones are repeated.
         rounds: how often each has its turn, after one turn that does not count.
-        prepare: what has to be done before a call, untimed; such a call is never repeated.
+        prepare: what has to be done before a call, untimed; such a call runs once in a turn.
     """
     prepare = prepare or {}
     repeats = {}
@@ -93,16 +94,18 @@ def side_by_side(
         prepare.get(name, _nothing)()
         once = _seconds(call, 1)
         if name not in prepare and once < LONG:
-            # The first run also paid for caches and compilation.
+            # The first run also paid for compilation.
             once = _seconds(call, 1)
-        repeats[name] = 1 if name in prepare else max(1, round(SHORTEST / once))
+            repeats[name] = max(1, round(SHORTEST / once))
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     with _no_garbage_collection():
         for _ in range(rounds):
             gc.collect()
             for name, call in calls.items():
                 prepare.get(name, _nothing)()
-                seconds[name].append(_seconds(call, repeats[name]))
+                if name in repeats:
+                    call()
+                seconds[name].append(_seconds(call, repeats.get(name, 1)))
     return Times(seconds)
 
 

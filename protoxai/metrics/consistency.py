@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from protoxai.metrics.bootstrap import Estimate, estimate
-from protoxai.metrics.parts import own_parts, part_hits
-from protoxai.metrics.per_image import Index, PerImageMetric
-from protoxai.table import PrototypeTable
+from protoxai.metrics.parts import PartMetric
+from protoxai.metrics.per_image import Index
 
 HIT_RATE = 0.8
 
@@ -46,17 +44,14 @@ def _share(rows: Tensor, counts: Tensor, prototypes: Tensor, number: int) -> Ten
     return consistent.sum(1) / seen.sum(1).double()
 
 
-class PartConsistency(PerImageMetric):
+class PartConsistency(PartMetric):
     """Share of active prototypes that mean the same part in every image; higher is better.
 
     See :func:`part_hits` and :func:`part_consistency`. Prototypes of classes that show no part are
     left out. The interval is that of the share over resampled images.
 
     Args:
-        table: class and scale of each prototype.
-        part_class: the class of each part number, such as ``Shapes.part_class``.
-        active: numbers of the prototypes that count, from ``active_prototypes``; None: all.
-        options: of :class:`PerImageMetric`.
+        table: see :class:`PartMetric`, as of the other arguments.
 
     Example:
         >>> import torch
@@ -70,26 +65,15 @@ class PartConsistency(PerImageMetric):
     """
 
     figures: ClassVar[dict[str, bool | None]] = {"part_consistency": True}
-    higher_is_better = True
 
-    def __init__(
-        self,
-        table: PrototypeTable,
-        part_class: Sequence[int],
-        active: Tensor | None = None,
-        **options: Any,
-    ) -> None:
-        super().__init__(**options)
-        self.table = table.to("cpu")
-        self.part_class = tuple(part_class)
-        self._pairs = own_parts(self.table, self.part_class, active)
-        self._width = len(self._pairs[0])
+    def _values_per_image(self) -> int:
+        return len(self._pairs[0])
 
     def update(
         self, activations: Tensor, labels: Tensor, parts: Tensor, index: Index = None
     ) -> None:
         """Take in activations (B, P, h, w), labels and parts (B, H, W)."""
-        hits = part_hits(activations, labels, parts, self.table, self.part_class)
+        hits = self._hits(activations, labels, parts)
         self._keep(self._numbers(index, len(labels)), hits[:, *self._pairs])
 
     def _estimates(self, rows: Tensor) -> dict[str, Estimate]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +13,7 @@ from torch import Tensor
 
 from protoxai.labels import labels_at
 from protoxai.metrics.checks import check_batch
+from protoxai.metrics.per_image import PerImageMetric
 from protoxai.table import PrototypeTable
 
 QUANTILE = 0.8
@@ -107,6 +110,39 @@ def own_parts(
         belongs &= counts[:, None]
     prototype, part = belongs.nonzero(as_tuple=True)
     return prototype, part
+
+
+class PartMetric(PerImageMetric):
+    """Base of the metrics of the parts that prototypes look at; higher is better.
+
+    Args:
+        table: class and scale of each prototype.
+        part_class: the class of each part number, such as ``Shapes.part_class``.
+        active: numbers of the prototypes that count, from ``active_prototypes``; None: all.
+        options: of :class:`PerImageMetric`.
+    """
+
+    higher_is_better = True
+
+    def __init__(
+        self,
+        table: PrototypeTable,
+        part_class: Sequence[int],
+        active: Tensor | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self.table = table.to("cpu")
+        self.part_class = tuple(part_class)
+        self._pairs = own_parts(self.table, self.part_class, active)
+        self._width = self._values_per_image()
+
+    @abstractmethod
+    def _values_per_image(self) -> int:
+        """Return how many values are kept of each image."""
+
+    def _hits(self, activations: Tensor, labels: Tensor, parts: Tensor) -> Tensor:
+        return part_hits(activations, labels, parts, self.table, self.part_class)
 
 
 def _check_parts(parts: Tensor, labels: Tensor, part_class: Sequence[int]) -> None:

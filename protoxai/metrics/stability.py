@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from protoxai.metrics.bootstrap import Estimate, estimate
-from protoxai.metrics.parts import own_parts, part_hits
-from protoxai.metrics.per_image import Index, PerImageMetric
-from protoxai.table import PrototypeTable
+from protoxai.metrics.parts import PartMetric
+from protoxai.metrics.per_image import Index
 
 NOISE = 0.2
 
@@ -52,17 +51,14 @@ def _share(rows: Tensor, counts: Tensor) -> Tensor:
     return stable / pairs
 
 
-class PartStability(PerImageMetric):
+class PartStability(PartMetric):
     """Share of pairs of a prototype and an image whose hit parts noise does not change.
 
     Higher is better. Noise N(0, 0.2²) on the normalised image. The interval is that of the share
     over resampled images.
 
     Args:
-        table: class and scale of each prototype.
-        part_class: the class of each part number, such as ``Shapes.part_class``.
-        active: numbers of the prototypes that count, from ``active_prototypes``; None: all.
-        options: of :class:`PerImageMetric`.
+        table: see :class:`PartMetric`, as of the other arguments.
 
     Example:
         >>> import torch
@@ -76,20 +72,9 @@ class PartStability(PerImageMetric):
     """
 
     figures: ClassVar[dict[str, bool | None]] = {"part_stability": True}
-    higher_is_better = True
 
-    def __init__(
-        self,
-        table: PrototypeTable,
-        part_class: Sequence[int],
-        active: Tensor | None = None,
-        **options: Any,
-    ) -> None:
-        super().__init__(**options)
-        self.table = table.to("cpu")
-        self.part_class = tuple(part_class)
-        self._active = own_parts(self.table, self.part_class, active)[0].unique()
-        self._width = 2
+    def _values_per_image(self) -> int:
+        return 2  # stable pairs, and all
 
     @torch.no_grad()
     def update(
@@ -111,11 +96,12 @@ class PartStability(PerImageMetric):
             index: data set index of each image.
         """
         numbers = self._numbers(index, len(images))
+        active = self._pairs[0].unique()
         clean, noisy = (
-            part_hits(activations_of(x), labels, parts, self.table, self.part_class)
+            self._hits(activations_of(x), labels, parts)[:, active]
             for x in (images, images + self._noise(images, numbers))
         )
-        self._keep(numbers, _stable_pairs(clean[:, self._active], noisy[:, self._active]))
+        self._keep(numbers, _stable_pairs(clean, noisy))
 
     def _noise(self, images: Tensor, numbers: Tensor) -> Tensor:
         """Return noise that depends on an image's index alone, not on its batch."""
