@@ -10,7 +10,7 @@ from torch import Tensor
 
 from protoxai.double_backward import plain_gradients
 from protoxai.precision import without_autocast
-from protoxai.tiles import Tiling, in_one_piece
+from protoxai.tiles import Tiling, Workspace, in_one_piece
 
 # An embedding lies in (0, 1). Seen from the centre, squared lengths and so rounding are a quarter.
 CENTRE = 0.5
@@ -84,15 +84,17 @@ def activate(distances: Tensor, epsilon: float, out: Tensor) -> None:
     out.reciprocal_().add_(1).log_()
 
 
-def with_squares(embedding: Tensor) -> Tensor:
+def with_squares(embedding: Tensor, workspace: Workspace | None = None) -> Tensor:
     """Centre vectors (..., D, n), append their squared length and a 1: (..., D + 2, n).
 
     The product with :func:`against_squares` is the squared distance, in one pass over memory.
     """
-    dim = embedding.shape[-2]
-    whole = embedding.new_empty(*embedding.shape[:-2], dim + 2, embedding.shape[-1])
+    *others, dim, pixels = embedding.shape
+    workspace = workspace or Workspace(embedding)
+    whole = workspace.take("vectors with their squares", *others, dim + 2, pixels)
     centred = torch.sub(embedding, CENTRE, out=whole[..., :dim, :])
-    torch.sum(centred.square(), -2, out=whole[..., dim, :])
+    squares = torch.mul(centred, centred, out=workspace.take("squares", *embedding.shape))
+    torch.sum(squares, -2, out=whole[..., dim, :])
     whole[..., dim + 1, :] = 1
     return whole
 

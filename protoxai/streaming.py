@@ -12,7 +12,7 @@ from protoxai.heads import PrototypeHead, SparseGroupHead
 from protoxai.last_layer import UniformLayer, uniform_layer
 from protoxai.precision import widen, without_autocast
 from protoxai.prototypes import MultiScalePrototypeLayer
-from protoxai.tiles import Tiling
+from protoxai.tiles import Tiling, Workspace
 
 Head = PrototypeHead | SparseGroupHead
 
@@ -50,17 +50,19 @@ def stream_logits(layer: MultiScalePrototypeLayer, head: Head, embedding: Tensor
         blocks = [(block, _by_scale(block.numbers, layer, prototypes)) for block in divided]
         least = layer.epsilon / (1 - layer.epsilon)
         logits = vectors.new_zeros(len(vectors), len(head.weight), vectors.shape[3])
+        workspace = Workspace(vectors)
         for images, pixels in tiling:
-            right = with_squares(vectors[images, ..., pixels])
+            right = with_squares(vectors[images, ..., pixels], workspace)
             tile = logits[images, rows, pixels]
             to_all = torch.zeros_like(tile[:, :1])
             for block, lefts in blocks:
-                inverse = right.new_empty(len(right), len(block.numbers), right.shape[3])
+                size = (len(right), len(block.numbers), right.shape[3])
+                inverse = workspace.take("activations", *size)
                 for scale, own, left in lefts:
                     torch.bmm(left.expand(len(right), -1, -1), right[:, scale], out=inverse[:, own])
                 # log((d + 1) / (d + epsilon)) = log(1 + (1 - epsilon) / (d + epsilon))
                 inverse.clamp_min_(least).reciprocal_()
-                block.add_to(tile, to_all, inverse.add_(1).log_())
+                block.add_to(tile, to_all, inverse.add_(1).log_(), workspace)
             if isinstance(rows, Tensor):
                 logits[images, rows, pixels] = tile
             logits[images, :, pixels] += to_all
@@ -79,9 +81,11 @@ class _PrototypeBlock:
     numbers: Tensor
     weight: Tensor
 
-    def add_to(self, logits: Tensor, to_all: Tensor, activations: Tensor) -> None:
+    def add_to(
+        self, logits: Tensor, to_all: Tensor, activations: Tensor, workspace: Workspace
+    ) -> None:
         """Add to logits (B, C, n pixels) what the prototypes' activations give."""
-        del to_all
+        del to_all, workspace
         logits.baddbmm_(self.weight.expand(len(logits), -1, -1), activations)
 
 
@@ -103,11 +107,17 @@ class _ClassBlock:
     last: Tensor
     rows: slice | None
 
-    def add_to(self, logits: Tensor, to_all: Tensor, activations: Tensor) -> None:
+    def add_to(
+        self, logits: Tensor, to_all: Tensor, activations: Tensor, workspace: Workspace
+    ) -> None:
         """Add to logits (B, C, n pixels), and to what all have in common, (B, 1, n pixels)."""
-        units = activations.index_select(1, self.places.flatten()).unflatten(1, self.places.shape)
+        batch, _, pixels = activations.shape
+        members = workspace.take("members", batch, self.places.numel(), pixels)
+        torch.index_select(activations, 1, self.places.flatten(), out=members)
+        units = members.unflatten(1, self.places.shape)
         if self.group_weight is not None:
-            units = torch.matmul(self.group_weight, units).exp_()
+            sums = workspace.take("sums", batch, *self.group_weight.shape[:2], pixels)
+            units = torch.matmul(self.group_weight, units, out=sums).exp_()
         if self.rows is None:
             logits.baddbmm_(self.last.expand(len(logits), -1, -1), units.flatten(1, 2))
         else:

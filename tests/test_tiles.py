@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protoxai import tiles
-from protoxai.tiles import Tiling
+from protoxai.tiles import Tiling, Workspace
 
 
 @given(
@@ -73,3 +73,13 @@ def test_maps_of_nothing_have_no_tile(device: str, shape: tuple[int, ...]) -> No
     maps = torch.empty(shape, device=device)
     assert list(Tiling.of(maps)) == []
     assert list(Tiling.of_whole_maps(maps)) == []
+
+
+def test_a_workspace_hands_out_the_same_memory_again() -> None:
+    workspace = Workspace(torch.zeros(0, dtype=torch.float64))
+    first = workspace.take("a", 2, 3)
+    assert (first.shape, first.dtype) == ((2, 3), torch.float64)
+    assert workspace.take("a", 3, 1).data_ptr() == first.data_ptr()
+    assert workspace.take("b", 2, 3).data_ptr() != first.data_ptr()
+    larger = workspace.take("a", 4, 5)
+    assert (larger.shape, larger.is_contiguous()) == ((4, 5), True)
