@@ -3,8 +3,8 @@
 Times: the calls take turns in one process (first, second, ..., first, second, ...), so that a
 machine that slows down slows them all, and are compared round by round. Memory: every allocation
 and release of PyTorch's allocator is read back from the profiler (on CUDA, from the allocator), so
-the peak is exact; NumPy's and Python's peak is added. What libraries allocate past them (oneDNN's
-scratch space) is not in it.
+the peak is exact; a result that lies elsewhere (in memory mapped for it) is added in full. What
+libraries allocate past PyTorch (oneDNN's scratch space) is not in it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import os
 import statistics
 import tempfile
 import time
-import tracemalloc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 import torch
+from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 Call = Callable[[], object]
@@ -112,8 +112,7 @@ def side_by_side(
 def peak_memory(call: Call, device: torch.device | None = None) -> int:
     """Return the most bytes that were allocated at once during a call, beyond those before it.
 
-    The call's result is counted, and so is every gradient it makes. It runs once before, and on the
-    CPU once more for what NumPy and Python allocate: their peak is added to PyTorch's.
+    The call's result is counted, and so is every gradient it makes. It runs once before.
 
     Args:
         call: what to run.
@@ -130,8 +129,11 @@ def peak_memory(call: Call, device: torch.device | None = None) -> int:
     os.environ.setdefault("KINETO_LOG_LEVEL", SILENT)
     profiler = profile(activities=[ProfilerActivity.CPU], profile_memory=True)
     with _no_garbage_collection(), profiler:
-        call()
-    return _highest(_allocations(profiler)) + _highest_of_python(call)
+        result = call()
+    allocations = _allocations(profiler)
+    own = {allocation.address for allocation in allocations}
+    mapped = sum(size for address, size in _storages(result).items() if address not in own)
+    return _highest(allocations) + mapped
 
 
 class _Allocation(NamedTuple):
@@ -166,14 +168,15 @@ def _highest(allocations: list[_Allocation]) -> int:
     return highest
 
 
-def _highest_of_python(call: Call) -> int:
-    tracemalloc.start()
-    try:
-        result = call()
-        del result
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+def _storages(result: object) -> dict[int, int]:
+    """Return the addresses of a result's tensors, and how many bytes are there."""
+    if isinstance(result, Tensor):
+        storage = result.untyped_storage()
+        return {storage.data_ptr(): storage.nbytes()}
+    found: dict[int, int] = {}
+    for part in result if isinstance(result, tuple | list) else ():
+        found |= _storages(part)
+    return found
 
 
 def _seconds(call: Call, repeats: int) -> float:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import mmap
 from itertools import compress
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
@@ -13,6 +14,11 @@ from torch.nn.functional import pad
 from protoxai.double_backward import plain_gradients
 from protoxai.losses.own_class import OwnClassPixels
 from protoxai.precision import without_autocast
+
+# Bytes; glibc keeps smaller memory for the next time.
+LARGE = 1 << 25
+# Python maps shared memory unless told otherwise: forked processes would write to it together.
+PRIVATE = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
 
 
 def divergences(own: OwnClassPixels, maps: Tensor, counted: Tensor) -> Tensor:
@@ -100,12 +106,22 @@ def _differentiate(
         share = look.exp()
         to_look = torch.baddbmm(start, weights, look, out=out.view(look.shape))
         to_look.mul_(share).baddbmm_(weights, share)
-    # NumPy's zeros are memory only where they are written; of these maps that is in few places.
-    zeros = np.zeros(maps_shape, str(grad.dtype).removeprefix("torch."))
-    gradient = torch.from_numpy(zeros)
+    gradient = _zeros(maps_shape, grad.dtype)
     # Slots without a prototype and what is beyond the regions add 0 where something else is.
     gradient.view(-1).scatter_add_(0, places, to_looks)
     return gradient
+
+
+def _zeros(shape: list[int], dtype: torch.dtype) -> Tensor:
+    """Return zeros that, if they are many, become memory only where they are written to.
+
+    An allocator asks the system for large memory each time, which hands it out page by page; only
+    the pixels of a prototype's own class, few of all, have a gradient.
+    """
+    size = math.prod(shape) * dtype.itemsize
+    if size <= LARGE:
+        return torch.zeros(shape, dtype=dtype)
+    return torch.frombuffer(mmap.mmap(-1, size, **PRIVATE), dtype=dtype).view(shape)
 
 
 def _pixels(classes: Tensor, sizes: Tensor) -> list[Tensor]:
