@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from protoxai.distributed import mean_over_processes
 from protoxai.losses.own_class import OwnClassPixels, TableLoss, mean_where
-from protoxai.losses.regions import divergences
+from protoxai.losses.regions import similarity
 from protoxai.table import PrototypeTable
 from protoxai.tiles import transformed
 
@@ -41,8 +42,13 @@ def prototype_diversity_loss(
     """
     own = OwnClassPixels(labels, table, ignore_index)
     distances = own.check(distances)
-    by_region = distances.device.type == "cpu" and not transformed()
-    divergence, counted = (_by_region if by_region else _in_one_piece)(own, distances)
+    if distances.device.type == "cpu" and not transformed():
+        pairs = (own.slots[..., None] & own.slots[..., None, :]).triu(1)
+        per_region = pairs.flatten(1).sum(1)
+        counted = (own.pixels >= 2) & (per_region > 0)
+        total = similarity(own, distances, pairs, counted)
+        return mean_over_processes(total, (counted * per_region).sum().to(total.dtype))
+    divergence, counted = _divergences(own, distances)
     return mean_where((-divergence).exp(), counted)
 
 
@@ -61,14 +67,7 @@ class PrototypeDiversityLoss(TableLoss):
         )
 
 
-def _by_region(own: OwnClassPixels, distances: Tensor) -> tuple[Tensor, Tensor]:
-    """Return D and which count, (B, C, S, K, K), of the pairs in each image."""
-    pairs = (own.slots[..., None] & own.slots[..., None, :]).triu(1)
-    counted = (own.pixels >= 2) & pairs.flatten(1).any(1)
-    return divergences(own, distances, counted), counted[..., None, None, None] & pairs
-
-
-def _in_one_piece(own: OwnClassPixels, distances: Tensor) -> tuple[Tensor, Tensor]:
+def _divergences(own: OwnClassPixels, distances: Tensor) -> tuple[Tensor, Tensor]:
     """Return D and which count, (B, pairs, C), of the pairs in each image."""
     log_look = own.log_softmax(own.gather(distances))
     look = log_look.exp()
