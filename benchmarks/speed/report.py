@@ -124,6 +124,7 @@ def _processor() -> str:
 def _draw(parts: Mapping[str, Content], file: Path) -> None:
     """Draw the curves, each relative to its first point: a straight diagonal is linear."""
     from matplotlib.figure import Figure as Canvas
+    from matplotlib.ticker import LogLocator
 
     found = [each for part in parts.values() for each in part["found"]]
     curves = [each for each in found if each["kind"] == "curve"]
@@ -144,6 +145,7 @@ def _draw(parts: Mapping[str, Content], file: Path) -> None:
         axes.set(xscale="log", yscale="log", xlabel=name, xticks=at)
         axes.minorticks_off()
         axes.set_xticklabels(at)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter("{x:g}")
     canvas.axes[0].set_ylabel("time, relative to the first point")
     canvas.axes[0].legend(fontsize="x-small")
