@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import mmap
 from itertools import compress
 from typing import Any
 
@@ -13,12 +11,8 @@ from torch.nn.functional import pad
 
 from protoxai.double_backward import plain_gradients
 from protoxai.losses.own_class import OwnClassPixels
+from protoxai.losses.scattering import add_up
 from protoxai.precision import without_autocast
-
-# Bytes; glibc keeps smaller memory for the next time.
-LARGE = 1 << 25
-# Python maps shared memory unless told otherwise: forked processes would write to it together.
-PRIVATE = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
 
 
 def similarity(own: OwnClassPixels, maps: Tensor, pairs: Tensor, counted: Tensor) -> Tensor:
@@ -102,26 +96,6 @@ def _compare(
     return total, places, torch.cat([*gradients, maps.new_zeros(rest)])
 
 
-def _scatter(values: Tensor, places: Tensor, shape: list[int]) -> Tensor:
-    """Return zeros of the shape with each value added at its place."""
-    found = _zeros(shape, values.dtype)
-    # Slots without a prototype and what is beyond the regions add 0 where something else is.
-    found.view(-1).scatter_add_(0, places, values)
-    return found
-
-
-def _zeros(shape: list[int], dtype: torch.dtype) -> Tensor:
-    """Return zeros that, if they are many, become memory only where they are written to.
-
-    An allocator asks the system for large memory each time, which hands it out page by page; only
-    the pixels of a prototype's own class, few of all, have a gradient.
-    """
-    size = math.prod(shape) * dtype.itemsize
-    if size <= LARGE:
-        return torch.zeros(shape, dtype=dtype)
-    return torch.frombuffer(mmap.mmap(-1, size, **PRIVATE), dtype=dtype).view(shape)
-
-
 def _pixels(classes: Tensor, sizes: Tensor) -> list[Tensor]:
     """Return the pixels of each region that counts, numbered through all images."""
     batch, num_classes = sizes.shape
@@ -134,32 +108,17 @@ def _pixels(classes: Tensor, sizes: Tensor) -> list[Tensor]:
 
 
 _compare_in_graph = torch.library.custom_op("protoxai::similarity", _compare, mutates_args=())
-_scatter_in_graph = torch.library.custom_op("protoxai::scatter", _scatter, mutates_args=())
 
 
 @_compare_in_graph.register_fake
-def _(
-    maps: Tensor,
-    classes: Tensor,
-    numbers: Tensor,
-    pairs: Tensor,
-    sizes: Tensor,
-    differentiate: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
-    del pairs, sizes
+def _(maps: Tensor, classes: Tensor, numbers: Tensor, *others: Any) -> tuple[Tensor, ...]:
     length = numbers.shape[1:].numel() * classes.numel()
-    gradient = maps.new_empty(length if differentiate else 0)
+    gradient = maps.new_empty(length if others[-1] else 0)
     return maps.new_empty(()), classes.new_empty(length), gradient
 
 
-@_scatter_in_graph.register_fake
-def _(values: Tensor, places: Tensor, shape: list[int]) -> Tensor:
-    del places
-    return values.new_empty(shape)
-
-
 class _Similarity(torch.autograd.Function):
-    """A compiler sees two operations: how many regions there are, and how large, is data."""
+    """A compiler sees one operation: how many regions there are, and how large, is data."""
 
     @staticmethod
     def forward(
@@ -177,11 +136,10 @@ class _Similarity(torch.autograd.Function):
         """Differentiate by the maps."""
         maps, classes, numbers, pairs, sizes, places, gradient = ctx.saved_tensors
         with without_autocast(maps):
-            if torch.compiler.is_compiling():
-                to_maps = _scatter_in_graph(gradient * grad, places, list(maps.shape))
-            elif torch.is_grad_enabled():
+            if torch.is_grad_enabled() and not torch.compiler.is_compiling():
                 total = _compare(maps, classes, numbers, pairs, sizes, differentiate=False)[0]
                 (to_maps,) = plain_gradients((total,), (maps,), (True,), (grad,))
-            else:
-                to_maps = _scatter(gradient * grad, places, list(maps.shape))
-        return to_maps, None, None, None, None
+                return to_maps, None, None, None, None
+            # Slots without a prototype and what is beyond the regions add 0 to something else.
+            flat = add_up(gradient * grad, 0, places, maps.numel())
+        return flat.view(maps.shape), None, None, None, None

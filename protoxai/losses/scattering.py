@@ -1,40 +1,71 @@
-"""Gathering and adding up, as a compiler should see them.
+"""Gathering and adding up: each the other's gradient, on a CPU cheap in eager and compiled code.
 
-Compilers add up at indices with one atomic operation for each value, several times slower than
-PyTorch's own kernel on a CPU. In a compiled graph that kernel stays an operation of its own.
+Compilers fuse both into every loop that follows, and add up with one atomic operation for each
+value; in a compiled graph PyTorch's own kernels stay operations of their own. The gradient of
+large maps, of which few values were gathered, is memory only where it is written to.
 """
 
 from __future__ import annotations
 
+import math
+import mmap
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from protoxai.tiles import transformed
+
+# Bytes; glibc keeps smaller memory for the next time.
+LARGE = 1 << 25
+# Python maps shared memory unless told otherwise: forked processes would write to it together.
+PRIVATE = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
+
 
 def gather(values: Tensor, dim: int, index: Tensor) -> Tensor:
     """Return ``values.gather(dim, index)``."""
-    if torch.compiler.is_compiling():
-        taken: Tensor = _Gather.apply(values, dim, index)
-        return taken
-    return values.gather(dim, index)
+    if transformed():
+        return values.gather(dim, index)
+    taken: Tensor = _Gather.apply(values, dim, index)
+    return taken
 
 
 def add_up(values: Tensor, dim: int, index: Tensor, size: int) -> Tensor:
     """Return sums, ``size`` of them along a dimension: each value is added at its index."""
-    if torch.compiler.is_compiling():
-        sums: Tensor = _AddUp.apply(values, dim, index, size)
-        return sums
-    return _add_up(values, dim, index, size)
+    run = _add_up_in_graph if torch.compiler.is_compiling() else _add_up
+    sums: Tensor = run(values, dim, index, size)
+    return sums
+
+
+def _gather(values: Tensor, dim: int, index: Tensor) -> Tensor:
+    return values.gather(dim, index)
 
 
 def _add_up(values: Tensor, dim: int, index: Tensor, size: int) -> Tensor:
     shape = list(values.shape)
     shape[dim] = size
-    return values.new_zeros(shape).scatter_add_(dim, index, values)
+    return _zeros(values, shape).scatter_add_(dim, index, values)
 
 
+def _zeros(like: Tensor, shape: list[int]) -> Tensor:
+    """Return zeros that, if they are many, become memory only where they are written to.
+
+    An allocator asks the system for large memory each time, which hands it out page by page.
+    """
+    size = math.prod(shape) * like.dtype.itemsize
+    if size <= LARGE or like.device.type != "cpu" or transformed():
+        return like.new_zeros(shape)
+    return torch.frombuffer(mmap.mmap(-1, size, **PRIVATE), dtype=like.dtype).view(shape)
+
+
+_gather_in_graph = torch.library.custom_op("protoxai::gather", _gather, mutates_args=())
 _add_up_in_graph = torch.library.custom_op("protoxai::add_up", _add_up, mutates_args=())
+
+
+@_gather_in_graph.register_fake
+def _(values: Tensor, dim: int, index: Tensor) -> Tensor:
+    del dim
+    return values.new_empty(index.shape)
 
 
 @_add_up_in_graph.register_fake
@@ -45,17 +76,17 @@ def _(values: Tensor, dim: int, index: Tensor, size: int) -> Tensor:
     return values.new_empty(shape)
 
 
-def _gather(values: Tensor, dim: int, index: Tensor) -> Tensor:
-    return values.gather(dim, index)
+def _remember_index(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    del output
+    ctx.save_for_backward(inputs[2])
+    ctx.dim = inputs[1]
 
 
-_gather_in_graph = torch.library.custom_op("protoxai::gather", _gather, mutates_args=())
+def _gather_gradients(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+    return _gather_in_graph(grad, ctx.dim, *ctx.saved_tensors), None, None, None
 
 
-@_gather_in_graph.register_fake
-def _(values: Tensor, dim: int, index: Tensor) -> Tensor:
-    del dim
-    return values.new_empty(index.shape)
+_add_up_in_graph.register_autograd(_gather_gradients, setup_context=_remember_index)
 
 
 class _Gather(torch.autograd.Function):
@@ -63,24 +94,11 @@ class _Gather(torch.autograd.Function):
     def forward(ctx: Any, values: Tensor, dim: int, index: Tensor) -> Tensor:
         ctx.save_for_backward(index)
         ctx.dim, ctx.size = dim, values.shape[dim]
-        taken: Tensor = _gather_in_graph(values, dim, index)
+        run = _gather_in_graph if torch.compiler.is_compiling() else _gather
+        taken: Tensor = run(values, dim, index)
         return taken
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         (index,) = ctx.saved_tensors
-        return _add_up_in_graph(grad, ctx.dim, index, ctx.size), None, None
-
-
-class _AddUp(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, dim: int, index: Tensor, size: int) -> Tensor:
-        ctx.save_for_backward(index)
-        ctx.dim = dim
-        sums: Tensor = _add_up_in_graph(values, dim, index, size)
-        return sums
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
-        (index,) = ctx.saved_tensors
-        return _gather_in_graph(grad, ctx.dim, index), None, None, None
+        return add_up(grad, ctx.dim, index, ctx.size), None, None
