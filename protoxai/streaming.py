@@ -46,14 +46,14 @@ def stream_logits(layer: MultiScalePrototypeLayer, head: Head, embedding: Tensor
     with without_autocast(embedding):
         vectors, prototypes, _ = widen(embedding.flatten(3), layer.prototypes, head.weight)
         tiling = Tiling.of(vectors)
-        rows, divided = _blocks(head, tiling.rows, vectors.dtype)
+        divided = _blocks(head, tiling.rows, vectors.dtype)
         blocks = [(block, _by_scale(block.numbers, layer, prototypes)) for block in divided]
         least = layer.epsilon / (1 - layer.epsilon)
         logits = vectors.new_zeros(len(vectors), len(head.weight), vectors.shape[3])
         workspace = Workspace(vectors)
         for images, pixels in tiling:
             right = with_squares(vectors[images, ..., pixels], workspace)
-            tile = logits[images, rows, pixels]
+            tile = logits[images, :, pixels]
             to_all = torch.zeros_like(tile[:, :1])
             for block, lefts in blocks:
                 size = (len(right), len(block.numbers), right.shape[3])
@@ -63,9 +63,7 @@ def stream_logits(layer: MultiScalePrototypeLayer, head: Head, embedding: Tensor
                 # log((d + 1) / (d + epsilon)) = log(1 + (1 - epsilon) / (d + epsilon))
                 inverse.clamp_min_(least).reciprocal_()
                 block.add_to(tile, to_all, inverse.add_(1).log_(), workspace)
-            if isinstance(rows, Tensor):
-                logits[images, rows, pixels] = tile
-            logits[images, :, pixels] += to_all
+            tile += to_all
         return logits.view(*logits.shape[:2], *embedding.shape[3:])
 
 
@@ -97,15 +95,18 @@ class _ClassBlock:
         numbers: of the n prototypes of these classes, sorted by scale.
         places: where among the n each class's prototypes are, (K, M), 0 where padded.
         group_weight: (K, G, M), 0 where padded; None in stage 1.
-        last: the columns of the last layer, (C, K G); if it is uniform, its pairs (K, 2, G or M).
-        rows: which rows of the tile are the K classes', if the last layer is uniform.
+        last: the columns of the last layer, (C, K G); if it is uniform, what its units weigh more
+            for their own class than for others, (K, 1, G or M).
+        to_others: what they weigh for others, (1, K G or K M), if the last layer is uniform.
+        rows: which rows of the logits are the K classes'.
     """
 
     numbers: Tensor
     places: Tensor
     group_weight: Tensor | None
     last: Tensor
-    rows: slice | None
+    to_others: Tensor | None
+    rows: Rows
 
     def add_to(
         self, logits: Tensor, to_all: Tensor, activations: Tensor, workspace: Workspace
@@ -118,22 +119,18 @@ class _ClassBlock:
         if self.group_weight is not None:
             sums = workspace.take("sums", batch, *self.group_weight.shape[:2], pixels)
             units = torch.matmul(self.group_weight, units, out=sums).exp_()
-        if self.rows is None:
-            logits.baddbmm_(self.last.expand(len(logits), -1, -1), units.flatten(1, 2))
+        flat = units.flatten(1, 2)
+        if self.to_others is None:
+            logits.baddbmm_(self.last.expand(batch, -1, -1), flat)
         else:
-            to_others, to_own = torch.matmul(self.last, units).unbind(2)
-            to_all += to_others.sum(1, keepdim=True)
-            logits[:, self.rows] += to_own
+            to_all.baddbmm_(self.to_others.expand(batch, -1, -1), flat)
+            logits[:, self.rows] = torch.matmul(self.last, units).squeeze(2)
 
 
 def _blocks(
     head: Head, most: int, dtype: torch.dtype
-) -> tuple[Rows, list[_PrototypeBlock] | list[_ClassBlock]]:
-    """Divide a head into blocks of so many prototypes, or of the least whole classes.
-
-    Returns:
-        The classes whose logits a tile has, row by row; the blocks that add to it.
-    """
+) -> list[_PrototypeBlock] | list[_ClassBlock]:
+    """Divide a head into blocks of so many prototypes, or of the least whole classes."""
     weight = head.weight.to(dtype)
     if isinstance(head, SparseGroupHead):
         groups = head.group_parameter.masked_fill(~head.member_mask, 0).to(dtype)
@@ -146,19 +143,18 @@ def _blocks(
     for numbers in torch.arange(len(scale)).split(most):
         ordered = numbers[scale[numbers].argsort(stable=True)]
         blocks.append(_PrototypeBlock(ordered, weight[:, rows_of(ordered)]))
-    return slice(None), blocks
+    return blocks
 
 
 def _class_blocks(
     head: Head, uniform: UniformLayer | None, weight: Tensor, groups: Tensor | None, most: int
-) -> tuple[Rows, list[_ClassBlock]]:
+) -> list[_ClassBlock]:
     classes, scale = head.table.classes, head.table.scale_index
     members, mask = (rows[classes] for rows in head.table.members("class"))
     # Classes of about as many prototypes come together, so that little is padded.
     counts, by_count = mask.sum(1).sort(stable=True)
     block = (counts.cumsum(0) - counts) // most
     blocks: list[_ClassBlock] = []
-    start = 0
     for chosen in by_count.split(block.unique_consecutive(return_counts=True)[1].tolist()):
         width = int(mask[chosen[-1]].sum())
         own, present = members[chosen, :width], mask[chosen, :width]
@@ -166,21 +162,23 @@ def _class_blocks(
         order = scale[numbers].argsort(stable=True)
         places = torch.zeros_like(own).masked_scatter_(present, order.argsort())
         rows = rows_of(chosen)
+        to_others = None
         if uniform is None:
             last = weight.view(len(weight), len(classes), -1)[:, rows].flatten(1)
         else:
-            last = uniform.pairs[rows] if groups is not None else uniform.pairs[rows, :, :width]
+            pairs = uniform.pairs[rows] if groups is not None else uniform.pairs[rows, :, :width]
+            to_others, last = pairs[:, 0].reshape(1, -1), pairs[:, 1:]
         blocks.append(
             _ClassBlock(
                 numbers[order],
                 places.to(weight.device),
                 None if groups is None else groups[rows, :, :width],
                 last,
-                None if uniform is None else slice(start, start + len(chosen)),
+                to_others,
+                rows_of(classes[chosen]),
             )
         )
-        start += len(chosen)
-    return slice(None) if uniform is None else rows_of(classes[by_count]), blocks
+    return blocks
 
 
 def _by_scale(

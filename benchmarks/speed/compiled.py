@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -27,6 +27,7 @@ from protoxai.outputs import SegmentationOutput
 Value = Callable[[Tensor], Tensor]
 
 TRUNK = "timm/resnet50"
+IMAGE = 161
 NOT_SLOWER = Bound("at most", 1)
 # The first run compiles; what it caches may make the second compile again.
 WARM = 2
@@ -43,7 +44,7 @@ class Function:
 
     Attributes:
         value: a scalar (or, if only forward, anything) of one tensor.
-        leaves: what gradients are taken by, the given tensor first; empty: only forward.
+        leaves: what gradients are taken by; empty: only forward.
         given: the tensor.
     """
 
@@ -127,7 +128,18 @@ def _heads(shape: cases.Shape, setting: cases.Setting) -> dict[str, Function]:
 
 
 def _model(shape: cases.Shape, setting: cases.Setting) -> dict[str, Function]:
-    model = ScaleProtoSeg(TRUNK, shape.classes, pretrained=False).to(setting.device)
-    model.group().eval()
-    images = cases.random((shape.batch, 3, 161, 161), setting.device)
-    return {f"a model on {TRUNK}": Function(lambda x: model(x).logits, [], images)}
+    first, grouped = (
+        ScaleProtoSeg(TRUNK, shape.classes, pretrained=False).to(setting.device) for _ in range(2)
+    )
+    grouped.group().eval()
+    criterion = ScaleProtoSegLoss()
+    images = cases.random((shape.batch, 3, IMAGE, IMAGE), setting.device)
+    labels = cases.labels(replace(shape, side=IMAGE), setting.device)
+    return {
+        f"a model on {TRUNK}": Function(lambda x: grouped(x).logits, [], images),
+        f"model and criterion of stage 1 on {TRUNK}": Function(
+            lambda x: criterion(first(x), labels, first.head)["loss"],
+            [p for p in first.parameters() if p.requires_grad],
+            images,
+        ),
+    }
