@@ -127,9 +127,7 @@ class _ClassBlock:
             logits[:, self.rows] = torch.matmul(self.last, units).squeeze(2)
 
 
-def _blocks(
-    head: Head, most: int, dtype: torch.dtype
-) -> list[_PrototypeBlock] | list[_ClassBlock]:
+def _blocks(head: Head, most: int, dtype: torch.dtype) -> list[_PrototypeBlock] | list[_ClassBlock]:
     """Divide a head into blocks of so many prototypes, or of the least whole classes."""
     weight = head.weight.to(dtype)
     if isinstance(head, SparseGroupHead):
