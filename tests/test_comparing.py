@@ -1,6 +1,5 @@
 import copy
 import math
-import pickle
 from itertools import compress, product
 
 import pytest
@@ -8,7 +7,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from torch.func import functional_call
 
 from benchmarks.speed.measure import peak_memory
 from protoxai import MultiScalePrototypeLayer, PrototypeTable
@@ -275,34 +273,6 @@ def test_embedding_of_half_precision_has_a_gradient_of_its_type(device: torch.de
     twin(leaf).activations.sum().backward()
     torch.testing.assert_close(embedding.grad, leaf.grad.bfloat16())
     torch.testing.assert_close(layer.prototypes.grad, twin.prototypes.grad.bfloat16())
-
-
-# --- the layer
-
-
-def test_layer_with_other_prototypes() -> None:
-    layer, other = (MultiScalePrototypeLayer(UNEVEN, dim=3) for _ in range(2))
-    embedding = torch.rand(2, 4, 3, 2, 3)
-    called = functional_call(layer, {"prototypes": other.prototypes}, embedding)
-    assert torch.equal(called.activations, other(embedding).activations)
-    (slope,) = torch.autograd.grad(called.activations.sum(), other.prototypes)
-    assert (slope != 0).any()
-
-
-@pytest.mark.parametrize("kept", [None, [0, 2, 3, 7]])
-@pytest.mark.parametrize("table", [UNEVEN, PrototypeTable.regular(2, 4, 1)])
-def test_copies_of_a_layer(
-    table: PrototypeTable, kept: list[int] | None, device: torch.device
-) -> None:
-    layer = MultiScalePrototypeLayer(table, dim=3).to(device)
-    if kept is not None:
-        layer.keep(kept)
-    embedding = torch.rand(2, 4, 3, 2, 3, device=device)
-    expected = layer(embedding)
-    for twin in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):  # noqa: S301
-        assert twin.table == layer.table
-        assert twin.prototypes is not layer.prototypes
-        torch.testing.assert_close(twin(embedding), expected, rtol=0, atol=0)
 
 
 # --- memory

@@ -1,5 +1,6 @@
 import copy
 import math
+import pickle
 
 import pytest
 import torch
@@ -179,3 +180,28 @@ def test_epsilon_out_of_range(epsilon: float) -> None:
 def test_dim_out_of_range() -> None:
     with pytest.raises(ValueError, match=r"dim is 0.*at least 1"):
         MultiScalePrototypeLayer(UNEVEN, dim=0)
+
+
+def test_layer_with_other_prototypes() -> None:
+    layer, other = (MultiScalePrototypeLayer(UNEVEN, dim=3) for _ in range(2))
+    embedding = torch.rand(2, 4, 3, 2, 3)
+    called = functional_call(layer, {"prototypes": other.prototypes}, embedding)
+    assert torch.equal(called.activations, other(embedding).activations)
+    (slope,) = torch.autograd.grad(called.activations.sum(), other.prototypes)
+    assert (slope != 0).any()
+
+
+@pytest.mark.parametrize("kept", [None, [0, 2, 3, 7]])
+@pytest.mark.parametrize("table", [UNEVEN, PrototypeTable.regular(2, 4, 1)])
+def test_copies_of_a_layer(
+    table: PrototypeTable, kept: list[int] | None, device: torch.device
+) -> None:
+    layer = MultiScalePrototypeLayer(table, dim=3).to(device)
+    if kept is not None:
+        layer.keep(kept)
+    embedding = torch.rand(2, 4, 3, 2, 3, device=device)
+    expected = layer(embedding)
+    for twin in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):  # noqa: S301
+        assert twin.table == layer.table
+        assert twin.prototypes is not layer.prototypes
+        torch.testing.assert_close(twin(embedding), expected, rtol=0, atol=0)
