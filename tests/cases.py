@@ -77,6 +77,25 @@ def rearranged(table: PrototypeTable, order: Tensor) -> PrototypeTable:
     )
 
 
+@st.composite
+def reordered_heads(draw: st.DrawFn) -> tuple[SparseGroupHead, Tensor, SparseGroupHead]:
+    """A head, an order of its prototypes, and the same head with its prototypes in that order."""
+    head = draw(group_heads())
+    order = draw(permutations(head.table))
+    other = SparseGroupHead(rearranged(head.table, order), head.num_groups).double()
+    other.set_group_weights(head.group_weights()[:, order])
+    return head, order, other
+
+
+def head_with(
+    table: PrototypeTable, rows: list[list[float]], dtype: torch.dtype = torch.float32
+) -> SparseGroupHead:
+    """The head of two groups a class whose weights are these rows."""
+    head = SparseGroupHead(table, num_groups=2).to(dtype)
+    head.set_group_weights(torch.tensor(rows, dtype=dtype))
+    return head
+
+
 def poison_padding(head: SparseGroupHead, value: float = 1e6) -> None:
     padding = ~head.member_mask.expand_as(head.group_parameter)
     head.group_parameter.data[padding] = value

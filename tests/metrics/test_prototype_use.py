@@ -1,19 +1,13 @@
 import pytest
 import torch
 from hypothesis import given
-from hypothesis import strategies as st
+from torch import Tensor
 
 from protoxai import PrototypeHead, PrototypeTable, SparseGroupHead
 from protoxai.metrics import ActivePrototypes, active_prototypes
-from tests.cases import UNEVEN, group_heads, permutations, rearranged
+from tests.cases import UNEVEN, head_with, reordered_heads
 
 TWO_CLASSES = PrototypeTable([0, 1, 0, 1, 0], [0] * 5, num_classes=2, num_scales=1)
-
-
-def grouped(rows: list[list[float]], dtype: torch.dtype = torch.float32) -> SparseGroupHead:
-    head = SparseGroupHead(TWO_CLASSES, num_groups=2).to(dtype)
-    head.set_group_weights(torch.tensor(rows, dtype=dtype))
-    return head
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -24,14 +18,16 @@ def test_a_weight_below_the_threshold_does_not_count_and_the_threshold_does(dtyp
         [0, 0.3, 0, 0.02, 0],
         [0, 0.3, 0, 0.04, 0],
     ]
-    head = grouped(rows, dtype)
+    head = head_with(TWO_CLASSES, rows, dtype)
     assert active_prototypes(head).tolist() == [0, 1, 4]
     assert active_prototypes(head, threshold=0.03).tolist() == [0, 1, 2, 3, 4]
     assert active_prototypes(head, threshold=0.5).tolist() == [4]
 
 
 def test_threshold_0_counts_what_is_above_zero() -> None:
-    head = grouped([[1e-9, 0, 0, 0, 1], [0, 0, 0, 0, 1], [0, 1, 0, 0, 0], [0, 0, 0, 0, 0]])
+    head = head_with(
+        TWO_CLASSES, [[1e-9, 0, 0, 0, 1], [0, 0, 0, 0, 1], [0, 1, 0, 0, 0], [0, 0, 0, 0, 0]]
+    )
     assert active_prototypes(head, threshold=0).tolist() == [0, 1, 4]
 
 
@@ -53,12 +49,11 @@ def test_stage_1_asks_for_the_own_class_weight_alone() -> None:
     assert active_prototypes(head).tolist() == [0, 1]
 
 
-@given(st.data())
-def test_the_order_of_prototypes_does_not_matter(data: st.DataObject) -> None:
-    head = data.draw(group_heads())
-    order = data.draw(permutations(head.table))
-    other = SparseGroupHead(rearranged(head.table, order), head.num_groups).double()
-    other.set_group_weights(head.group_weights()[:, order])
+@given(reordered_heads())
+def test_the_order_of_prototypes_does_not_matter(
+    heads: tuple[SparseGroupHead, Tensor, SparseGroupHead],
+) -> None:
+    head, order, other = heads
     assert (
         order[active_prototypes(other)].sort().values.tolist() == active_prototypes(head).tolist()
     )
@@ -87,7 +82,7 @@ def test_counts_by_hand_in_total_per_class_and_per_group() -> None:
         [0, 0, 0, 0.04, 0],
     ]
     metric = ActivePrototypes()
-    metric.update(grouped(rows))
+    metric.update(head_with(TWO_CLASSES, rows))
     counts = metric.compute()
     assert counts.total == 3
     assert counts.per_class.tolist() == [2, 1]

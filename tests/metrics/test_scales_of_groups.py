@@ -3,11 +3,11 @@ import math
 import pytest
 import torch
 from hypothesis import given
-from hypothesis import strategies as st
+from torch import Tensor
 
 from protoxai import PrototypeHead, PrototypeTable, SparseGroupHead
 from protoxai.metrics import GroupScaleDiversity, group_scale_diversity
-from tests.cases import group_heads, permutations, rearranged
+from tests.cases import head_with, reordered_heads
 
 # Class 0 at three scales, class 1 at one, class 2 without prototypes.
 TABLE = PrototypeTable([0, 0, 1, 0, 0, 1], [0, 1, 2, 2, 0, 2], num_classes=3, num_scales=4)
@@ -19,15 +19,9 @@ ROWS = [
 ]
 
 
-def scaled_head() -> SparseGroupHead:
-    head = SparseGroupHead(TABLE, num_groups=2)
-    head.set_group_weights(torch.tensor(ROWS))
-    return head
-
-
 def test_by_hand() -> None:
     nan = math.nan
-    found = group_scale_diversity(scaled_head())
+    found = group_scale_diversity(head_with(TABLE, ROWS))
     half = math.log(2) / math.log(3)
     for measured, expected in [
         (found.mass, [[0.5, 0.5, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0], [nan] * 4]),
@@ -52,12 +46,11 @@ def test_even_over_all_scales_is_1() -> None:
     assert metric.higher_is_better is True
 
 
-@given(st.data())
-def test_the_order_of_prototypes_does_not_matter(data: st.DataObject) -> None:
-    head = data.draw(group_heads())
-    order = data.draw(permutations(head.table))
-    other = SparseGroupHead(rearranged(head.table, order), head.num_groups).double()
-    other.set_group_weights(head.group_weights()[:, order])
+@given(reordered_heads())
+def test_the_order_of_prototypes_does_not_matter(
+    heads: tuple[SparseGroupHead, Tensor, SparseGroupHead],
+) -> None:
+    head, _, other = heads
     pairs = zip(group_scale_diversity(head), group_scale_diversity(other), strict=True)
     for one, another in pairs:
         torch.testing.assert_close(one, another, equal_nan=True)

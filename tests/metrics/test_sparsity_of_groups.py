@@ -3,20 +3,18 @@ import math
 import pytest
 import torch
 from hypothesis import given
-from hypothesis import strategies as st
+from torch import Tensor
 
 from protoxai import PrototypeHead, PrototypeTable, SparseGroupHead
 from protoxai.metrics import GroupSparsity, group_sparsity
-from tests.cases import group_heads, permutations, rearranged
+from tests.cases import head_with, reordered_heads
 
 # Class 0 has four prototypes, class 1 a single one.
 TABLE = PrototypeTable([0, 0, 1, 0, 0], [0] * 5, num_classes=2, num_scales=1)
 
 
 def head_of(rows: list[list[float]]) -> SparseGroupHead:
-    head = SparseGroupHead(TABLE, num_groups=2).double()
-    head.set_group_weights(torch.tensor(rows, dtype=torch.float64))
-    return head
+    return head_with(TABLE, rows, torch.float64)
 
 
 def test_by_hand() -> None:
@@ -37,12 +35,11 @@ def test_by_hand() -> None:
         torch.testing.assert_close(measured, torch.tensor(expected).double(), equal_nan=True)
 
 
-@given(st.data())
-def test_the_order_of_prototypes_does_not_matter(data: st.DataObject) -> None:
-    head = data.draw(group_heads())
-    order = data.draw(permutations(head.table))
-    other = SparseGroupHead(rearranged(head.table, order), head.num_groups).double()
-    other.set_group_weights(head.group_weights()[:, order])
+@given(reordered_heads())
+def test_the_order_of_prototypes_does_not_matter(
+    heads: tuple[SparseGroupHead, Tensor, SparseGroupHead],
+) -> None:
+    head, _, other = heads
     for one, another in zip(group_sparsity(head), group_sparsity(other), strict=True):
         torch.testing.assert_close(one, another, equal_nan=True)
 
