@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import compress
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from protoxai.double_backward import plain_gradients
+from protoxai.gradients import placed, plain_gradients
 from protoxai.precision import without_autocast
 from protoxai.tiles import Tiling, in_one_piece
 
@@ -23,9 +24,10 @@ def group_sums(activations: Tensor, weights: Tensor, members: Tensor, mask: Tens
             belongs to one class.
         mask: True (K, M) where there is a prototype.
     """
-    if in_one_piece():
+    if in_one_piece(activations):
         return weighted_sums(activations, weights, members)
-    sums: Tensor = _GroupSums.apply(activations, weights, members, mask)
+    run = _sum_in_graph if torch.compiler.is_compiling() else _GroupSums.apply
+    sums: Tensor = run(activations, weights, members, mask)
     return sums
 
 
@@ -43,35 +45,45 @@ class _GroupSums(torch.autograd.Function):
         ctx: Any, activations: Tensor, weights: Tensor, members: Tensor, mask: Tensor
     ) -> Tensor:
         """Sum; see :func:`group_sums`."""
-        batch, _, pixels = activations.shape
-        sums = activations.new_empty(batch, *weights.shape[:2], pixels)
-        tiling = Tiling.of(activations)
-        for images, span in tiling:
-            for classes in _classes(members, tiling.rows):
-                own = _own(activations, members[classes], images, span)
-                sums[images, classes, :, span] = torch.matmul(weights[classes], own)
         ctx.save_for_backward(activations, weights, members, mask)
-        return sums
+        return _sum(activations, weights, members)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         """Differentiate a matrix product for each class."""
         activations, weights, members, mask = ctx.saved_tensors
+        needed = ctx.needs_input_grad[:2]
         with without_autocast(activations):
             if torch.is_grad_enabled():
                 sums = weighted_sums(activations, weights, members)
-                found = plain_gradients(
-                    (sums,), (activations, weights), ctx.needs_input_grad[:2], (grad,)
-                )
-                return found[0], found[1], None, None
-            return *_differentiate(ctx, activations, weights, members, mask, grad), None, None
+                found = plain_gradients((sums,), (activations, weights), needed, (grad,))
+            else:
+                found = _differentiate(activations, weights, members, mask, grad, needed)
+        return *found, None, None
+
+
+def _sum(activations: Tensor, weights: Tensor, members: Tensor) -> Tensor:
+    batch, _, pixels = activations.shape
+    sums = activations.new_empty(batch, *weights.shape[:2], pixels)
+    tiling = Tiling.of(activations)
+    for images, span in tiling:
+        for classes in _classes(members, tiling.rows):
+            own = _own(activations, members[classes], images, span)
+            sums[images, classes, :, span] = torch.matmul(weights[classes], own)
+    return sums
 
 
 def _differentiate(
-    ctx: Any, activations: Tensor, weights: Tensor, members: Tensor, mask: Tensor, grad: Tensor
-) -> tuple[Tensor | None, Tensor | None]:
-    grad_activations = torch.empty_like(activations) if ctx.needs_input_grad[0] else None
-    grad_weights = torch.zeros_like(weights) if ctx.needs_input_grad[1] else None
+    activations: Tensor,
+    weights: Tensor,
+    members: Tensor,
+    mask: Tensor,
+    grad: Tensor,
+    needed: Sequence[bool],
+) -> list[Tensor | None]:
+    """Return the gradients by activations and weights, None where not needed."""
+    grad_activations = torch.empty_like(activations) if needed[0] else None
+    grad_weights = torch.zeros_like(weights) if needed[1] else None
     tiling = Tiling.of(activations)
     parts = [
         (classes, members[classes][mask[classes]], mask[classes].flatten().nonzero().flatten())
@@ -86,7 +98,7 @@ def _differentiate(
             if grad_weights is not None:
                 own = _own(activations, members[classes], images, span)
                 grad_weights[classes] += torch.matmul(to_sums, own.transpose(2, 3)).sum(0)
-    return grad_activations, grad_weights
+    return [grad_activations, grad_weights]
 
 
 def _own(activations: Tensor, members: Tensor, images: slice, span: slice) -> Tensor:
@@ -101,3 +113,51 @@ def _classes(members: Tensor, rows: int) -> Iterator[slice]:
     step = max(rows // members.shape[1], 1)
     for start in range(0, len(members), step):
         yield slice(start, start + step)
+
+
+# --- in compiled graphs
+
+
+@torch.library.custom_op("protoxai::group_sums", mutates_args=())
+def _sum_in_graph(activations: Tensor, weights: Tensor, members: Tensor, mask: Tensor) -> Tensor:
+    del mask
+    with without_autocast(activations):
+        return _sum(activations, weights, members)
+
+
+@_sum_in_graph.register_fake
+def _(activations: Tensor, weights: Tensor, *others: Tensor) -> Tensor:
+    del others
+    return activations.new_empty(activations.shape[0], *weights.shape[:2], activations.shape[2])
+
+
+@torch.library.custom_op("protoxai::group_sums_backward", mutates_args=())
+def _differentiate_in_graph(
+    activations: Tensor,
+    weights: Tensor,
+    members: Tensor,
+    mask: Tensor,
+    grad: Tensor,
+    needed: list[bool],
+) -> list[Tensor]:
+    with without_autocast(activations):
+        found = _differentiate(activations, weights, members, mask, grad, needed)
+    return [grad for grad in found if grad is not None]
+
+
+@_differentiate_in_graph.register_fake
+def _(activations: Tensor, weights: Tensor, *others: Any) -> list[Tensor]:
+    return [torch.empty_like(x) for x in compress((activations, weights), others[-1])]
+
+
+def _gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    needed = list(ctx.needs_input_grad[:2])
+    return *placed(_differentiate_in_graph(*ctx.saved_tensors, grad, needed), needed), None, None
+
+
+def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    del output
+    ctx.save_for_backward(*inputs)
+
+
+_sum_in_graph.register_autograd(_gradients, setup_context=_remember)

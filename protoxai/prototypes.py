@@ -8,14 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from protoxai.comparing import (
-    Rows,
-    activation,
-    check_embedding,
-    compare,
-    rows_of,
-    squared_distances,
-)
+from protoxai.comparing import compare
+from protoxai.distances import Rows, activation, check_embedding, rows_of, squared_distances
 from protoxai.precision import widen, without_autocast
 from protoxai.table import PrototypeTable, positive
 

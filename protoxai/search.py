@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from protoxai.comparing import against_squares, check_embedding, with_squares
+from protoxai.distances import against_squares, check_embedding, with_squares
 from protoxai.distributed import gather, is_distributed
 from protoxai.labels import check_labels
 from protoxai.precision import widen

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from protoxai.comparing import Rows, against_squares, check_embedding, rows_of, with_squares
+from protoxai.distances import Rows, against_squares, check_embedding, rows_of, with_squares
 from protoxai.heads import PrototypeHead, SparseGroupHead
 from protoxai.last_layer import UniformLayer, uniform_layer
 from protoxai.precision import widen, without_autocast

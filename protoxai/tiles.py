@@ -15,9 +15,11 @@ LEAST_ROWS = 16
 DEVICE_ELEMENTS = 1 << 25
 
 
-def in_one_piece() -> bool:
-    """Whether to do without tiles: compilers fuse by themselves, torch.func wants it plain."""
-    return torch.compiler.is_compiling() or transformed()
+def in_one_piece(maps: Tensor) -> bool:
+    """Whether to do without tiles: torch.func, exporters and compilers for a GPU want it plain."""
+    if torch.compiler.is_compiling():
+        return torch.compiler.is_exporting() or maps.device.type != "cpu"
+    return transformed()
 
 
 def transformed() -> bool:

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from benchmarks.speed.measure import peak_memory
 from protoxai import MultiScalePrototypeLayer, PrototypeTable
-from protoxai.comparing import (
+from protoxai.comparing import compare
+from protoxai.distances import (
     Rows,
     activate,
     activation,
     against_squares,
-    compare,
     squared_distances,
     with_squares,
 )

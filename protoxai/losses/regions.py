@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from protoxai.double_backward import plain_gradients
+from protoxai.gradients import plain_gradients
 from protoxai.losses.own_class import OwnClassPixels
 from protoxai.losses.scattering import add_up
 from protoxai.precision import without_autocast

@@ -1,4 +1,4 @@
-"""Gradients that can be differentiated again, for functions with a gradient of their own."""
+"""For functions with a gradient of their own: gradients of gradients, gradients only if needed."""
 
 from __future__ import annotations
 
@@ -27,9 +27,13 @@ def plain_gradients(
     """
     pairs = [(out, grad) for out, grad in zip(outputs, incoming, strict=True) if grad is not None]
     wanted = [x for x, need in zip(inputs, needed, strict=True) if need]
-    found = iter(
-        torch.autograd.grad(
-            [out for out, _ in pairs], wanted, [grad for _, grad in pairs], create_graph=True
-        )
+    found = torch.autograd.grad(
+        [out for out, _ in pairs], wanted, [grad for _, grad in pairs], create_graph=True
     )
-    return [next(found) if need else None for need in needed]
+    return placed(found, needed)
+
+
+def placed(found: Sequence[Tensor], needed: Sequence[bool]) -> list[Tensor | None]:
+    """Return the gradient of each input, None where it needs none, of those that do."""
+    left = iter(found)
+    return [next(left) if need else None for need in needed]
