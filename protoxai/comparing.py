@@ -26,23 +26,26 @@ from protoxai.tiles import Tiling, in_one_piece
 def compare(
     embedding: Tensor, prototypes: Tensor, rows: Sequence[Rows], epsilon: float
 ) -> tuple[Tensor, Tensor]:
-    """Return squared distances and activations, both (B, P, n).
+    """Return squared distances and activations, both (B, P, *size).
 
     Args:
-        embedding: (B, S, D, n), float32 or wider.
+        embedding: (B, S, D, *size), float32 or wider.
         prototypes: (P, D), of the same type.
         rows: which prototypes belong to each scale, S slices or index tensors.
         epsilon: bounds the activation.
     """
-    if in_one_piece(embedding):
-        distances = squared_distances(embedding, prototypes, rows)
-        return distances, activation(distances, epsilon)
     found: tuple[Tensor, Tensor]
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() and not in_one_piece(embedding):
         found = _compare_in_graph(embedding, prototypes, *_spelt(rows), epsilon)
+        return found
+    vectors = embedding.flatten(3)
+    if in_one_piece(embedding):
+        distances = squared_distances(vectors, prototypes, rows)
+        found = distances, activation(distances, epsilon)
     else:
-        found = _Comparison.apply(embedding, prototypes, tuple(rows), epsilon)
-    return found
+        found = _Comparison.apply(vectors, prototypes, tuple(rows), epsilon)
+    size = _size_of_maps(embedding, prototypes)
+    return found[0].view(size), found[1].view(size)
 
 
 class _Comparison(torch.autograd.Function):
@@ -159,15 +162,17 @@ def _parts(rows: Sequence[Rows], most: int) -> Iterator[tuple[int, Rows]]:
 def _compare_in_graph(
     embedding: Tensor, prototypes: Tensor, spans: list[int], numbers: list[Tensor], epsilon: float
 ) -> tuple[Tensor, Tensor]:
+    size = _size_of_maps(embedding, prototypes)
     with without_autocast(embedding):
-        return _compare(embedding, prototypes, _rows(spans, numbers), epsilon)
+        found = _compare(embedding.flatten(3), prototypes, _rows(spans, numbers), epsilon)
+    return found[0].view(size), found[1].view(size)
 
 
 @_compare_in_graph.register_fake
 def _(embedding: Tensor, prototypes: Tensor, *others: Any) -> tuple[Tensor, Tensor]:
     del others
-    shape = (embedding.shape[0], prototypes.shape[0], embedding.shape[3])
-    return embedding.new_empty(shape), embedding.new_empty(shape)
+    size = _size_of_maps(embedding, prototypes)
+    return embedding.new_empty(size), embedding.new_empty(size)
 
 
 @torch.library.custom_op("protoxai::compare_backward", mutates_args=())
@@ -182,15 +187,19 @@ def _differentiate_in_graph(
     grad_activations: Tensor | None,
     needed: list[bool],
 ) -> list[Tensor]:
-    incoming, rows = (grad_distances, grad_activations), _rows(spans, numbers)
+    incoming = [
+        None if grad is None else grad.flatten(2) for grad in (grad_distances, grad_activations)
+    ]
+    given = (embedding.flatten(3), prototypes, distances.flatten(2), _rows(spans, numbers))
     with without_autocast(embedding):
-        found = _differentiate(embedding, prototypes, distances, rows, epsilon, incoming, needed)
-    return [grad for grad in found if grad is not None]
+        found = _differentiate(*given, epsilon, incoming, needed)
+    inputs = zip(found, (embedding, prototypes), strict=True)
+    return [grad.reshape(x.shape).contiguous() for grad, x in inputs if grad is not None]
 
 
 @_differentiate_in_graph.register_fake
 def _(embedding: Tensor, prototypes: Tensor, *others: Any) -> list[Tensor]:
-    return [torch.empty_like(x) for x in compress((embedding, prototypes), others[-1])]
+    return [x.new_empty(x.shape) for x in compress((embedding, prototypes), others[-1])]
 
 
 def _gradients(ctx: Any, *incoming: Tensor | None) -> tuple[Any, ...]:
@@ -210,6 +219,11 @@ def _remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) 
 
 
 _compare_in_graph.register_autograd(_gradients, setup_context=_remember)
+
+
+def _size_of_maps(embedding: Tensor, prototypes: Tensor) -> tuple[int, ...]:
+    # In a graph, len would make a number of a size that may change.
+    return embedding.shape[0], prototypes.shape[0], *embedding.shape[3:]
 
 
 def _spelt(rows: Sequence[Rows]) -> tuple[list[int], list[Tensor]]:

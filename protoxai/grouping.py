@@ -15,20 +15,25 @@ from protoxai.tiles import Tiling, in_one_piece
 
 
 def group_sums(activations: Tensor, weights: Tensor, members: Tensor, mask: Tensor) -> Tensor:
-    """Return ``w . g`` of every group (B, K, G, n).
+    """Return ``w . g`` of every group (B, K, G, *size).
 
     Args:
-        activations: (B, P, n), float32 or wider.
+        activations: (B, P, *size), float32 or wider.
         weights: (K, G, M), of the same type, 0 where padded.
         members: prototypes of each of the K classes, int64 (K, M), 0 where padded; every prototype
             belongs to one class.
         mask: True (K, M) where there is a prototype.
     """
+    sums: Tensor
+    if torch.compiler.is_compiling() and not in_one_piece(activations):
+        sums = _sum_in_graph(activations, weights, members, mask)
+        return sums
+    flat = activations.flatten(2)
     if in_one_piece(activations):
-        return weighted_sums(activations, weights, members)
-    run = _sum_in_graph if torch.compiler.is_compiling() else _GroupSums.apply
-    sums: Tensor = run(activations, weights, members, mask)
-    return sums
+        sums = weighted_sums(flat, weights, members)
+    else:
+        sums = _GroupSums.apply(flat, weights, members, mask)
+    return sums.view(_size_of_sums(activations, weights))
 
 
 def weighted_sums(activations: Tensor, weights: Tensor, members: Tensor) -> Tensor:
@@ -122,13 +127,14 @@ def _classes(members: Tensor, rows: int) -> Iterator[slice]:
 def _sum_in_graph(activations: Tensor, weights: Tensor, members: Tensor, mask: Tensor) -> Tensor:
     del mask
     with without_autocast(activations):
-        return _sum(activations, weights, members)
+        sums = _sum(activations.flatten(2), weights, members)
+    return sums.view(_size_of_sums(activations, weights))
 
 
 @_sum_in_graph.register_fake
 def _(activations: Tensor, weights: Tensor, *others: Tensor) -> Tensor:
     del others
-    return activations.new_empty(activations.shape[0], *weights.shape[:2], activations.shape[2])
+    return activations.new_empty(_size_of_sums(activations, weights))
 
 
 @torch.library.custom_op("protoxai::group_sums_backward", mutates_args=())
@@ -140,14 +146,16 @@ def _differentiate_in_graph(
     grad: Tensor,
     needed: list[bool],
 ) -> list[Tensor]:
+    given = (activations.flatten(2), weights, members, mask, grad.flatten(3))
     with without_autocast(activations):
-        found = _differentiate(activations, weights, members, mask, grad, needed)
-    return [grad for grad in found if grad is not None]
+        found = _differentiate(*given, needed)
+    inputs = zip(found, (activations, weights), strict=True)
+    return [grad.reshape(x.shape).contiguous() for grad, x in inputs if grad is not None]
 
 
 @_differentiate_in_graph.register_fake
 def _(activations: Tensor, weights: Tensor, *others: Any) -> list[Tensor]:
-    return [torch.empty_like(x) for x in compress((activations, weights), others[-1])]
+    return [x.new_empty(x.shape) for x in compress((activations, weights), others[-1])]
 
 
 def _gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -161,3 +169,8 @@ def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 
 _sum_in_graph.register_autograd(_gradients, setup_context=_remember)
+
+
+def _size_of_sums(activations: Tensor, weights: Tensor) -> tuple[int, ...]:
+    # In a graph, len would make a number of a size that may change.
+    return activations.shape[0], *weights.shape[:2], *activations.shape[2:]

@@ -138,8 +138,7 @@ class SparseGroupHead(nn.Module):
         with without_autocast(activations):
             activations, weights = widen(activations, self.group_parameter)
             weights = weights.masked_fill(~self.member_mask, 0)
-            sums = group_sums(activations.flatten(2), weights, self._members, self._mask)
-            return sums.exp_().view(len(sums), len(self.group_table), *activations.shape[2:])
+            return group_sums(activations, weights, self._members, self._mask).exp_().flatten(1, 2)
 
     def classify(self, scores: Tensor) -> Tensor:
         """Return logits (B, C, h, w) of group scores (B, N, h, w)."""
@@ -279,9 +278,8 @@ def _class_weights(unit_class: Tensor, num_classes: int, off_class: float) -> Te
 
 def _linear(weight: Tensor, maps: Tensor, table: PrototypeTable) -> Tensor:
     with without_autocast(maps):
-        weight, maps_wide = widen(weight, maps.flatten(2))
-        logits = class_logits(weight, maps_wide, table)
-        return logits.view(len(maps), len(weight), *maps.shape[2:])
+        weight, maps = widen(weight, maps)
+        return class_logits(weight, maps, table)
 
 
 def _check_maps(name: str, maps: Tensor, channels: int, meaning: str) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from itertools import compress
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from protoxai.gradients import placed
 from protoxai.grouping import group_sums
+from protoxai.precision import without_autocast
 from protoxai.table import PrototypeTable
+from protoxai.tiles import in_one_piece
 
 MANY_CLASSES = 64
 ROWS_AT_ONCE = 16
@@ -35,20 +39,18 @@ class UniformLayer(NamedTuple):
 
 
 def class_logits(weight: Tensor, maps: Tensor, table: PrototypeTable) -> Tensor:
-    """Return logits (B, C, n) of the units' maps.
+    """Return logits (B, C, *size) of the units' maps.
 
     Args:
         weight: (C, U), of the maps' type.
-        maps: (B, U, n).
+        maps: (B, U, *size).
         table: class of each unit.
     """
-    uniform = uniform_layer(weight, table)
-    if uniform is None:
-        # matmul would transpose a copy of the maps, to spare a weight for each image.
-        return torch.bmm(weight.expand(len(maps), -1, -1), maps)
-    to_others, to_own = group_sums(maps, uniform.pairs, uniform.members, uniform.mask).unbind(2)
-    logits = to_others.sum(1, keepdim=True).expand(-1, len(weight), -1)
-    return logits.index_add(1, uniform.classes, to_own)
+    if torch.compiler.is_compiling() and not in_one_piece(maps):
+        trained = weight.requires_grad and torch.is_grad_enabled()
+        logits: Tensor = _classify_in_graph(weight, maps, table.class_index, trained)
+        return logits
+    return _classify(weight, maps, None if in_one_piece(maps) else uniform_layer(weight, table))
 
 
 def uniform_layer(weight: Tensor, table: PrototypeTable) -> UniformLayer | None:
@@ -56,7 +58,6 @@ def uniform_layer(weight: Tensor, table: PrototypeTable) -> UniformLayer | None:
     if (
         len(weight) < MANY_CLASSES
         or weight.device.type != "cpu"
-        or torch.compiler.is_compiling()
         or (weight.requires_grad and torch.is_grad_enabled())
     ):
         return None
@@ -70,3 +71,66 @@ def uniform_layer(weight: Tensor, table: PrototypeTable) -> UniformLayer | None:
     members, mask = (rows[classes] for rows in table.members("class"))
     pairs = torch.stack([others[members], (own - others)[members]], 1)
     return UniformLayer(pairs.masked_fill(~mask[:, None], 0), classes, members, mask)
+
+
+def _classify(weight: Tensor, maps: Tensor, uniform: UniformLayer | None) -> Tensor:
+    size = maps.shape[2:]
+    if uniform is None:
+        # matmul would transpose a copy of the maps, to spare a weight for each image.
+        logits = torch.bmm(weight.expand(len(maps), -1, -1), maps.flatten(2))
+        return logits.view(len(maps), len(weight), *size)
+    sums = group_sums(maps, uniform.pairs, uniform.members, uniform.mask)
+    to_others, to_own = sums.unbind(2)
+    logits = to_others.sum(1, keepdim=True).expand(-1, len(weight), *size)
+    return logits.index_add(1, uniform.classes, to_own)
+
+
+# --- in compiled graphs
+
+
+@torch.library.custom_op("protoxai::class_logits", mutates_args=())
+def _classify_in_graph(weight: Tensor, maps: Tensor, unit_class: Tensor, trained: bool) -> Tensor:
+    uniform = None
+    with torch.no_grad(), without_autocast(maps):
+        if len(weight) >= MANY_CLASSES and not trained:
+            table = PrototypeTable(unit_class, unit_class * 0, len(weight), num_scales=1)
+            uniform = uniform_layer(weight, table)
+        return _classify(weight, maps, uniform)
+
+
+@_classify_in_graph.register_fake
+def _(weight: Tensor, maps: Tensor, *others: Any) -> Tensor:
+    del others
+    return maps.new_empty(maps.shape[0], weight.shape[0], *maps.shape[2:])
+
+
+@torch.library.custom_op("protoxai::class_logits_backward", mutates_args=())
+def _differentiate_in_graph(
+    weight: Tensor, maps: Tensor, grad: Tensor, needed: list[bool]
+) -> list[Tensor]:
+    found = []
+    flat = grad.flatten(2)
+    with without_autocast(grad):
+        if needed[0]:
+            found.append(torch.bmm(flat, maps.flatten(2).transpose(1, 2)).sum(0))
+        if needed[1]:
+            found.append(torch.bmm(weight.T.expand(len(grad), -1, -1), flat).view(maps.shape))
+    return found
+
+
+@_differentiate_in_graph.register_fake
+def _(weight: Tensor, maps: Tensor, *others: Any) -> list[Tensor]:
+    return [x.new_empty(x.shape) for x in compress((weight, maps), others[-1])]
+
+
+def _gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    needed = list(ctx.needs_input_grad[:2])
+    return *placed(_differentiate_in_graph(*ctx.saved_tensors, grad, needed), needed), None, None
+
+
+def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    del output
+    ctx.save_for_backward(*inputs[:2])
+
+
+_classify_in_graph.register_autograd(_gradients, setup_context=_remember)

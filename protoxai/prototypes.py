@@ -84,10 +84,8 @@ class MultiScalePrototypeLayer(nn.Module):
         """
         check_embedding(embedding, self.table.num_scales, self.dim)
         with without_autocast(embedding):
-            vectors, prototypes = widen(embedding.flatten(3), self.prototypes)
-            maps = compare(vectors, prototypes, self._rows, self.epsilon)
-            size = (len(embedding), len(prototypes), *embedding.shape[3:])
-            return PrototypeOutput(*(each.view(size) for each in maps))
+            vectors, prototypes = widen(embedding, self.prototypes)
+            return PrototypeOutput(*compare(vectors, prototypes, self._rows, self.epsilon))
 
     def distances(self, embedding: Tensor) -> Tensor:
         """Return the squared distances (B, P, h, w) by ``|z|^2 - 2 z.p + |p|^2``, at least 0."""

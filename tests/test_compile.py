@@ -116,6 +116,36 @@ def test_layer_and_head(kind: type[PrototypeHead | SparseGroupHead], device: tor
     agree(*layer_and_head(kind, device), QUICK)
 
 
+@pytest.mark.parametrize("trained", [False, True])
+def test_many_classes_without_a_gradient(trained: bool, device: torch.device) -> None:
+    table = PrototypeTable.regular(num_classes=70, num_scales=2, per_scale=1)
+    parts = nn.ModuleList([PrototypeHead(table), SparseGroupHead(table)]).to(device)
+    maps = torch.rand(3, len(table), 5, 6, device=device)
+    for head in parts:
+        if trained:
+            head.weight.data.add_(torch.rand_like(head.weight))
+        with torch.no_grad():
+            found = torch.compile(head, fullgraph=True, dynamic=True, backend=QUICK)(maps)
+            torch.testing.assert_close(found, head(maps))
+
+
+@pytest.mark.parametrize("kind", [PrototypeHead, SparseGroupHead])
+def test_autocast_changes_nothing_in_a_graph(
+    kind: type[PrototypeHead | SparseGroupHead], device: torch.device
+) -> None:
+    forward, [[embedding], *_], parts = layer_and_head(kind, device)
+    compiled = torch.compile(forward, fullgraph=True, backend=QUICK)
+
+    def under_autocast(leaf: Tensor) -> Results:
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            return compiled(leaf)
+
+    expected = _with_gradients(forward, [embedding], parts)
+    for name, found in _with_gradients(under_autocast, [embedding], parts).items():
+        assert found.dtype == torch.float32
+        torch.testing.assert_close(found, expected[name], rtol=1e-5, atol=1e-6)
+
+
 def every_loss(
     stage: int, device: torch.device
 ) -> tuple[Callable[..., Results], list[list[Tensor]], nn.Module]:
@@ -202,6 +232,16 @@ def model_of(
 )
 def test_model(stage: int, input_scales: tuple[float, ...], device: torch.device) -> None:
     agree(*model_of(stage, input_scales, device), QUICK)
+
+
+@pytest.mark.parametrize("stage", [1, 2])
+def test_exported_graphs_run_without_this_library(stage: int) -> None:
+    _, [[images], *_], model = model_of(stage, (), torch.device("cpu"))
+    program = torch.export.export(model.eval(), (images,))
+    assert not [node for node in program.graph.nodes if "protoxai::" in str(node.target)]
+    torch.testing.assert_close(
+        program.module()(images).logits, model(images).logits, rtol=1e-4, atol=1e-5
+    )
 
 
 # --- kernels
