@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -62,10 +62,17 @@ class Function:
 
 def compiled(setting: cases.Setting) -> Iterator[Figure | Curve]:
     """Measure compiled functions against eager ones."""
-    shape = cases.shapes(setting)[0]
-    functions = _heads(shape, setting)
+    for shape in cases.shapes(setting):
+        yield from _against_eager(_heads(shape, setting), shape.name, setting)
+        if not setting.quick:
+            yield from _against_eager(_losses(shape, setting), shape.name, setting)
     if not setting.quick:
-        functions |= _losses(shape, setting) | _model(shape, setting)
+        yield from _against_eager(_model(setting), f"{TRUNK}, {IMAGE}x{IMAGE}, batch 2", setting)
+
+
+def _against_eager(
+    functions: Mapping[str, Function], where: str, setting: cases.Setting
+) -> Iterator[Figure]:
     for name, function in functions.items():
         torch.compiler.reset()
         fast = torch.compile(function.value, fullgraph=True, dynamic=True)
@@ -78,7 +85,7 @@ def compiled(setting: cases.Setting) -> Iterator[Figure | Curve]:
         times = side_by_side(calls, setting.rounds)
         direction = "forward + backward" if function.leaves else "forward"
         title = f"torch.compile of {name}, {direction}"
-        yield Figure.of_times(title, shape.name, times, ("compiled", "eager"), NOT_SLOWER)
+        yield Figure.of_times(title, where, times, ("compiled", "eager"), NOT_SLOWER)
 
 
 def _losses(shape: cases.Shape, setting: cases.Setting) -> dict[str, Function]:
@@ -127,17 +134,18 @@ def _heads(shape: cases.Shape, setting: cases.Setting) -> dict[str, Function]:
     }
 
 
-def _model(shape: cases.Shape, setting: cases.Setting) -> dict[str, Function]:
+def _model(setting: cases.Setting) -> dict[str, Function]:
+    shape = replace(cases.PASCAL, side=IMAGE)
     first, grouped = (
         ScaleProtoSeg(TRUNK, shape.classes, pretrained=False).to(setting.device) for _ in range(2)
     )
     grouped.group().eval()
     criterion = ScaleProtoSegLoss()
     images = cases.random((shape.batch, 3, IMAGE, IMAGE), setting.device)
-    labels = cases.labels(replace(shape, side=IMAGE), setting.device)
+    labels = cases.labels(shape, setting.device)
     return {
-        f"a model on {TRUNK}": Function(lambda x: grouped(x).logits, [], images),
-        f"model and criterion of stage 1 on {TRUNK}": Function(
+        "a model": Function(lambda x: grouped(x).logits, [], images),
+        "model and criterion of stage 1": Function(
             lambda x: criterion(first(x), labels, first.head)["loss"],
             [p for p in first.parameters() if p.requires_grad],
             images,
