@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,15 +17,20 @@ DEVICE_ELEMENTS = 1 << 25
 
 def in_one_piece(maps: Tensor) -> bool:
     """Whether to do without tiles: torch.func, exporters and compilers for a GPU want it plain."""
-    if torch.compiler.is_compiling():
-        return torch.compiler.is_exporting() or maps.device.type != "cpu"
-    return transformed()
+    if transformed():
+        return True
+    compiling = torch.compiler.is_compiling()
+    return compiling and (torch.compiler.is_exporting() or maps.device.type != "cpu")
 
 
-def transformed() -> bool:
+def _transformed() -> bool:
     """Whether a transform of torch.func is at work."""
     # No public function tells.
-    return not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active()
+    return torch._C._are_functorch_transforms_active()
+
+
+# A compiler asks while it traces, and keeps the answer in the graph.
+transformed: Callable[[], bool] = torch.compiler.assume_constant_result(_transformed)
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,8 @@ def gather(values: Tensor, dim: int, index: Tensor) -> Tensor:
 
 def add_up(values: Tensor, dim: int, index: Tensor, size: int) -> Tensor:
     """Return sums, ``size`` of them along a dimension: each value is added at its index."""
-    run = _add_up_in_graph if torch.compiler.is_compiling() else _add_up
+    in_graph = torch.compiler.is_compiling() and not transformed()
+    run = _add_up_in_graph if in_graph else _add_up
     sums: Tensor = run(values, dim, index, size)
     return sums
 
