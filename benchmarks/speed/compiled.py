@@ -46,11 +46,23 @@ class Function:
         value: a scalar (or, if only forward, anything) of one tensor.
         leaves: what gradients are taken by; empty: only forward.
         given: the tensor.
+        open: tensors (B, ..., h, w) that may be of any batch, height and width.
     """
 
     value: Value
     leaves: list[Tensor]
     given: Tensor
+    open: tuple[Tensor, ...] = ()
+
+    def compiled(self) -> Value:
+        """Return the function compiled, in one graph."""
+        torch.compiler.reset()
+        for tensor in self.open:
+            torch._dynamo.mark_dynamic(tensor, (0, tensor.dim() - 2, tensor.dim() - 1))
+        fast: Value = torch.compile(self.value, fullgraph=True)
+        for _ in range(WARM):
+            self.run(fast)
+        return fast
 
     def run(self, value: Value) -> object:
         """Run this or the compiled function, forward and, if it has leaves, backward."""
@@ -74,14 +86,10 @@ def _against_eager(
     functions: Mapping[str, Function], where: str, setting: cases.Setting
 ) -> Iterator[Figure]:
     for name, function in functions.items():
-        torch.compiler.reset()
-        fast = torch.compile(function.value, fullgraph=True, dynamic=True)
         calls = {
-            "compiled": partial(function.run, fast),
+            "compiled": partial(function.run, function.compiled()),
             "eager": partial(function.run, function.value),
         }
-        for _ in range(WARM):
-            function.run(fast)
         times = side_by_side(calls, setting.rounds)
         direction = "forward + backward" if function.leaves else "forward"
         title = f"torch.compile of {name}, {direction}"
@@ -95,7 +103,9 @@ def _losses(shape: cases.Shape, setting: cases.Setting) -> dict[str, Function]:
     scores = cases.random((shape.batch, len(head.group_class), *maps.shape[2:]), setting.device)
     scores.requires_grad_()
     functions = {
-        name: Function(partial(loss, labels=labels, table=shape.table), [maps], maps)
+        name: Function(
+            partial(loss, labels=labels, table=shape.table), [maps], maps, (maps, labels)
+        )
         for name, loss in PIXEL_LOSSES.items()
     }
     first, criterion = cases.prototype_head(shape, setting.device), ScaleProtoSegLoss()
@@ -105,9 +115,13 @@ def _losses(shape: cases.Shape, setting: cases.Setting) -> dict[str, Function]:
         lambda z: criterion(SegmentationOutput(z, z, maps, maps, None), labels, first)["loss"],
         [logits, maps],
         logits,
+        (logits, maps, labels),
     )
     functions["group diversity"] = Function(
-        lambda s: group_diversity_loss(s, labels, head.group_table), [scores], scores
+        lambda s: group_diversity_loss(s, labels, head.group_table),
+        [scores],
+        scores,
+        (scores, labels),
     )
     functions["group entropy"] = Function(
         lambda _: group_entropy_loss(head), [head.group_parameter], head.group_parameter
@@ -124,12 +138,13 @@ def _heads(shape: cases.Shape, setting: cases.Setting) -> dict[str, Function]:
     own = [embedding, layer.prototypes]
     return {
         "the way to stage 1 logits": Function(
-            lambda z: to_first(z)[-1].sum(), [*own, first.weight], embedding
+            lambda z: to_first(z)[-1].sum(), [*own, first.weight], embedding, (embedding,)
         ),
         "the way to grouped logits": Function(
             lambda z: to_groups(z)[-1].sum(),
             [*own, grouping.group_parameter, grouping.weight],
             embedding,
+            (embedding,),
         ),
     }
 
@@ -144,10 +159,11 @@ def _model(setting: cases.Setting) -> dict[str, Function]:
     images = cases.random((shape.batch, 3, IMAGE, IMAGE), setting.device)
     labels = cases.labels(shape, setting.device)
     return {
-        "a model": Function(lambda x: grouped(x).logits, [], images),
+        "a model": Function(lambda x: grouped(x).logits, [], images, (images,)),
         "model and criterion of stage 1": Function(
             lambda x: criterion(first(x), labels, first.head)["loss"],
             [p for p in first.parameters() if p.requires_grad],
             images,
+            (images, labels),
         ),
     }
