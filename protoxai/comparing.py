@@ -34,17 +34,15 @@ def compare(
         rows: which prototypes belong to each scale, S slices or index tensors.
         epsilon: bounds the activation.
     """
+    size = _size_of_maps(embedding, prototypes)
+    if in_one_piece(embedding):
+        distances = squared_distances(embedding.flatten(3), prototypes, rows).view(size)
+        return distances, activation(distances, epsilon)
     found: tuple[Tensor, Tensor]
-    if torch.compiler.is_compiling() and not in_one_piece(embedding):
+    if torch.compiler.is_compiling():
         found = _compare_in_graph(embedding, prototypes, *_spelt(rows), epsilon)
         return found
-    vectors = embedding.flatten(3)
-    if in_one_piece(embedding):
-        distances = squared_distances(vectors, prototypes, rows)
-        found = distances, activation(distances, epsilon)
-    else:
-        found = _Comparison.apply(vectors, prototypes, tuple(rows), epsilon)
-    size = _size_of_maps(embedding, prototypes)
+    found = _Comparison.apply(embedding.flatten(3), prototypes, tuple(rows), epsilon)
     return found[0].view(size), found[1].view(size)
 
 

@@ -24,16 +24,15 @@ def group_sums(activations: Tensor, weights: Tensor, members: Tensor, mask: Tens
             belongs to one class.
         mask: True (K, M) where there is a prototype.
     """
+    size = _size_of_sums(activations, weights)
+    if in_one_piece(activations):
+        return weighted_sums(activations.flatten(2), weights, members).view(size)
     sums: Tensor
-    if torch.compiler.is_compiling() and not in_one_piece(activations):
+    if torch.compiler.is_compiling():
         sums = _sum_in_graph(activations, weights, members, mask)
         return sums
-    flat = activations.flatten(2)
-    if in_one_piece(activations):
-        sums = weighted_sums(flat, weights, members)
-    else:
-        sums = _GroupSums.apply(flat, weights, members, mask)
-    return sums.view(_size_of_sums(activations, weights))
+    sums = _GroupSums.apply(activations.flatten(2), weights, members, mask)
+    return sums.view(size)
 
 
 def weighted_sums(activations: Tensor, weights: Tensor, members: Tensor) -> Tensor:

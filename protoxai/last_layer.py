@@ -46,11 +46,13 @@ def class_logits(weight: Tensor, maps: Tensor, table: PrototypeTable) -> Tensor:
         maps: (B, U, *size).
         table: class of each unit.
     """
-    if torch.compiler.is_compiling() and not in_one_piece(maps):
+    if in_one_piece(maps):
+        return _classify(weight, maps, None)
+    if torch.compiler.is_compiling():
         trained = weight.requires_grad and torch.is_grad_enabled()
         logits: Tensor = _classify_in_graph(weight, maps, table.class_index, trained)
         return logits
-    return _classify(weight, maps, None if in_one_piece(maps) else uniform_layer(weight, table))
+    return _classify(weight, maps, uniform_layer(weight, table))
 
 
 def uniform_layer(weight: Tensor, table: PrototypeTable) -> UniformLayer | None:
