@@ -41,7 +41,7 @@ def squared_distances(embedding: Tensor, prototypes: Tensor, rows: Sequence[Rows
     for scale, own in enumerate(rows):
         vectors = prototypes[own]
         norms = lengths[:, scale, None] + vectors.square().sum(1)[:, None]
-        products = torch.bmm(vectors.expand(len(embedding), -1, -1), embedding[:, scale])
+        products = torch.bmm(vectors.expand(embedding.shape[0], -1, -1), embedding[:, scale])
         blocks.append((norms - 2 * products).clamp_min(0))
     found = torch.cat(blocks, 1)
     if _in_order(rows):

@@ -76,11 +76,12 @@ def uniform_layer(weight: Tensor, table: PrototypeTable) -> UniformLayer | None:
 
 
 def _classify(weight: Tensor, maps: Tensor, uniform: UniformLayer | None) -> Tensor:
-    size = maps.shape[2:]
+    # In a graph, len would make a number of a size that may change.
+    batch, _, *size = maps.shape
     if uniform is None:
         # matmul would transpose a copy of the maps, to spare a weight for each image.
-        logits = torch.bmm(weight.expand(len(maps), -1, -1), maps.flatten(2))
-        return logits.view(len(maps), len(weight), *size)
+        logits = torch.bmm(weight.expand(batch, -1, -1), maps.flatten(2))
+        return logits.view(batch, len(weight), *size)
     sums = group_sums(maps, uniform.pairs, uniform.members, uniform.mask)
     to_others, to_own = sums.unbind(2)
     logits = to_others.sum(1, keepdim=True).expand(-1, len(weight), *size)

@@ -235,13 +235,14 @@ def test_model(stage: int, input_scales: tuple[float, ...], device: torch.device
 
 
 @pytest.mark.parametrize("stage", [1, 2])
-def test_exported_graphs_run_without_this_library(stage: int) -> None:
-    _, [[images], *_], model = model_of(stage, (), torch.device("cpu"))
-    program = torch.export.export(model.eval(), (images,))
+def test_exported_graphs_run_without_this_library_for_any_size(stage: int) -> None:
+    _, [[images], [others], *_], model = model_of(stage, (), torch.device("cpu"))
+    sizes = dict.fromkeys((0, 2, 3), torch.export.Dim.DYNAMIC)
+    program = torch.export.export(model.eval(), (images,), dynamic_shapes=(sizes,))
     assert not [node for node in program.graph.nodes if "protoxai::" in str(node.target)]
-    torch.testing.assert_close(
-        program.module()(images).logits, model(images).logits, rtol=1e-4, atol=1e-5
-    )
+    for each in (images, others):
+        found, expected = program.module()(each).logits, model(each).logits
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
 # --- kernels
