@@ -18,9 +18,9 @@ from protoxai.distances import (
     squared_distances,
     with_squares,
 )
-from protoxai.gradients import placed, plain_gradients
+from protoxai.gradients import placed, plain_gradients, shaped
 from protoxai.precision import without_autocast
-from protoxai.tiles import Tiling, in_one_piece
+from protoxai.tiles import Tiling, in_graph, in_one_piece
 
 
 def compare(
@@ -34,14 +34,14 @@ def compare(
         rows: which prototypes belong to each scale, S slices or index tensors.
         epsilon: bounds the activation.
     """
+    found: tuple[Tensor, Tensor]
+    if in_graph(embedding):
+        found = _compare_in_graph(embedding, prototypes, *_spelt(rows), epsilon)
+        return found
     size = _size_of_maps(embedding, prototypes)
     if in_one_piece(embedding):
         distances = squared_distances(embedding.flatten(3), prototypes, rows).view(size)
         return distances, activation(distances, epsilon)
-    found: tuple[Tensor, Tensor]
-    if torch.compiler.is_compiling():
-        found = _compare_in_graph(embedding, prototypes, *_spelt(rows), epsilon)
-        return found
     found = _Comparison.apply(embedding.flatten(3), prototypes, tuple(rows), epsilon)
     return found[0].view(size), found[1].view(size)
 
@@ -54,7 +54,9 @@ class _Comparison(torch.autograd.Function):
         ctx: Any, embedding: Tensor, prototypes: Tensor, rows: tuple[Rows, ...], epsilon: float
     ) -> tuple[Tensor, Tensor]:
         """Compare; see :func:`compare`."""
-        distances, activations = _compare(embedding, prototypes, rows, epsilon)
+        size = (len(embedding), len(prototypes), embedding.shape[3])
+        distances, activations = embedding.new_empty(size), embedding.new_empty(size)
+        _compare(embedding, prototypes, rows, epsilon, distances, activations)
         ctx.save_for_backward(embedding, prototypes, distances)
         ctx.set_materialize_grads(False)
         ctx.rows, ctx.epsilon = rows, epsilon
@@ -84,10 +86,14 @@ class _Comparison(torch.autograd.Function):
 
 
 def _compare(
-    embedding: Tensor, prototypes: Tensor, rows: Sequence[Rows], epsilon: float
-) -> tuple[Tensor, Tensor]:
-    shape = (len(embedding), len(prototypes), embedding.shape[3])
-    distances, activations = embedding.new_empty(shape), embedding.new_empty(shape)
+    embedding: Tensor,
+    prototypes: Tensor,
+    rows: Sequence[Rows],
+    epsilon: float,
+    distances: Tensor,
+    activations: Tensor,
+) -> None:
+    """Write distances and activations (B, P, n)."""
     tiling = Tiling.of_whole_maps(embedding)
     parts = [
         (scale, own, against_squares(prototypes[own])) for scale, own in _parts(rows, tiling.rows)
@@ -101,7 +107,6 @@ def _compare(
             activate(near.relu_(), epsilon, out=active)
             if isinstance(own, Tensor):
                 distances[images, own], activations[images, own] = near, active
-    return distances, activations
 
 
 def _differentiate(
@@ -161,9 +166,12 @@ def _compare_in_graph(
     embedding: Tensor, prototypes: Tensor, spans: list[int], numbers: list[Tensor], epsilon: float
 ) -> tuple[Tensor, Tensor]:
     size = _size_of_maps(embedding, prototypes)
+    # Not views of flat maps: they could not be changed in place.
+    found = embedding.new_empty(size), embedding.new_empty(size)
+    flat = (maps.flatten(2) for maps in found)
     with without_autocast(embedding):
-        found = _compare(embedding.flatten(3), prototypes, _rows(spans, numbers), epsilon)
-    return found[0].view(size), found[1].view(size)
+        _compare(embedding.flatten(3), prototypes, _rows(spans, numbers), epsilon, *flat)
+    return found
 
 
 @_compare_in_graph.register_fake
@@ -191,8 +199,7 @@ def _differentiate_in_graph(
     given = (embedding.flatten(3), prototypes, distances.flatten(2), _rows(spans, numbers))
     with without_autocast(embedding):
         found = _differentiate(*given, epsilon, incoming, needed)
-    inputs = zip(found, (embedding, prototypes), strict=True)
-    return [grad.reshape(x.shape).contiguous() for grad, x in inputs if grad is not None]
+    return shaped(found, (embedding, prototypes))
 
 
 @_differentiate_in_graph.register_fake

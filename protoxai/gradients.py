@@ -33,6 +33,12 @@ def plain_gradients(
     return placed(found, needed)
 
 
+def shaped(found: Sequence[Tensor | None], inputs: Sequence[Tensor]) -> list[Tensor]:
+    """Return those gradients that there are, in the shapes of their inputs, contiguous."""
+    pairs = zip(found, inputs, strict=True)
+    return [grad.reshape(x.shape).contiguous() for grad, x in pairs if grad is not None]
+
+
 def placed(found: Sequence[Tensor], needed: Sequence[bool]) -> list[Tensor | None]:
     """Return the gradient of each input, None where it needs none, of those that do."""
     left = iter(found)

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from protoxai.gradients import placed, plain_gradients
+from protoxai.gradients import placed, plain_gradients, shaped
 from protoxai.precision import without_autocast
-from protoxai.tiles import Tiling, in_one_piece
+from protoxai.tiles import Tiling, in_graph, in_one_piece
 
 
 def group_sums(activations: Tensor, weights: Tensor, members: Tensor, mask: Tensor) -> Tensor:
@@ -24,13 +24,13 @@ def group_sums(activations: Tensor, weights: Tensor, members: Tensor, mask: Tens
             belongs to one class.
         mask: True (K, M) where there is a prototype.
     """
+    sums: Tensor
+    if in_graph(activations):
+        sums = _sum_in_graph(activations, weights, members, mask)
+        return sums
     size = _size_of_sums(activations, weights)
     if in_one_piece(activations):
         return weighted_sums(activations.flatten(2), weights, members).view(size)
-    sums: Tensor
-    if torch.compiler.is_compiling():
-        sums = _sum_in_graph(activations, weights, members, mask)
-        return sums
     sums = _GroupSums.apply(activations.flatten(2), weights, members, mask)
     return sums.view(size)
 
@@ -50,7 +50,9 @@ class _GroupSums(torch.autograd.Function):
     ) -> Tensor:
         """Sum; see :func:`group_sums`."""
         ctx.save_for_backward(activations, weights, members, mask)
-        return _sum(activations, weights, members)
+        sums = activations.new_empty(len(activations), *weights.shape[:2], activations.shape[2])
+        _sum(activations, weights, members, sums)
+        return sums
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -66,15 +68,13 @@ class _GroupSums(torch.autograd.Function):
         return *found, None, None
 
 
-def _sum(activations: Tensor, weights: Tensor, members: Tensor) -> Tensor:
-    batch, _, pixels = activations.shape
-    sums = activations.new_empty(batch, *weights.shape[:2], pixels)
+def _sum(activations: Tensor, weights: Tensor, members: Tensor, sums: Tensor) -> None:
+    """Write sums (B, K, G, n)."""
     tiling = Tiling.of(activations)
     for images, span in tiling:
         for classes in _classes(members, tiling.rows):
             own = _own(activations, members[classes], images, span)
             sums[images, classes, :, span] = torch.matmul(weights[classes], own)
-    return sums
 
 
 def _differentiate(
@@ -125,9 +125,11 @@ def _classes(members: Tensor, rows: int) -> Iterator[slice]:
 @torch.library.custom_op("protoxai::group_sums", mutates_args=())
 def _sum_in_graph(activations: Tensor, weights: Tensor, members: Tensor, mask: Tensor) -> Tensor:
     del mask
+    # Not a view of flat sums: it could not be changed in place.
+    sums = activations.new_empty(_size_of_sums(activations, weights))
     with without_autocast(activations):
-        sums = _sum(activations.flatten(2), weights, members)
-    return sums.view(_size_of_sums(activations, weights))
+        _sum(activations.flatten(2), weights, members, sums.flatten(3))
+    return sums
 
 
 @_sum_in_graph.register_fake
@@ -148,8 +150,7 @@ def _differentiate_in_graph(
     given = (activations.flatten(2), weights, members, mask, grad.flatten(3))
     with without_autocast(activations):
         found = _differentiate(*given, needed)
-    inputs = zip(found, (activations, weights), strict=True)
-    return [grad.reshape(x.shape).contiguous() for grad, x in inputs if grad is not None]
+    return shaped(found, (activations, weights))
 
 
 @_differentiate_in_graph.register_fake

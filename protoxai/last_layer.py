@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import compress
 from typing import Any, NamedTuple
 
 import torch
@@ -12,7 +11,7 @@ from protoxai.gradients import placed
 from protoxai.grouping import group_sums
 from protoxai.precision import without_autocast
 from protoxai.table import PrototypeTable
-from protoxai.tiles import in_one_piece
+from protoxai.tiles import in_graph, in_one_piece
 
 MANY_CLASSES = 64
 ROWS_AT_ONCE = 16
@@ -46,13 +45,11 @@ def class_logits(weight: Tensor, maps: Tensor, table: PrototypeTable) -> Tensor:
         maps: (B, U, *size).
         table: class of each unit.
     """
-    if in_one_piece(maps):
-        return _classify(weight, maps, None)
-    if torch.compiler.is_compiling():
+    if in_graph(maps):
         trained = weight.requires_grad and torch.is_grad_enabled()
-        logits: Tensor = _classify_in_graph(weight, maps, table.class_index, trained)
+        logits: Tensor = _classify_in_graph(weight, maps, *_units(table), trained)
         return logits
-    return _classify(weight, maps, uniform_layer(weight, table))
+    return _classify(weight, maps, None if in_one_piece(maps) else uniform_layer(weight, table))
 
 
 def uniform_layer(weight: Tensor, table: PrototypeTable) -> UniformLayer | None:
@@ -63,14 +60,25 @@ def uniform_layer(weight: Tensor, table: PrototypeTable) -> UniformLayer | None:
         or (weight.requires_grad and torch.is_grad_enabled())
     ):
         return None
-    own_class, unit = table.class_index, torch.arange(len(table))
+    return _uniform(weight, *_units(table))
+
+
+def _units(table: PrototypeTable) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return each unit's class, the K classes that have units, and their units and mask (K, M)."""
+    classes = table.classes
+    members, mask = (rows[classes] for rows in table.members("class"))
+    return table.class_index, classes, members, mask
+
+
+def _uniform(
+    weight: Tensor, own_class: Tensor, classes: Tensor, members: Tensor, mask: Tensor
+) -> UniformLayer | None:
+    unit = torch.arange(len(own_class))
     others = weight[(own_class + 1) % len(weight), unit]
     own = weight[own_class, unit]
     alike = sum((rows == others).sum(0) for rows in weight.split(ROWS_AT_ONCE))
     if not bool((alike == len(weight) - (own != others).long()).all()):
         return None
-    classes = table.classes
-    members, mask = (rows[classes] for rows in table.members("class"))
     pairs = torch.stack([others[members], (own - others)[members]], 1)
     return UniformLayer(pairs.masked_fill(~mask[:, None], 0), classes, members, mask)
 
@@ -92,13 +100,22 @@ def _classify(weight: Tensor, maps: Tensor, uniform: UniformLayer | None) -> Ten
 
 
 @torch.library.custom_op("protoxai::class_logits", mutates_args=())
-def _classify_in_graph(weight: Tensor, maps: Tensor, unit_class: Tensor, trained: bool) -> Tensor:
+def _classify_in_graph(
+    weight: Tensor,
+    maps: Tensor,
+    unit_class: Tensor,
+    classes: Tensor,
+    members: Tensor,
+    mask: Tensor,
+    trained: bool,
+) -> Tensor:
     uniform = None
     with torch.no_grad(), without_autocast(maps):
         if len(weight) >= MANY_CLASSES and not trained:
-            table = PrototypeTable(unit_class, unit_class * 0, len(weight), num_scales=1)
-            uniform = uniform_layer(weight, table)
-        return _classify(weight, maps, uniform)
+            uniform = _uniform(weight, unit_class, classes, members, mask)
+        if uniform is not None:
+            return _classify(weight, maps, uniform)
+        return _product(weight, maps)
 
 
 @_classify_in_graph.register_fake
@@ -109,31 +126,45 @@ def _(weight: Tensor, maps: Tensor, *others: Any) -> Tensor:
 
 @torch.library.custom_op("protoxai::class_logits_backward", mutates_args=())
 def _differentiate_in_graph(
-    weight: Tensor, maps: Tensor, grad: Tensor, needed: list[bool]
+    weight: Tensor | None, maps: Tensor | None, grad: Tensor
 ) -> list[Tensor]:
+    """Return the gradient by the weight if there are maps, and by the maps if there is a weight."""
     found = []
-    flat = grad.flatten(2)
     with without_autocast(grad):
-        if needed[0]:
-            found.append(torch.bmm(flat, maps.flatten(2).transpose(1, 2)).sum(0))
-        if needed[1]:
-            found.append(torch.bmm(weight.T.expand(len(grad), -1, -1), flat).view(maps.shape))
+        if maps is not None:
+            found.append(torch.bmm(grad.flatten(2), maps.flatten(2).transpose(1, 2)).sum(0))
+        if weight is not None:
+            found.append(_product(weight.T, grad))
     return found
 
 
 @_differentiate_in_graph.register_fake
-def _(weight: Tensor, maps: Tensor, *others: Any) -> list[Tensor]:
-    return [x.new_empty(x.shape) for x in compress((weight, maps), others[-1])]
+def _(weight: Tensor | None, maps: Tensor | None, grad: Tensor) -> list[Tensor]:
+    found = []
+    if maps is not None:
+        found.append(grad.new_empty(grad.shape[1], maps.shape[1]))
+    if weight is not None:
+        found.append(grad.new_empty(grad.shape[0], weight.shape[1], *grad.shape[2:]))
+    return found
+
+
+def _product(weight: Tensor, maps: Tensor) -> Tensor:
+    """Multiply (C, U) with each pixel of (B, U, *size); the result is no view of another."""
+    result = maps.new_empty(len(maps), len(weight), *maps.shape[2:])
+    torch.bmm(weight.expand(len(maps), -1, -1), maps.flatten(2), out=result.flatten(2))
+    return result
 
 
 def _gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    needed = list(ctx.needs_input_grad[:2])
-    return *placed(_differentiate_in_graph(*ctx.saved_tensors, grad, needed), needed), None, None
+    found = _differentiate_in_graph(*ctx.saved_tensors, grad)
+    return *placed(found, ctx.needs_input_grad[:2]), *[None] * 5
 
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     del output
-    ctx.save_for_backward(*inputs[:2])
+    weight, maps = inputs[:2]
+    by_weight, by_maps = ctx.needs_input_grad[:2]
+    ctx.save_for_backward(weight if by_maps else None, maps if by_weight else None)
 
 
 _classify_in_graph.register_autograd(_gradients, setup_context=_remember)

@@ -98,7 +98,7 @@ class _ClassBlock:
         last: the columns of the last layer, (C, K G); if it is uniform, what its units weigh more
             for their own class than for others, (K, 1, G or M).
         to_others: what they weigh for others, (1, K G or K M), if the last layer is uniform.
-        rows: which rows of the logits are the K classes'.
+        rows: which rows of the logits are the K classes', if the last layer is uniform.
     """
 
     numbers: Tensor
@@ -111,7 +111,11 @@ class _ClassBlock:
     def add_to(
         self, logits: Tensor, to_all: Tensor, activations: Tensor, workspace: Workspace
     ) -> None:
-        """Add to logits (B, C, n pixels), and to what all have in common, (B, 1, n pixels)."""
+        """Add to logits (B, C, n pixels) what the classes' units give.
+
+        If the last layer is uniform, what they give all other classes is added to `to_all`
+        (B, 1, n pixels), and the logits of the K classes, which no other block has, are set.
+        """
         batch, _, pixels = activations.shape
         members = workspace.take("members", batch, self.places.numel(), pixels)
         torch.index_select(activations, 1, self.places.flatten(), out=members)

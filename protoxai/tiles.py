@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -15,22 +15,29 @@ LEAST_ROWS = 16
 DEVICE_ELEMENTS = 1 << 25
 
 
+def in_graph(maps: Tensor) -> bool:
+    """Whether a graph is traced in which all tiles together are an operation of its own.
+
+    Exported graphs have to run without this library; other devices fuse what is plain.
+    """
+    compiling = torch.compiler.is_compiling() and not torch.compiler.is_exporting()
+    return compiling and maps.device.type == "cpu" and not transformed()
+
+
 def in_one_piece(maps: Tensor) -> bool:
-    """Whether to do without tiles: torch.func, exporters and compilers for a GPU want it plain."""
-    if transformed():
-        return True
-    compiling = torch.compiler.is_compiling()
-    return compiling and (torch.compiler.is_exporting() or maps.device.type != "cpu")
+    """Whether to do without tiles: torch.func, exporters and other devices want it plain."""
+    return transformed() or (torch.compiler.is_compiling() and not in_graph(maps))
 
 
-def _transformed() -> bool:
+def transformed() -> bool:
     """Whether a transform of torch.func is at work."""
     # No public function tells.
     return torch._C._are_functorch_transforms_active()
 
 
-# A compiler asks while it traces, and keeps the answer in the graph.
-transformed: Callable[[], bool] = torch.compiler.assume_constant_result(_transformed)
+# A compiler asks while it traces, and keeps the answer in the graph. torch.compiler has a function
+# to say so, which would load the compiler with this library.
+transformed.__dict__["_dynamo_marked_constant"] = True
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from protoxai import MultiScalePrototypeLayer, PrototypeHead, PrototypeTable, SparseGroupHead
-from protoxai.losses import ScaleProtoSegLoss, loss_terms
+from protoxai.losses import (
+    ScaleProtoSegLoss,
+    loss_terms,
+    prototype_diversity_loss,
+    spatial_entropy_loss,
+)
 from protoxai.losses.criterion import HEADWISE
 from protoxai.outputs import SegmentationOutput
 from tests.cases import UNEVEN, VOID
@@ -146,6 +151,17 @@ def test_autocast_changes_nothing_in_a_graph(
         torch.testing.assert_close(found, expected[name], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", [PrototypeHead, SparseGroupHead])
+def test_maps_from_a_graph_can_be_changed_in_place(
+    kind: type[PrototypeHead | SparseGroupHead],
+) -> None:
+    forward, [[embedding], *_], _ = layer_and_head(kind, torch.device("cpu"))
+    compiled = torch.compile(forward, fullgraph=True, backend="eager")
+    found, expected = compiled(embedding), forward(embedding)
+    for name, maps in found.items():
+        torch.testing.assert_close(maps.mul_(2), 2 * expected[name])
+
+
 def every_loss(
     stage: int, device: torch.device
 ) -> tuple[Callable[..., Results], list[list[Tensor]], nn.Module]:
@@ -232,6 +248,19 @@ def model_of(
 )
 def test_model(stage: int, input_scales: tuple[float, ...], device: torch.device) -> None:
     agree(*model_of(stage, input_scales, device), QUICK)
+
+
+@pytest.mark.parametrize("loss", [prototype_diversity_loss, spatial_entropy_loss])
+def test_exported_losses_run_without_this_library(loss: Callable[..., Tensor]) -> None:
+    class Loss(nn.Module):
+        def forward(self, maps: Tensor, labels: Tensor) -> Tensor:
+            return loss(maps, labels, table)
+
+    table = fresh(UNEVEN)
+    given = (torch.rand(2, len(table), 6, 7), labels_for((2, 6, 7), 5))
+    program = torch.export.export(Loss(), given)
+    assert not [node for node in program.graph.nodes if "protoxai::" in str(node.target)]
+    torch.testing.assert_close(program.module()(*given), Loss()(*given))
 
 
 @pytest.mark.parametrize("stage", [1, 2])

@@ -4,7 +4,15 @@ import pytest
 import torch
 from torch.library import opcheck
 
-from protoxai import MultiScalePrototypeLayer, SparseGroupHead, comparing, grouping, last_layer
+from protoxai import (
+    MultiScalePrototypeLayer,
+    PrototypeHead,
+    PrototypeTable,
+    SparseGroupHead,
+    comparing,
+    grouping,
+    last_layer,
+)
 from protoxai.distances import Rows
 from tests.cases import UNEVEN
 
@@ -50,10 +58,37 @@ def test_group_sums(needed: tuple[bool, bool]) -> None:
     opcheck(grouping._differentiate_in_graph, given)
 
 
-@pytest.mark.parametrize("needed", BOTH)
 @pytest.mark.parametrize("trained", [True, False])
-def test_class_logits(trained: bool, needed: tuple[bool, bool]) -> None:
-    weight, maps, unit_class = leaf(70, 140), leaf(2, 140, 3, 5), torch.arange(140) // 2
-    opcheck(last_layer._classify_in_graph, (weight, maps, unit_class, trained))
-    given = (weight.detach(), maps.detach(), torch.rand(2, 70, 3, 5), list(needed))
+def test_class_logits(trained: bool) -> None:
+    # 70 classes, of which some have no unit and some have several.
+    unit_class = torch.arange(0, 140, 3).div(2, rounding_mode="floor").repeat(2)
+    table = PrototypeTable(unit_class, torch.zeros_like(unit_class), num_classes=70, num_scales=1)
+    weight = PrototypeHead(table).weight
+    assert last_layer.uniform_layer(weight.detach(), table)
+    maps = leaf(2, len(table), 3, 5)
+    given = (weight, maps, *last_layer._units(table), trained)
+    opcheck(last_layer._classify_in_graph, given)
+    found = last_layer._classify_in_graph(*given)
+    torch.testing.assert_close(found, torch.einsum("cu,buhw->bchw", weight, maps))
+
+
+@pytest.mark.parametrize("needed", BOTH)
+def test_gradients_of_class_logits(needed: tuple[bool, bool]) -> None:
+    weight, maps, grad = torch.rand(7, 9), torch.rand(2, 9, 3, 5), torch.rand(2, 7, 3, 5)
+    given = (weight if needed[1] else None, maps if needed[0] else None, grad)
     opcheck(last_layer._differentiate_in_graph, given)
+
+
+@pytest.mark.parametrize(("layer_trained", "kept"), [(True, True), (False, False)])
+def test_a_frozen_last_layer_keeps_no_maps(layer_trained: bool, kept: bool) -> None:
+    table = PrototypeTable.regular(num_classes=3, num_scales=1, per_scale=3)
+    weight, maps = PrototypeHead(table).weight.requires_grad_(layer_trained), leaf(1, 9, 4, 4)
+    saved = []
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        saved.append(tensor.shape)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        last_layer._classify_in_graph(weight, maps, *last_layer._units(table), layer_trained)
+    assert (maps.shape in saved) == kept

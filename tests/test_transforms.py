@@ -48,7 +48,7 @@ def test_a_compiled_transform_is_the_transform(
     torch.compiler.reset()
     embedding = torch.rand(1, UNEVEN.num_scales, 4, 3, 2, dtype=torch.float64)
     value = value_of(*parts)
-    compiled = torch.compile(transform(value), backend="aot_eager")
+    compiled = torch.compile(transform(value), fullgraph=True, backend="aot_eager")
     expected = torch.autograd.functional.jacobian(value, embedding)
     torch.testing.assert_close(transform(value)(embedding), expected)
     torch.testing.assert_close(compiled(embedding), expected)
@@ -58,7 +58,7 @@ def test_a_compiled_vmap_is_a_loop(parts: tuple[MultiScalePrototypeLayer, Head])
     torch.compiler.reset()
     several = torch.rand(3, 1, UNEVEN.num_scales, 4, 3, 2, dtype=torch.float64)
     slope = torch.func.grad(value_of(*parts))
-    mapped = torch.compile(torch.func.vmap(slope), backend="aot_eager")(several)
+    mapped = torch.compile(torch.func.vmap(slope), fullgraph=True, backend="aot_eager")(several)
     torch.testing.assert_close(mapped, torch.stack([slope(embedding) for embedding in several]))
 
 

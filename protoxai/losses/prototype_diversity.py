@@ -9,7 +9,7 @@ from protoxai.distributed import mean_over_processes
 from protoxai.losses.own_class import OwnClassPixels, TableLoss, mean_where
 from protoxai.losses.regions import similarity
 from protoxai.table import PrototypeTable
-from protoxai.tiles import transformed
+from protoxai.tiles import in_one_piece
 
 
 def prototype_diversity_loss(
@@ -42,7 +42,7 @@ def prototype_diversity_loss(
     """
     own = OwnClassPixels(labels, table, ignore_index)
     distances = own.check(distances)
-    if distances.device.type == "cpu" and not transformed():
+    if distances.device.type == "cpu" and not in_one_piece(distances):
         pairs = (own.slots[..., None] & own.slots[..., None, :]).triu(1)
         per_region = pairs.flatten(1).sum(1)
         counted = (own.pixels >= 2) & (per_region > 0)

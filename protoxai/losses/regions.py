@@ -13,6 +13,7 @@ from protoxai.gradients import plain_gradients
 from protoxai.losses.own_class import OwnClassPixels
 from protoxai.losses.scattering import add_up
 from protoxai.precision import without_autocast
+from protoxai.tiles import in_graph
 
 
 def similarity(own: OwnClassPixels, maps: Tensor, pairs: Tensor, counted: Tensor) -> Tensor:
@@ -125,7 +126,7 @@ class _Similarity(torch.autograd.Function):
         ctx: Any, maps: Tensor, classes: Tensor, numbers: Tensor, pairs: Tensor, sizes: Tensor
     ) -> Tensor:
         """Sum; see :func:`similarity`."""
-        run = _compare_in_graph if torch.compiler.is_compiling() else _compare
+        run = _compare_in_graph if in_graph(maps) else _compare
         given = (maps, classes, numbers, pairs, sizes)
         total, places, gradient = run(*given, ctx.needs_input_grad[0])
         ctx.save_for_backward(*given, places, gradient)

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from protoxai.tiles import transformed
+from protoxai.tiles import in_graph, in_one_piece
 
 # Bytes; glibc keeps smaller memory for the next time.
 LARGE = 1 << 25
@@ -24,7 +24,7 @@ PRIVATE = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP
 
 def gather(values: Tensor, dim: int, index: Tensor) -> Tensor:
     """Return ``values.gather(dim, index)``."""
-    if transformed():
+    if in_one_piece(values):
         return values.gather(dim, index)
     taken: Tensor = _Gather.apply(values, dim, index)
     return taken
@@ -32,8 +32,7 @@ def gather(values: Tensor, dim: int, index: Tensor) -> Tensor:
 
 def add_up(values: Tensor, dim: int, index: Tensor, size: int) -> Tensor:
     """Return sums, ``size`` of them along a dimension: each value is added at its index."""
-    in_graph = torch.compiler.is_compiling() and not transformed()
-    run = _add_up_in_graph if in_graph else _add_up
+    run = _add_up_in_graph if in_graph(values) else _add_up
     sums: Tensor = run(values, dim, index, size)
     return sums
 
@@ -54,7 +53,7 @@ def _zeros(like: Tensor, shape: list[int]) -> Tensor:
     An allocator asks the system for large memory each time, which hands it out page by page.
     """
     size = math.prod(shape) * like.dtype.itemsize
-    if size <= LARGE or like.device.type != "cpu" or transformed():
+    if size <= LARGE or like.device.type != "cpu" or in_one_piece(like):
         return like.new_zeros(shape)
     return torch.frombuffer(mmap.mmap(-1, size, **PRIVATE), dtype=like.dtype).view(shape)
 
@@ -95,7 +94,7 @@ class _Gather(torch.autograd.Function):
     def forward(ctx: Any, values: Tensor, dim: int, index: Tensor) -> Tensor:
         ctx.save_for_backward(index)
         ctx.dim, ctx.size = dim, values.shape[dim]
-        run = _gather_in_graph if torch.compiler.is_compiling() else _gather
+        run = _gather_in_graph if in_graph(values) else _gather
         taken: Tensor = run(values, dim, index)
         return taken
 
