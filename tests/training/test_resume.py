@@ -164,7 +164,7 @@ def test_killed_at_random_moments(whole, recipe_file, tmp_path):
         ) as process:
             while process.poll() is None and _written(folder) == seen:
                 time.sleep(0.01)
-            time.sleep(chance.uniform(0, 0.4))
+            time.sleep(chance.uniform(0, 0.1))
             if process.poll() is None:
                 process.send_signal(signal.SIGKILL)
                 kills += 1
