@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from protoxai.runtime.resize import resize
 
 # Convolutions to other numbers of channels than a multiple of this gain nothing by channels last.
 CHANNEL_BLOCK = 16
@@ -123,10 +124,3 @@ class PyramidScales(nn.Module):
         size = features[0].shape[2:]
         maps = [project(map_) for project, map_ in zip(self.projections, features, strict=True)]
         return torch.stack([resize(map_, size) for map_ in maps], 1)
-
-
-def resize(maps: Tensor, size: Sequence[int]) -> Tensor:
-    """Resize maps (B, C, h, w) bilinearly, corners not aligned; unchanged where the size fits."""
-    if tuple(maps.shape[2:]) == tuple(size):
-        return maps
-    return F.interpolate(maps, size=list(size), mode="bilinear", align_corners=False)

@@ -68,7 +68,7 @@ PUBLIC_NAMES = {
         "Shapes",
     ],
     "protoxai.training": ["Recipe", "run"],
-    "protoxai.cli": ["main"],
+    "protoxai.cli.main": ["main"],
 }
 HEAVY = {
     "captum",

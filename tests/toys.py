@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from protoxai import PrototypeTable, ScaleProtoSeg
-from protoxai.outputs import SegmentationOutput
-from protoxai.search import ProjectionRecord
+from protoxai.model.outputs import SegmentationOutput
+from protoxai.projection.search import ProjectionRecord
 
 FIELDS = ("image_index", "row", "col", "distance", "vector", "kept")
 SMALL: dict[str, Any] = {"prototype_dim": 4, "atrous_rates": (1, 2)}

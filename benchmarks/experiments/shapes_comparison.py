@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from protoxai.cli import quiet_lightning
+from protoxai.cli.main import quiet_lightning
 from protoxai.training import Recipe, run
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from protoxai import ScaleProtoSeg
-from protoxai.cli import quiet_lightning
+from protoxai.cli.main import quiet_lightning
 from protoxai.comparison import ask, compare, explainers_of
 from protoxai.data import SegmentationDataset
 from protoxai.labels import labels_at
@@ -27,10 +27,10 @@ from protoxai.metrics import (
     PrototypeRedundancy,
     active_prototypes,
 )
-from protoxai.metrics.per_image import PerImageMetric
-from protoxai.modes import evaluating
+from protoxai.metrics.base.per_image import PerImageMetric
+from protoxai.runtime.modes import evaluating
 from protoxai.training import Recipe, run
-from protoxai.training.loaders import evaluation_view
+from protoxai.training.feeding.loaders import evaluation_view
 
 RESULTS = Path(__file__).parent / "results"
 METHODS = (

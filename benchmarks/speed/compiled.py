@@ -22,7 +22,7 @@ from protoxai.losses import (
     sample_entropy_loss,
     spatial_entropy_loss,
 )
-from protoxai.outputs import SegmentationOutput
+from protoxai.model.outputs import SegmentationOutput
 
 Value = Callable[[Tensor], Tensor]
 

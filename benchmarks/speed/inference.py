@@ -15,7 +15,7 @@ from benchmarks.speed.figure import Bound, Curve, Figure
 from benchmarks.speed.logits import BARE, bare
 from benchmarks.speed.measure import Call, Ratio, peak_memory, side_by_side
 from protoxai import ScaleProtoSeg
-from protoxai.streaming import stream_logits
+from protoxai.kernels.stream import stream_logits
 
 STREAMING = Bound("at most", 3)
 COMPACT = Bound("at least", 2)

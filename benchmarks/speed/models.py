@@ -15,7 +15,7 @@ from benchmarks.speed.figure import Bound, Curve, Figure
 from benchmarks.speed.measure import Call, Ratio, peak_memory, side_by_side
 from protoxai import LinearSegmenter, ScaleProtoSeg, SparseGroupHead, project_prototypes
 from protoxai.losses import ScaleProtoSegLoss
-from protoxai.segmenter import Segmenter
+from protoxai.model.segmenter import Segmenter
 
 STEP = Bound("at most", 1.10)
 INFERENCE = Bound("at most", 1.05)

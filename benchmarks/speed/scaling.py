@@ -14,7 +14,7 @@ from benchmarks.speed.figure import Curve, Figure
 from benchmarks.speed.logits import BARE, Way, bare, grouped
 from benchmarks.speed.measure import Call, Ratio, Times, side_by_side
 from protoxai.losses import ScaleProtoSegLoss
-from protoxai.outputs import SegmentationOutput
+from protoxai.model.outputs import SegmentationOutput
 
 Grown = Sequence[tuple[int, cases.Shape]]
 

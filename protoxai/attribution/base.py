@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from protoxai.attribution.cost import Cost, Meter
 from protoxai.attribution.target import check_question
-from protoxai.modes import evaluating
+from protoxai.runtime.modes import evaluating
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from protoxai.attribution.base import AttributionMethod
 from protoxai.attribution.layers import find_layer, tapped
 from protoxai.attribution.superpixels import WeightedLeastSquares, superpixels
 from protoxai.attribution.target import SegmentationTarget
-from protoxai.scales import resize
+from protoxai.runtime.resize import resize
 
 PIXEL_METHODS = ("Saliency", "InputXGradient", "IntegratedGradients", "GradientShap")
 PERTURBATIONS = ("Occlusion", "FeatureAblation", "KernelShap")

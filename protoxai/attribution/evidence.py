@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from protoxai.heads import PrototypeHead, SparseGroupHead
-from protoxai.outputs import SegmentationOutput
-from protoxai.scales import resize
+from protoxai.heads.groups import SparseGroupHead
+from protoxai.heads.linear import PrototypeHead
+from protoxai.model.outputs import SegmentationOutput
+from protoxai.runtime.resize import resize
 
 
 def baseline_logit(head: PrototypeHead | SparseGroupHead) -> Tensor:

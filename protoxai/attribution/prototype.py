@@ -8,9 +8,9 @@ from torch import Tensor
 from protoxai.attribution.base import AttributionMethod
 from protoxai.attribution.evidence import prototype_evidence, region_weights, unit_evidence
 from protoxai.attribution.target import check_classes
-from protoxai.model import ScaleProtoSeg
-from protoxai.outputs import SegmentationOutput
-from protoxai.scales import resize
+from protoxai.model.outputs import SegmentationOutput
+from protoxai.model.scaleprotoseg import ScaleProtoSeg
+from protoxai.runtime.resize import resize
 
 UNITS = {"groups": unit_evidence, "prototypes": prototype_evidence}
 

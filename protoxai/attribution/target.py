@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from protoxai.scales import resize
+from protoxai.runtime.resize import resize
 
 REDUCTIONS = ("mean", "sum")
 OUTPUTS = ("logits", "softmax")

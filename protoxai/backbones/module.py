@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from protoxai.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone
 from protoxai.backbones.levels import Levels, choose_levels
-from protoxai.modes import evaluating
+from protoxai.runtime.modes import evaluating
 
 _TRIAL_SIDES = (64, 224)
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from protoxai.modes import evaluating
+from protoxai.runtime.modes import evaluating
 
 
 class SizeRule(NamedTuple):

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from protoxai.attribution import AttributionMethod, CaptumAttribution, PrototypeAttribution
 from protoxai.attribution.captum_methods import METHODS as CAPTUM_METHODS
-from protoxai.model import ScaleProtoSeg
-from protoxai.segmenter import Segmenter
+from protoxai.model.scaleprotoseg import ScaleProtoSeg
+from protoxai.model.segmenter import Segmenter
 
 PROTOTYPE_METHODS = ("groups", "prototypes")
 USUAL = ("InputXGradient", "IntegratedGradients", "LayerGradCam", "LayerGradientXActivation")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
-from protoxai.metrics.bootstrap import Estimate, estimate
+from protoxai.metrics.base.bootstrap import Estimate, estimate
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
+from protoxai.data.label_images import grey_image, indexed_image
 from protoxai.data.palette import Colour, distinct_palette
-from protoxai.data.predictions import grey_image, indexed_image
 from protoxai.labels import check_ignore_index, check_labels
 
 Masks = dict[str, Tensor]

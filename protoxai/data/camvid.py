@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Literal
 
 from protoxai.data.base import Transform
+from protoxai.data.file_tree import Entry, Layout, official_split
 from protoxai.data.folder import FolderDataset
-from protoxai.data.layout import Entry, Layout, official_split
 from protoxai.data.registry import register
 
 CLASSES = {

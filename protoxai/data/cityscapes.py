@@ -7,10 +7,10 @@ from PIL import Image
 from torch import Tensor
 
 from protoxai.data.base import Transform
+from protoxai.data.file_tree import Entry, Layout, complete_names, official_split
 from protoxai.data.files import read_labels
-from protoxai.data.layout import Entry, Layout, complete_names, official_split
+from protoxai.data.label_images import grey_image
 from protoxai.data.paired import PairedDataset
-from protoxai.data.predictions import grey_image
 from protoxai.data.registry import register
 
 CLASSES = {

@@ -7,9 +7,9 @@ from PIL import Image
 from torch import Tensor
 
 from protoxai.data.base import RawSample, SegmentationDataset, Transform
+from protoxai.data.file_tree import Entry, Layout, official_split
 from protoxai.data.files import count_pages, read_image, read_labels
-from protoxai.data.layout import Entry, Layout, official_split
-from protoxai.data.predictions import grey_image
+from protoxai.data.label_images import grey_image
 from protoxai.data.registry import register
 
 SPLITS = {name: name for name in ("train", "val", "test")}

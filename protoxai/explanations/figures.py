@@ -16,7 +16,7 @@ from protoxai.explanations.local import (
     PrototypeEvidence,
     RegionExplanation,
 )
-from protoxai.provenance import Box, Provenance
+from protoxai.prototypes.provenance import Box, Provenance
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from protoxai.attribution import baseline_logit, member_evidence, region_weights, unit_evidence
-from protoxai.heads import SparseGroupHead
-from protoxai.model import ScaleProtoSeg
-from protoxai.modes import evaluating
-from protoxai.outputs import SegmentationOutput
-from protoxai.prediction import predicted_labels
-from protoxai.provenance import Provenance
+from protoxai.heads.groups import SparseGroupHead
+from protoxai.model.outputs import SegmentationOutput
+from protoxai.model.prediction import predicted_labels
+from protoxai.model.scaleprotoseg import ScaleProtoSeg
+from protoxai.prototypes.provenance import Provenance
+from protoxai.runtime.modes import evaluating
 
 
 @dataclass(frozen=True)

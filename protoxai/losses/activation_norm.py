@@ -6,8 +6,8 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from protoxai.losses.own_class import OwnClassPixels, mean_where
-from protoxai.table import PrototypeTable
+from protoxai.losses.class_pixels import OwnClassPixels, mean_where
+from protoxai.prototypes.table import PrototypeTable
 
 Norm = Literal["l1", "linf"]
 

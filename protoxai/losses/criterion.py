@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
 
-from protoxai.heads import PrototypeHead, SparseGroupHead
+from protoxai.heads.groups import SparseGroupHead
+from protoxai.heads.linear import PrototypeHead
 from protoxai.labels import labels_at
 from protoxai.losses.activation_norm import activation_norm_loss
 from protoxai.losses.cross_entropy import cross_entropy_loss
@@ -20,10 +22,12 @@ from protoxai.losses.prototype_diversity import prototype_diversity_loss
 from protoxai.losses.sample_entropy import sample_entropy_loss
 from protoxai.losses.scale_max import scale_max_loss
 from protoxai.losses.spatial_entropy import spatial_entropy_loss
-from protoxai.outputs import LinearOutput, SegmentationOutput
+
+if TYPE_CHECKING:
+    from protoxai.model.outputs import LinearOutput, SegmentationOutput
 
 Head = PrototypeHead | SparseGroupHead
-PixelLoss = Callable[[SegmentationOutput, Tensor, Head, int], Tensor]
+PixelLoss: TypeAlias = "Callable[[SegmentationOutput, Tensor, Head, int], Tensor]"
 
 
 @dataclass(frozen=True)
@@ -131,6 +135,7 @@ class ScaleProtoSegLoss(nn.Module):
     Example:
         >>> import torch
         >>> from protoxai import MultiScalePrototypeLayer, PrototypeTable
+        >>> from protoxai.model import SegmentationOutput
         >>> table = PrototypeTable.regular(num_classes=2, num_scales=1, per_scale=2)
         >>> layer, head = MultiScalePrototypeLayer(table, dim=4), PrototypeHead(table)
         >>> embedding, labels = torch.rand(1, 1, 4, 3, 3), torch.zeros(1, 6, 6).long()
@@ -230,8 +235,9 @@ class ScaleProtoSegLoss(nn.Module):
         for name in self.weights:
             if name in PIXELWISE:
                 known = _prototypical(head, name)
-                assert isinstance(output, SegmentationOutput)
-                terms[name] = PIXELWISE[name](_Pixelwise(output, labels, known, self.ignore_index))
+                terms[name] = PIXELWISE[name](
+                    _Pixelwise(cast("SegmentationOutput", output), labels, known, self.ignore_index)
+                )
         if "cross_entropy" in self.weights:
             terms["cross_entropy"] = cross_entropy_loss(
                 output.logits,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from protoxai.distributed import mean_over_processes
 from protoxai.labels import check_labels
-from protoxai.precision import widen, without_autocast
+from protoxai.runtime.distributed import mean_over_processes
+from protoxai.runtime.precision import widen, without_autocast
 
 
 def cross_entropy_loss(

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from protoxai.losses.prototype_diversity import prototype_diversity_loss
-from protoxai.table import PrototypeTable
+from protoxai.prototypes.table import PrototypeTable
 
 
 def group_diversity_loss(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from protoxai.heads import SparseGroupHead
-from protoxai.precision import widen, without_autocast
+from protoxai.heads.groups import SparseGroupHead
+from protoxai.runtime.precision import widen, without_autocast
 
 LOG_OFFSET = 1e-5
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from protoxai.heads import PrototypeHead, SparseGroupHead
-from protoxai.precision import widen
+from protoxai.heads.groups import SparseGroupHead
+from protoxai.heads.linear import PrototypeHead
+from protoxai.runtime.precision import widen
 
 
 def off_class_l1_loss(head: PrototypeHead | SparseGroupHead) -> Tensor:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from protoxai.distributed import mean_over_processes
-from protoxai.losses.own_class import OwnClassPixels, TableLoss, mean_where
+from protoxai.kernels.tiles import in_one_piece
+from protoxai.losses.class_pixels import OwnClassPixels, TableLoss, mean_where
 from protoxai.losses.regions import similarity
-from protoxai.table import PrototypeTable
-from protoxai.tiles import in_one_piece
+from protoxai.prototypes.table import PrototypeTable
+from protoxai.runtime.distributed import mean_over_processes
 
 
 def prototype_diversity_loss(

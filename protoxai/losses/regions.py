@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from protoxai.gradients import plain_gradients
-from protoxai.losses.own_class import OwnClassPixels
+from protoxai.kernels.gradients import plain_gradients
+from protoxai.kernels.tiles import in_graph
+from protoxai.losses.class_pixels import OwnClassPixels
 from protoxai.losses.scattering import add_up
-from protoxai.precision import without_autocast
-from protoxai.tiles import in_graph
+from protoxai.runtime.precision import without_autocast
 
 
 def similarity(own: OwnClassPixels, maps: Tensor, pairs: Tensor, counted: Tensor) -> Tensor:

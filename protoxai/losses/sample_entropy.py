@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from protoxai.losses.own_class import OwnClassPixels, TableLoss, mean_where
-from protoxai.table import PrototypeTable
+from protoxai.losses.class_pixels import OwnClassPixels, TableLoss, mean_where
+from protoxai.prototypes.table import PrototypeTable
 
 
 def sample_entropy_loss(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from protoxai.heads import SparseGroupHead
-from protoxai.precision import widen, without_autocast
+from protoxai.heads.groups import SparseGroupHead
+from protoxai.runtime.precision import widen, without_autocast
 
 
 def scale_max_loss(head: SparseGroupHead) -> Tensor:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from protoxai.tiles import in_graph, in_one_piece
+from protoxai.kernels.tiles import in_graph, in_one_piece
 
 # Bytes; glibc keeps smaller memory for the next time.
 LARGE = 1 << 25

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from protoxai.losses.own_class import OwnClassPixels, TableLoss, mean_where
-from protoxai.table import PrototypeTable
+from protoxai.losses.class_pixels import OwnClassPixels, TableLoss, mean_where
+from protoxai.prototypes.table import PrototypeTable
 
 
 def spatial_entropy_loss(

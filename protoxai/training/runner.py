@@ -12,21 +12,21 @@ from typing import Any
 
 import torch
 
-from protoxai.distributed import join_processes, own_device, rank
-from protoxai.model import ScaleProtoSeg
-from protoxai.provenance import Provenance
-from protoxai.segmenter import Segmenter
-from protoxai.training.actions import act
-from protoxai.training.building import build_model
-from protoxai.training.checkpoints import Checkpoints, State
-from protoxai.training.draws import mixed_seed
-from protoxai.training.errors import RunError
-from protoxai.training.evaluation import Scores, evaluate
-from protoxai.training.fitting import StageRun, fit_stage, run_loggers
-from protoxai.training.loaders import Splits, evaluation_view, whole_images
-from protoxai.training.recipe import Recipe
-from protoxai.training.records import differences, plain_recipe, write_records
-from protoxai.training.samples import write_samples
+from protoxai.evaluation.scores import Scores, evaluate
+from protoxai.model.scaleprotoseg import ScaleProtoSeg
+from protoxai.model.segmenter import Segmenter
+from protoxai.prototypes.provenance import Provenance
+from protoxai.runtime.distributed import join_processes, own_device, rank
+from protoxai.training.build_model import build_model
+from protoxai.training.feeding.loaders import Splits, evaluation_view, whole_images
+from protoxai.training.feeding.seeded_sampling import mixed_seed
+from protoxai.training.recipes.errors import RunError
+from protoxai.training.recipes.recipe import Recipe
+from protoxai.training.run_folder.run_record import differences, plain_recipe, write_records
+from protoxai.training.run_folder.sample_pictures import write_samples
+from protoxai.training.stages.actions import act
+from protoxai.training.stages.checkpoints import Checkpoints, State
+from protoxai.training.stages.stage import StageRun, fit_stage, run_loggers
 
 Say = Callable[[str], None]
 TITLES = {"project": "projection"}

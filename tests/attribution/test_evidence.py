@@ -13,7 +13,7 @@ from protoxai.attribution import (
     region_weights,
     unit_evidence,
 )
-from protoxai.outputs import SegmentationOutput
+from protoxai.model.outputs import SegmentationOutput
 from tests.cases import UNEVEN, group_heads, maps_of, tables
 
 Head = PrototypeHead | SparseGroupHead

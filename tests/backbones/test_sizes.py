@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from protoxai.backbones.sizes import dry_run, find_size_rule
-from protoxai.modes import evaluating
+from protoxai.runtime.modes import evaluating
 
 
 class Picky(nn.Module):

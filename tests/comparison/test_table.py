@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from protoxai.comparison import Cell, Comparison
-from protoxai.metrics.bootstrap import estimate
+from protoxai.metrics.base.bootstrap import estimate
 from tests.comparison.toys import cell
 
 NAN = math.nan

@@ -10,7 +10,7 @@ from torch import nn
 from protoxai.attribution import CaptumAttribution
 from protoxai.attribution.captum_methods import METHODS, WITH_UNITS
 from protoxai.comparison import METRICS, Question, ask, compare
-from protoxai.data.shapes import Shapes
+from protoxai.data.shapes.shapes import Shapes
 
 SECONDS, CORES = 300, 2
 MAY_BE_UNDEFINED = {

@@ -116,7 +116,7 @@ class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, name: str = "slow") -> None:
         self.now = 100.0
         monkeypatch.setattr(
-            "protoxai.comparison.run.time", SimpleNamespace(monotonic=lambda: self.now)
+            "protoxai.comparison.compare.time", SimpleNamespace(monotonic=lambda: self.now)
         )
         self.explainer = Scripted(name, self._say)
 

@@ -17,7 +17,7 @@ from protoxai.explanations import (
     RegionExplanation,
 )
 from protoxai.explanations.figures import SCALE_COLOURS, explanation_figure
-from protoxai.provenance import Box, Provenance
+from protoxai.prototypes.provenance import Box, Provenance
 from tests.explanations.cases import block_model, blocks, source_image
 
 PALETTE = ((255, 0, 0), (0, 255, 0), (0, 0, 255))

@@ -7,7 +7,7 @@ from torch import nn
 from protoxai import LinearSegmenter, PrototypeTable, ScaleProtoSeg, explain
 from protoxai.attribution import prototype_evidence, region_weights
 from protoxai.explanations import Explanation
-from protoxai.scales import resize
+from protoxai.runtime.resize import resize
 from tests.explanations.cases import NAMES, SIZE, TABLE, block_model, blocks
 
 # The weights of a region are computed in single precision, so they sum to 1 only nearly.

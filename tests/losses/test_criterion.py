@@ -17,7 +17,7 @@ from protoxai.losses import (
     scale_max_loss,
     spatial_entropy_loss,
 )
-from protoxai.outputs import SegmentationOutput
+from protoxai.model.outputs import SegmentationOutput
 from tests.cases import UNEVEN, VOID
 
 GROUP_TERMS = ["group_diversity", "group_entropy", "group_cross_entropy", "scale_max"]

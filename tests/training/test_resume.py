@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import load_file
 
 from protoxai.training import Recipe, run
-from protoxai.training.checkpoints import Checkpoints
-from protoxai.training.errors import RunError
+from protoxai.training.recipes.errors import RunError
+from protoxai.training.stages.checkpoints import Checkpoints
 
 RECIPE = """
 name: micro
@@ -152,7 +152,7 @@ def test_full_disk_keeps_the_last_checkpoint(recipe_file, tmp_path, monkeypatch)
 def test_killed_at_random_moments(whole, recipe_file, tmp_path):
     """SIGKILL at five random moments, then to the end: bit for bit the run without."""
     folder = tmp_path / "killed"
-    command = [sys.executable, "-m", "protoxai.cli", "train", str(recipe_file)]
+    command = [sys.executable, "-m", "protoxai.cli.main", "train", str(recipe_file)]
     command += [f"--output={folder}", "--resume"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     chance = random.Random(0)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from protoxai import LinearSegmenter, ScaleProtoSeg
 from protoxai.training import Recipe, RecipeError, RunResult, Scores, run
-from protoxai.training.loaders import whole_images
+from protoxai.training.feeding.loaders import whole_images
 from protoxai.training.runner import Row, write_metrics
 from tests.training.cases import micro, write
 

@@ -6,8 +6,8 @@ from PIL import Image
 
 from protoxai.losses import ScaleProtoSegLoss
 from protoxai.training import Recipe, run
-from protoxai.training.checkpoints import Checkpoints
-from protoxai.training.errors import RunError
+from protoxai.training.recipes.errors import RunError
+from protoxai.training.stages.checkpoints import Checkpoints
 
 RECIPE = """
 name: stops

@@ -1,0 +1,14 @@
+from protoxai.explanations.local import explain as explain
+from protoxai.heads.groups import SparseGroupHead as SparseGroupHead
+from protoxai.heads.linear import PrototypeHead as PrototypeHead
+from protoxai.heads.simplex import project_to_simplex as project_to_simplex
+from protoxai.model.linear import LinearSegmenter as LinearSegmenter
+from protoxai.model.scaleprotoseg import ScaleProtoSeg as ScaleProtoSeg
+from protoxai.projection.project import project_prototypes as project_prototypes
+from protoxai.projection.search import PrototypeSearch as PrototypeSearch
+from protoxai.prototypes.layer import MultiScalePrototypeLayer as MultiScalePrototypeLayer
+from protoxai.prototypes.table import PrototypeTable as PrototypeTable
+from protoxai.scales import AtrousScales as AtrousScales
+from protoxai.scales import PyramidScales as PyramidScales
+
+__version__: str

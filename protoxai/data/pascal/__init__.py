@@ -1,0 +1,1 @@
+"""Pascal VOC, its additional annotations and parts."""

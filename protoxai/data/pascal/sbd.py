@@ -1,0 +1,73 @@
+"""SBD: Pascal images with labels in MATLAB files, the larger training set of VOC 2012."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from protoxai.data.base import Transform
+from protoxai.data.file_tree import Entry, Layout, locate, official_split, require_files
+from protoxai.data.files import read_list, read_mat
+from protoxai.data.paired import PairedDataset
+from protoxai.data.palette import bit_palette
+from protoxai.data.pascal.parts import VOC_CLASSES
+from protoxai.data.registry import register
+
+SPLITS = {name: name for name in ("train", "val", "train_noval")}
+
+
+@register("sbd")
+class SBD(PairedDataset):
+    """The Semantic Boundaries Dataset: the 21 classes of Pascal VOC, without void borders.
+
+    Source: Hariharan et al., "Semantic contours from inverse detectors", ICCV 2011. Its ``train``
+    and ``val`` are other splits than those of VOC 2012: to evaluate on the latter's ``val``, train
+    on ``"train_noval"``, which leaves its images out (the list is a file of its own).
+
+    Args:
+        root: the folder with ``img``, ``cls`` and the lists; or ``benchmark_RELEASE``, or the
+            folder that holds it.
+        split: ``"train"``, ``"val"`` or ``"train_noval"``.
+        transform: see ``SegmentationDataset``.
+
+    Raises:
+        ValueError: if the split is unknown; with the expected tree if files are missing.
+
+    Example:
+        >>> SBD("benchmark_RELEASE", split="train")  # doctest: +SKIP
+        SBD(8498 samples, 21 classes)
+    """
+
+    def __init__(
+        self, root: str | Path, split: str = "train", transform: Transform | None = None
+    ) -> None:
+        self.split = official_split("SBD", split, SPLITS)
+        self.root = locate(root, "dataset", "benchmark_RELEASE/dataset", marker="cls")
+        name = f"SBD (split {split!r})"
+        entries = (
+            Entry("images", ("img/*.jpg",)),
+            Entry("labels", ("cls/*.mat",)),
+            Entry("the split's list", (f"{split}.txt",)),
+        )
+        source = (
+            "benchmark.tgz from the Semantic Boundaries Dataset's page at Berkeley (train_noval.txt"
+            " is a separate file)"
+        )
+        Layout(name, source, entries).check(self.root)
+        ids = read_list(self.root / f"{split}.txt")
+        require_files(name, self.root / "img", (f"{item}.jpg" for item in ids))
+        require_files(name, self.root / "cls", (f"{item}.mat" for item in ids))
+        super().__init__(ids, VOC_CLASSES, bit_palette(len(VOC_CLASSES)), transform=transform)
+
+    def image_path(self, index: int) -> Path:
+        """Where the image of a sample lies."""
+        return self.root / "img" / f"{self.ids[index]}.jpg"
+
+    def label_path(self, index: int) -> Path:
+        """Where the label map of a sample lies."""
+        return self.root / "cls" / f"{self.ids[index]}.mat"
+
+    def _read_labels(self, path: Path) -> Tensor:
+        stored = read_mat(path, "GTcls")["Segmentation"]
+        return torch.from_numpy(np.atleast_2d(stored).astype(np.int32))

@@ -1,0 +1,1 @@
+"""Shapes: synthetic scenes with known parts."""

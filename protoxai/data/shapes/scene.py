@@ -1,0 +1,184 @@
+"""One picture of ``Shapes``: where the objects lie, and how they are painted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protoxai.data.shapes.drawing import Floats, Plane, turned
+from protoxai.data.shapes.objects import BLUEPRINTS, CLUTTER
+from protoxai.data.shapes.textures import clouds, pick_colour, texture
+
+OBJECT_RADIUS = (0.07, 0.43)
+"""Of the picture's shorter side."""
+CLUTTER_RADIUS = (0.05, 0.2)
+OVERLAP = 0.85
+"""Two objects' centres are at least this share of the sum of their radii apart."""
+
+FIRST_PART = tuple(1 + sum(len(b.parts) for b in BLUEPRINTS[:k]) for k in range(len(BLUEPRINTS)))
+"""The part number of each blueprint's first part; 0 is no part."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A circle in the picture, in pixels."""
+
+    x: float
+    y: float
+    radius: float
+
+
+@dataclass
+class Scene:
+    """A picture under the brush: image (H, W, 3) in [0, 1], labels and parts (H, W)."""
+
+    image: Floats
+    labels: NDArray[np.int64]
+    parts: NDArray[np.int64]
+
+
+def draw_scene(
+    rng: np.random.Generator,
+    size: tuple[int, int],
+    objects: tuple[int, int],
+    clutter: tuple[int, int],
+) -> Scene:
+    """Paint a background, clutter and objects.
+
+    Args:
+        rng: the source of chance, and of nothing else the scene depends on.
+        size: (height, width) in pixels.
+        objects: fewest and most objects; fewer are drawn where there is no room.
+        clutter: fewest and most lone pieces, likewise.
+
+    Returns:
+        The scene, noise and lighting included.
+
+    Example:
+        >>> scene = draw_scene(np.random.default_rng(0), (64, 96), objects=(1, 2), clutter=(0, 1))
+        >>> scene.image.shape, scene.labels.shape
+        ((64, 96, 3), (64, 96))
+    """
+    scene, ground = _background(rng, size)
+    places = _places(rng, size, _number(rng, objects), OBJECT_RADIUS, taken=[], room=OVERLAP)
+    # Pieces keep clear of everything: beside another piece they might make up an object by chance.
+    pieces = _places(rng, size, _number(rng, clutter), CLUTTER_RADIUS, taken=places, room=1.1)
+    for place in pieces:
+        _paint_piece(scene, place, ground, rng)
+    for place in places:
+        _paint_object(scene, place, ground, rng)
+    _light(scene.image, rng)
+    return scene
+
+
+def _number(rng: np.random.Generator, bounds: tuple[int, int]) -> int:
+    return int(rng.integers(bounds[0], bounds[1] + 1))
+
+
+def _background(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Scene, list[Floats]]:
+    first = pick_colour(rng, [])
+    other = pick_colour(rng, [])
+    second = first + (other - first) * np.float32(rng.uniform(0.1, 0.4))
+    mix = (clouds(size, rng.uniform(0.3, 1.0) * min(size), rng) * np.float32(2)).clip(-1, 1)
+    image = first + (second - first) * (mix[..., None] + 1) / 2
+    pattern = texture(_plane(0, 0, size), rng.uniform(0.04, 0.3) * min(size), rng)
+    if pattern is not None:
+        image += pattern[..., None] * np.float32(rng.uniform(0.03, 0.09))
+    zeros = np.zeros(size, dtype=np.int64)
+    return Scene(image, zeros, zeros.copy()), [first, second]
+
+
+def _places(
+    rng: np.random.Generator,
+    size: tuple[int, int],
+    count: int,
+    radius: tuple[float, float],
+    *,
+    taken: Sequence[Place],
+    room: float,
+) -> list[Place]:
+    """Circles that keep their distance, the largest first, so that small objects lie in front."""
+    height, width = size
+    radii = np.exp(rng.uniform(np.log(radius[0]), np.log(radius[1]), count)) * min(size)
+    places: list[Place] = []
+    for own in sorted(radii, reverse=True):
+        for _ in range(20):
+            inset = 0.75 * own
+            x, y = rng.uniform(inset, width - inset), rng.uniform(inset, height - inset)
+            others = [*taken, *places]
+            if all(np.hypot(x - o.x, y - o.y) >= room * (own + o.radius) for o in others):
+                places.append(Place(x, y, own))
+                break
+    return places
+
+
+def _paint_object(
+    scene: Scene, place: Place, ground: list[Floats], rng: np.random.Generator
+) -> None:
+    kind = int(rng.integers(len(BLUEPRINTS)))
+    blueprint = BLUEPRINTS[kind]
+    window, plane = _window(scene, place, rng.uniform(-blueprint.tilt, blueprint.tilt))
+    label, first_part = kind + 1, FIRST_PART[kind]
+    labels, parts = scene.labels[window], scene.parts[window]
+    if blueprint.hull is not None:
+        # A gap belongs to the object, but what shows through it keeps its own label.
+        labels[(blueprint.hull(plane) < 0) & (labels == 0)] = label
+    colours: list[Floats] = []
+    for number, distance in enumerate(blueprint.draw(plane, rng)):
+        colours.append(pick_colour(rng, [*ground, *colours]))
+        inside = _paint(scene, window, distance * place.radius, colours[-1], rng)
+        labels[inside] = label
+        parts[inside] = first_part + number
+
+
+def _paint_piece(
+    scene: Scene, place: Place, ground: list[Floats], rng: np.random.Generator
+) -> None:
+    window, plane = _window(scene, place, rng.uniform(-np.pi, np.pi))
+    distance = CLUTTER[int(rng.integers(len(CLUTTER)))](plane, rng)
+    _paint(scene, window, distance * place.radius, pick_colour(rng, ground), rng)
+
+
+def _window(scene: Scene, place: Place, angle: float) -> tuple[tuple[slice, slice], Plane]:
+    """The part of the picture around a place, and its plane in units of the radius."""
+    reach = place.radius + 1
+    height, width = scene.labels.shape
+    top, left = max(0, int(place.y - reach)), max(0, int(place.x - reach))
+    bottom, right = min(height, int(place.y + reach) + 1), min(width, int(place.x + reach) + 1)
+    x, y = _plane(left - place.x, top - place.y, (bottom - top, right - left))
+    scale = np.float32(1 / place.radius)
+    return (slice(top, bottom), slice(left, right)), turned((x * scale, y * scale), angle)
+
+
+def _plane(left: float, top: float, size: tuple[int, int]) -> Plane:
+    y, x = np.indices(size, dtype=np.float32)
+    return x + np.float32(left + 0.5), y + np.float32(top + 0.5)
+
+
+def _paint(
+    scene: Scene,
+    window: tuple[slice, slice],
+    distance: Floats,
+    colour: Floats,
+    rng: np.random.Generator,
+) -> NDArray[np.bool_]:
+    """Paint a figure given by its distance in pixels; where it covers more than half a pixel."""
+    canvas = scene.image[window]
+    pattern = texture(_plane(0, 0, canvas.shape[:2]), rng.uniform(4, 14), rng)
+    strength = np.float32(rng.uniform(0.06, 0.14))
+    paint = colour if pattern is None else colour + strength * pattern[..., None]
+    cover = (np.float32(0.5) - distance).clip(0, 1)[..., None]
+    canvas += cover * (paint - canvas)
+    return distance < 0
+
+
+def _light(image: Floats, rng: np.random.Generator) -> None:
+    """Light that falls off to one side, and a camera's noise."""
+    height, width = image.shape[:2]
+    centred = _plane(-width / 2, -height / 2, (height, width))
+    x, _ = turned(centred, rng.uniform(0, 2 * np.pi))
+    fall = np.float32(rng.uniform(0.05, 0.2) / max(height, width))
+    image *= (1 + fall * x + np.float32(rng.uniform(-0.08, 0.08)))[..., None]
+    image += np.float32(0.02) * rng.standard_normal(image.shape, dtype=np.float32)
+    image.clip(0, 1, out=image)

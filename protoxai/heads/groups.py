@@ -1,0 +1,223 @@
+"""Stage 2: sparse groups of a class's own prototypes, then a linear layer over their scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from protoxai.heads.linear import check_maps, class_weights, last_layer
+from protoxai.heads.simplex import project_to_simplex
+from protoxai.kernels.group import group_sums
+from protoxai.prototypes.table import PrototypeTable
+from protoxai.runtime.checks import positive
+from protoxai.runtime.precision import widen, without_autocast
+
+SUM_TOLERANCE = 1e-6
+
+
+class SparseGroupHead(nn.Module):
+    """Stage 2: a few sparse groups of a class's own prototypes, then a linear map of their scores.
+
+    Group n of class c has weights ``w`` on the simplex over the class's prototypes of all scales;
+    its score is ``h_n = exp(w . g_c)``; logits are ``V h`` without bias (Porta et al., WACV 2025,
+    section 3). Classes without prototypes have no groups.
+
+    Args:
+        table: class and scale of each of the P prototypes.
+        num_groups: groups G of each class.
+        off_class: initial last-layer weight of a group for the other classes.
+
+    Attributes:
+        group_table: the groups as a table of one scale, for the losses.
+        group_parameter: the group weights, padded: (classes with prototypes, G, M), M the most
+            prototypes a class has. Read them with :meth:`group_weights`.
+        weight: parameter (C, N) of the last layer, N = G x (classes with prototypes), class-major.
+
+    Example:
+        >>> import torch
+        >>> head = SparseGroupHead(PrototypeTable.regular(3, 2, 4), num_groups=2)
+        >>> head.scores(torch.rand(1, 24, 5, 6)).shape, head.group_weights().shape
+        (torch.Size([1, 6, 5, 6]), torch.Size([6, 24]))
+    """
+
+    def __init__(self, table: PrototypeTable, num_groups: int = 3, off_class: float = -0.5) -> None:
+        super().__init__()
+        self.table = table.to("cpu")
+        self.num_groups = positive("num_groups", num_groups)
+        self.off_class = off_class
+        self.classes = self.table.classes
+        self._members: Tensor
+        self._mask: Tensor
+        for name, rows in zip(("_members", "_mask"), self._class_rows(), strict=True):
+            self.register_buffer(name, rows, persistent=False)
+        bound = self._mask.sum(1).rsqrt()[:, None, None]
+        start = torch.rand(len(self.classes), num_groups, self._mask.shape[1]) * 2 - 1
+        self.group_parameter = nn.Parameter(start * bound)
+        self.project_to_simplex_()
+        group_class = self.classes.repeat_interleave(num_groups)
+        self.group_table = PrototypeTable(group_class, group_class * 0, table.num_classes, 1)
+        self.weight = nn.Parameter(class_weights(group_class, table.num_classes, off_class))
+
+    @property
+    def group_class(self) -> Tensor:
+        """Class of each group, int64 (N,), class-major."""
+        return self.group_table.class_index
+
+    @property
+    def unit_class(self) -> Tensor:
+        """Class of the unit behind each column of ``weight``: a group's, int64 (N,)."""
+        return self.group_class
+
+    @property
+    def member_mask(self) -> Tensor:
+        """True (classes with prototypes, 1, M) where ``group_parameter`` is no padding."""
+        return self._mask[:, None]
+
+    @property
+    def member_scale(self) -> Tensor:
+        """Scale (classes with prototypes, 1, M) of the prototype behind ``group_parameter``."""
+        return self.table.to(self._members.device).scale_index[self._members][:, None]
+
+    def forward(self, activations: Tensor) -> Tensor:
+        """Return logits (B, C, h, w) of prototype activations (B, P, h, w)."""
+        return self.classify(self.scores(activations))
+
+    def scores(self, activations: Tensor) -> Tensor:
+        """Return group scores ``exp(w . g)`` (B, N, h, w) of activations (B, P, h, w)."""
+        check_maps("activations", activations, len(self.table), "prototypes")
+        with without_autocast(activations):
+            activations, weights = widen(activations, self.group_parameter)
+            weights = weights.masked_fill(~self.member_mask, 0)
+            return group_sums(activations, weights, self._members, self._mask).exp_().flatten(1, 2)
+
+    def classify(self, scores: Tensor) -> Tensor:
+        """Return logits (B, C, h, w) of group scores (B, N, h, w)."""
+        check_maps("scores", scores, self.weight.shape[1], "groups")
+        return last_layer(self.weight, scores, self.group_table)
+
+    def group_weights(self, class_index: int | None = None) -> Tensor:
+        """Return the group weights for reading.
+
+        Args:
+            class_index: the class whose weights to return; None: all.
+
+        Returns:
+            For a class, (G, M_c): columns are its prototypes in table order ((0, 0) for a class
+            without prototypes). For all, dense (N, P): zero outside of the group's class.
+
+        Raises:
+            ValueError: if there is no such class.
+        """
+        if class_index is not None:
+            if not 0 <= class_index < self.table.num_classes:
+                raise ValueError(
+                    f"class_index is {class_index}, expected 0 to {self.table.num_classes - 1}"
+                )
+            row = (self.classes == class_index).nonzero().flatten()
+            if len(row) == 0:
+                return self.group_parameter.new_zeros(0, 0)
+            return self.group_parameter[int(row)][:, self._mask[int(row)]]
+        weights = self.group_parameter.masked_fill(~self.member_mask, 0)
+        columns = self._members[:, None].expand_as(weights)
+        dense = weights.new_zeros(*weights.shape[:2], len(self.table))
+        return dense.scatter_add(2, columns, weights).flatten(0, 1)
+
+    @torch.no_grad()
+    def set_group_weights(self, dense: Tensor) -> None:
+        """Set the group weights; they are kept as given, not renormalised.
+
+        Args:
+            dense: (N, P), entries at least 0, rows that sum to at most 1 + 1e-6, zero outside of
+                the group's class.
+
+        Raises:
+            ValueError: if the shape or a value is not so.
+        """
+        expected = (len(self.group_class), len(self.table))
+        if tuple(dense.shape) != expected:
+            raise ValueError(
+                f"group weights have shape {tuple(dense.shape)}, expected {expected}: one row per "
+                "group (class-major), one column per prototype"
+            )
+        dense = dense.to(self.group_parameter)
+        if not bool((dense >= 0).all()) or not bool((dense.sum(1) <= 1 + SUM_TOLERANCE).all()):
+            raise ValueError(
+                f"group weights range from {float(dense.min()):.4g}, with row sums up to "
+                f"{float(dense.sum(1).max()):.4g}; expected entries >= 0 and sums <= 1: project "
+                "them with project_to_simplex first"
+            )
+        foreign = self.group_class[:, None] != self.table.class_index
+        if bool((dense.cpu()[foreign] != 0).any()):
+            raise ValueError(
+                "group weights are not zero outside of the group's class: a group combines "
+                "prototypes of its own class only"
+            )
+        rows = dense.unflatten(0, self.group_parameter.shape[:2])
+        columns = self._members[:, None].expand_as(self.group_parameter)
+        self.group_parameter.copy_(rows.gather(2, columns).masked_fill(~self.member_mask, 0))
+
+    @torch.no_grad()
+    def project_to_simplex_(self) -> None:
+        """Move every group's weights to the nearest point of the simplex, in place.
+
+        For training, after each optimizer step; it would undo :meth:`threshold_`.
+        """
+        self.group_parameter.copy_(project_to_simplex(self.group_parameter, self.member_mask))
+
+    @torch.no_grad()
+    def threshold_(self, threshold: float = 0.05) -> None:
+        """Set weights below the threshold to zero, in place; the rest is not renormalised."""
+        self.group_parameter.masked_fill_(self.group_parameter < threshold, 0)
+
+    def used_prototypes(self) -> Tensor:
+        """Return the prototypes with a weight in some group, and one of each class without any.
+
+        Without a prototype a class would have no groups, and its groups' constant scores
+        ``exp(0) = 1`` would be missing from the logits.
+
+        Returns:
+            Their numbers, ascending, int64.
+        """
+        used = (self.group_parameter.detach() != 0).any(1) & self._mask
+        used[:, 0] |= ~used.any(1)
+        return self._members[used].sort().values.cpu()
+
+    def keep(self, indices: Tensor | Sequence[int]) -> None:
+        """Drop all other prototypes, in place, with their weights in the groups.
+
+        Raises:
+            ValueError: if a class that has groups would be left without a prototype.
+        """
+        index = self.table.check_kept(indices)
+        table = self.table.keep(index)
+        if not torch.equal(table.classes, self.classes):
+            lost = sorted(set(self.classes.tolist()) - set(table.classes.tolist()))
+            raise ValueError(
+                f"classes {lost} would be left without a prototype, but have groups: keep at least "
+                "one prototype of each"
+            )
+        column = torch.zeros(len(self.table), dtype=torch.long)
+        mask = self._mask.cpu()
+        column[self._members.cpu()[mask]] = mask.nonzero()[:, 1]
+        self.table = table
+        members, present = (rows.to(self._mask.device) for rows in self._class_rows())
+        columns = column.to(members.device)[index.to(members.device)[members]]
+        kept = self.group_parameter.detach().gather(
+            2, columns[:, None].expand(-1, self.num_groups, -1)
+        )
+        self._members, self._mask = members, present
+        self.group_parameter = nn.Parameter(
+            kept.masked_fill(~self.member_mask, 0),
+            requires_grad=self.group_parameter.requires_grad,
+        )
+
+    def extra_repr(self) -> str:
+        """Describe the head's arguments."""
+        return f"{self.table}, num_groups={self.num_groups}, off_class={self.off_class}"
+
+    def _class_rows(self) -> tuple[Tensor, Tensor]:
+        """Return the prototypes of each class that has any, padded with 0, and where they are."""
+        numbers, mask = self.table.members("class")
+        return numbers[self.classes], mask[self.classes]

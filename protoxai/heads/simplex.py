@@ -1,0 +1,56 @@
+"""The probability simplex: non-negative weights that sum to 1."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from protoxai.runtime.precision import widen
+
+
+def project_to_simplex(rows: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Return the nearest points of the probability simplex (Euclidean projection).
+
+    By sorting: Duchi et al., "Efficient projections onto the l1-ball", ICML 2008, figure 1.
+
+    Args:
+        rows: floating-point tensor (..., M).
+        mask: bool, broadcastable to ``rows``: False entries take no part and come back as 0; every
+            row needs a True one. None: all take part.
+
+    Returns:
+        Tensor (..., M): entries at least 0, every row sums to 1.
+
+    Raises:
+        TypeError: if the rows are not floating-point.
+        ValueError: if a row has no entry.
+
+    Example:
+        >>> import torch
+        >>> project_to_simplex(torch.tensor([[0.5, 0.9], [-1.0, 2.0]]))
+        tensor([[0.3000, 0.7000],
+                [0.0000, 1.0000]])
+    """
+    if not rows.dtype.is_floating_point:
+        raise TypeError(f"rows are {rows.dtype}, expected floating point: convert with .float()")
+    if rows.dim() == 0 or rows.shape[-1] == 0:
+        raise ValueError(f"rows have shape {tuple(rows.shape)}, expected (..., M) with M >= 1")
+    (wide,) = widen(rows)
+    if mask is not None:
+        if mask.device.type == "cpu" and not bool(mask.any(-1).all()):
+            raise ValueError(
+                f"mask of shape {tuple(mask.shape)} has a row that is all False, expected a True "
+                "entry in every row: leave such rows out"
+            )
+        wide = wide.masked_fill(~mask, -torch.inf)
+    # The projection does not change when a constant is added to a row; the largest entry at 0
+    # keeps the sums small, and so exact.
+    wide = wide - wide.amax(-1, keepdim=True)
+    descending = wide.sort(-1, descending=True).values
+    rank = torch.arange(1, rows.shape[-1] + 1, device=rows.device)
+    excess = (descending.cumsum(-1) - 1) / rank
+    # A padded entry is -inf, and so is its sum: -inf > -inf is False, it is never in the support.
+    support = (descending > excess).sum(-1, keepdim=True)
+    # A row with a NaN has no support; it comes back as NaN.
+    last = (support - 1).clamp_min(0)
+    return (wide - excess.gather(-1, last)).clamp_min(0).to(rows.dtype)

@@ -1,0 +1,1 @@
+"""Kernels: the formulas of the method as functions of tensors."""

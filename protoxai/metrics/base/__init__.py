@@ -1,0 +1,1 @@
+"""What metrics share: means over images, numbers of models, intervals."""

@@ -1,0 +1,187 @@
+"""Deletion and insertion: whether the pixels that matter to an attribution matter to the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from protoxai.metrics.base.per_image import Index, PerImageMetric
+from protoxai.metrics.explanation.blur import gaussian_blur
+
+BLUR_SHARE = 1 / 16
+Score = Callable[[Tensor], Tensor]
+"""From images (n, 3, H, W) to one number each (n,): the region's mean softmax of the class."""
+
+
+class Areas(NamedTuple):
+    """Areas under the curves, scalars.
+
+    Attributes:
+        deletion: lower is better.
+        insertion: higher is better.
+    """
+
+    deletion: Tensor
+    insertion: Tensor
+
+
+def deletion_insertion(
+    score: Score,
+    image: Tensor,
+    attribution: Tensor,
+    steps: int = 20,
+    *,
+    sigma: float | None = None,
+    seed: int = 0,
+    batch_size: int = 8,
+) -> Areas:
+    """Return the areas under the deletion and the insertion curve.
+
+    Petsiuk, Das and Saenko, "RISE", BMVC 2018, section 4.1. Pixels go in the order of their signed
+    attribution, the highest first, in equal steps; deletion replaces them by those of the blurred
+    image, insertion restores them in the blurred image. Trapezoids on [0, 1].
+
+    Args:
+        score: from images (n, 3, H, W) to one number each (n,): the mean over the region, fixed
+            from the original image, of the class's softmax.
+        image: (3, H, W) or (1, 3, H, W), normalised.
+        attribution: signed (H, W) or (1, H, W); where equal, the order is random.
+        steps: steps from 0 % to 100 %.
+        sigma: deviation of the blur in pixels; None: H / 16.
+        seed: of the order among equals; a constant attribution so gives a random order.
+        batch_size: most images scored at once.
+
+    Returns:
+        Scalars; NaN where the attribution or the score is.
+
+    Raises:
+        ValueError: if a shape does not fit.
+
+    Example:
+        >>> import torch
+        >>> image = torch.zeros(3, 16, 16); image[:, 4, 4] = 1
+        >>> areas = deletion_insertion(lambda x: x[:, 0, 4, 4], image, image[0])
+        >>> bool(areas.deletion < areas.insertion)
+        True
+    """
+    curves = perturbation_curves(
+        score, image, attribution, steps, sigma=sigma, seed=seed, batch_size=batch_size
+    )
+    return Areas(*torch.trapezoid(curves, dx=1 / steps).unbind())
+
+
+@torch.no_grad()
+def perturbation_curves(
+    score: Score,
+    image: Tensor,
+    attribution: Tensor,
+    steps: int = 20,
+    *,
+    sigma: float | None = None,
+    seed: int = 0,
+    batch_size: int = 8,
+) -> Tensor:
+    """Return the scores (2, steps + 1) along deletion and insertion, 0 % and 100 % included.
+
+    Arguments and errors as of :func:`deletion_insertion`.
+    """
+    image, attribution = _single(image, attribution)
+    if steps < 1 or batch_size < 1:
+        raise ValueError(f"steps is {steps}, batch_size {batch_size}: expected 1 or more of each")
+    values = attribution.flatten()
+    if bool(values.isnan().any()):
+        return values.new_full((2, steps + 1), torch.nan)
+    shuffled = torch.randperm(len(values), generator=torch.Generator().manual_seed(seed))
+    shuffled = shuffled.to(values.device)
+    order = shuffled[values[shuffled].argsort(descending=True, stable=True)]
+    position = order.argsort().view_as(attribution)
+    blurred = gaussian_blur(image[None], image.shape[1] * BLUR_SHARE if sigma is None else sigma)[0]
+    thresholds = [round(step * len(values) / steps) for step in range(steps + 1)]
+    states = [
+        (old, new, t) for old, new in ((image, blurred), (blurred, image)) for t in thresholds
+    ]
+    scores = []
+    for start in range(0, len(states), batch_size):
+        batch = torch.stack(
+            [torch.where(position < t, new, old) for old, new, t in states[start:][:batch_size]]
+        )
+        scored = score(batch)
+        if tuple(scored.shape) != (len(batch),):
+            raise ValueError(
+                f"score returned shape {tuple(scored.shape)} for {len(batch)} images, expected "
+                f"({len(batch)},): one number for each"
+            )
+        scores.append(scored)
+    return torch.cat(scores).view(2, steps + 1)
+
+
+def _single(image: Tensor, attribution: Tensor) -> tuple[Tensor, Tensor]:
+    shapes = f"image has shape {tuple(image.shape)}, attribution {tuple(attribution.shape)}"
+    if image.dim() == 4 and len(image) == 1:
+        image = image[0]
+    if attribution.dim() == 3 and len(attribution) == 1:
+        attribution = attribution[0]
+    if image.dim() != 3 or image.shape[1:] != attribution.shape:
+        raise ValueError(
+            f"{shapes}; expected one image (channels, height, width) and its map (height, width): "
+            "resize the attribution to the image"
+        )
+    return image, attribution
+
+
+class DeletionInsertion(PerImageMetric):
+    """Areas of deletion and insertion, those of a random order, and the gaps to it.
+
+    Deletion: lower is better; insertion and both gaps: higher is better. A constant attribution is
+    a random order, so its gaps are 0.
+
+    Args:
+        steps: see :func:`deletion_insertion`.
+        sigma: likewise.
+        batch_size: likewise.
+        options: of :class:`PerImageMetric`.
+
+    Example:
+        >>> import torch
+        >>> image = torch.zeros(3, 16, 16); image[:, 4, 4] = 1
+        >>> metric = DeletionInsertion()
+        >>> metric.update(lambda x: x[:, 0, 4, 4], image, image[0], index=0)
+        >>> float(metric.compute()["deletion_gap"]) > 0
+        True
+    """
+
+    figures: ClassVar[dict[str, bool | None]] = {
+        "deletion": False,
+        "insertion": True,
+        "random_deletion": None,
+        "random_insertion": None,
+        "deletion_gap": True,
+        "insertion_gap": True,
+    }
+    # Of deletion alone lower is better: see `figures`.
+    higher_is_better = True
+
+    def __init__(
+        self, steps: int = 20, *, sigma: float | None = None, batch_size: int = 8, **options: Any
+    ) -> None:
+        super().__init__(**options)
+        self.settings: dict[str, Any] = {"steps": steps, "sigma": sigma, "batch_size": batch_size}
+
+    def update(self, score: Score, image: Tensor, attribution: Tensor, index: Index = None) -> None:
+        """Take in one image, its attribution, and the score of images like it."""
+        numbers = self._numbers(index, 1)
+        options = {**self.settings, "seed": self.seed + int(numbers)}
+        deletion, insertion = deletion_insertion(score, image, attribution, **options)
+        constant = torch.zeros_like(attribution)
+        by_chance = deletion_insertion(score, image, constant, **options)
+        row = [
+            deletion,
+            insertion,
+            *by_chance,
+            by_chance.deletion - deletion,
+            insertion - by_chance.insertion,
+        ]
+        self._keep(numbers, torch.stack(row)[None])

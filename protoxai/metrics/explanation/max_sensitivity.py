@@ -1,0 +1,154 @@
+"""Max sensitivity: how far a hardly visible change of the image moves an explanation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from protoxai.metrics.base.checks import check_batch
+from protoxai.metrics.base.per_image import Index, PerImageMetric
+
+
+def max_sensitivity(
+    explain: Callable[..., Tensor],
+    images: Tensor,
+    arguments: Sequence[Tensor] = (),
+    *,
+    original: Tensor | None = None,
+    radius: float = 0.02,
+    samples: int = 10,
+    seeds: Sequence[int] | None = None,
+    batch_size: int = 10,
+) -> Tensor:
+    """Return the largest relative change of an explanation, by ``captum.metrics.sensitivity_max``.
+
+    Yeh et al., NeurIPS 2019, definition 4.1: images drawn evenly from the cube of half-width
+    ``radius`` around the normalised image.
+
+    Args:
+        explain: from images (n, 3, H, W) and the arguments to maps (n, H, W).
+        images: (B, 3, H, W), normalised.
+        arguments: tensors (B, ...) that belong to the images: the regions and the classes.
+        original: maps (B, H, W) of the images themselves, if they are known already.
+        radius: of the change.
+        samples: draws of it.
+        seeds: of each image's draws; None: the numbers from 0.
+        batch_size: most images explained at once.
+
+    Returns:
+        (B,), at least 0; NaN where the explanation is 0.
+
+    Raises:
+        ValueError: if there are not as many maps as images.
+
+    Example:
+        >>> import torch
+        >>> max_sensitivity(lambda x: torch.ones(len(x), 4, 4), torch.rand(2, 3, 4, 4))
+        tensor([0., 0.])
+    """
+    from captum import metrics
+
+    if original is not None:
+        check_batch(images=images, original=original)
+
+    # Captum switches gradients off, which gradient methods need.
+    @torch.enable_grad()
+    def explained(images: Tensor, arguments: Sequence[Tensor]) -> Tensor:
+        return explain(images, *arguments).detach().contiguous()
+
+    values = []
+    for number, seed in enumerate(range(len(images)) if seeds is None else seeds):
+        one = slice(number, number + 1)
+        own = tuple(argument[one] for argument in arguments)
+        before = explained(images[one], own) if original is None else original[one]
+        value = metrics.sensitivity_max(
+            partial(_explanation, explained, before),
+            images[one],
+            _change(seed, radius),
+            n_perturb_samples=samples,
+            max_examples_per_batch=min(batch_size, samples),
+            additional_forward_args=own or None,
+        )
+        values.append(value.where(before.any(), torch.nan))
+    return torch.cat(values)
+
+
+def _explanation(
+    explained: Callable[[Tensor, Sequence[Tensor]], Tensor],
+    before: Tensor,
+    inputs: Any,
+    additional_forward_args: Any = None,
+) -> Any:
+    # Captum asks for the images themselves as a tuple, for changed ones as a tensor.
+    if isinstance(inputs, tuple):
+        return (before.contiguous(),)
+    return explained(inputs, additional_forward_args or ())
+
+
+def _change(seed: int, radius: float) -> Callable[[Tensor], Tensor]:
+    """Return what moves every pixel of images by at most the radius."""
+    generator = torch.Generator().manual_seed(seed)
+
+    # Captum would hand over its own radius to a function of two arguments.
+    def perturb(images: Tensor) -> Tensor:
+        change = torch.rand(images.shape, generator=generator, dtype=images.dtype) * 2 - 1
+        return images + radius * change.to(images.device)
+
+    return perturb
+
+
+class MaxSensitivity(PerImageMetric):
+    """Largest relative change of an explanation, see :func:`max_sensitivity`; lower is better.
+
+    Args:
+        radius: of the change of the image.
+        samples: draws of it.
+        batch_size: most images explained at once.
+        options: of :class:`PerImageMetric`.
+
+    Example:
+        >>> import torch
+        >>> metric = MaxSensitivity()
+        >>> metric.update(lambda x: x.sum(1), torch.ones(1, 3, 4, 4))
+        >>> 0 < float(metric.compute()) <= 0.021
+        True
+    """
+
+    figures: ClassVar[dict[str, bool | None]] = {"max_sensitivity": False}
+    higher_is_better = False
+
+    def __init__(
+        self, radius: float = 0.02, samples: int = 10, *, batch_size: int = 10, **options: Any
+    ) -> None:
+        super().__init__(**options)
+        self.settings: dict[str, Any] = {
+            "radius": radius,
+            "samples": samples,
+            "batch_size": batch_size,
+        }
+
+    def update(
+        self,
+        explain: Callable[..., Tensor],
+        images: Tensor,
+        arguments: Sequence[Tensor] = (),
+        index: Index = None,
+        original: Tensor | None = None,
+    ) -> None:
+        """Take in images (B, 3, H, W), and the explainer with its arguments.
+
+        Args:
+            explain: see :func:`max_sensitivity`.
+            images: normalised.
+            arguments: likewise.
+            index: data set index of each image.
+            original: likewise.
+        """
+        numbers = self._numbers(index, len(images))
+        options = {**self.settings, "seeds": (numbers + self.seed).tolist()}
+        values = max_sensitivity(explain, images, arguments, original=original, **options)
+        self._keep(numbers, values)

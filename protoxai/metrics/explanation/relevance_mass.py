@@ -1,0 +1,58 @@
+"""Relevance mass: how much of an attribution lies on what it explains."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from protoxai.metrics.base.checks import check_masked
+from protoxai.metrics.base.per_image import Index, PerImageMetric
+from protoxai.runtime.precision import widen
+
+
+def relevance_mass(attribution: Tensor, mask: Tensor) -> Tensor:
+    """Return the share of positive attribution inside the mask.
+
+    Arras, Osman and Samek, "CLEVR-XAI", Information Fusion 2022, section 3.2.
+
+    Args:
+        attribution: signed (B, H, W).
+        mask: bool (B, H, W): the ground truth of the class, or of one of its parts.
+
+    Returns:
+        (B,), in [0, 1]; NaN for an empty mask and where nothing is positive.
+
+    Example:
+        >>> import torch
+        >>> attribution = torch.tensor([[[1.0, 3.0], [-3.0, 0.0]]])
+        >>> relevance_mass(attribution, torch.tensor([[[False, True], [True, False]]]))
+        tensor([0.7500])
+    """
+    check_masked(attribution, mask)
+    (wide,) = widen(attribution.detach())
+    positive, inside = wide.double().clamp_min(0).flatten(1), mask.flatten(1).bool()
+    share = (positive * inside).sum(1) / positive.sum(1)
+    return share.masked_fill(~inside.any(1), float("nan")).to(wide.dtype)
+
+
+class RelevanceMass(PerImageMetric):
+    """Share of positive attribution in the ground-truth mask, see :func:`relevance_mass`.
+
+    Higher is better.
+
+    Example:
+        >>> import torch
+        >>> metric = RelevanceMass()
+        >>> metric.update(torch.tensor([[[1.0, 3.0]]]), torch.tensor([[[False, True]]]))
+        >>> float(metric.compute())
+        0.75
+    """
+
+    figures: ClassVar[dict[str, bool | None]] = {"relevance_mass": True}
+    higher_is_better = True
+
+    def update(self, attribution: Tensor, mask: Tensor, index: Index = None) -> None:
+        """Take in attribution maps and masks, (B, H, W) each."""
+        values = relevance_mass(attribution, mask)
+        self._keep(self._numbers(index, len(values)), values)

@@ -1,0 +1,1 @@
+"""Metrics of prototypes and their groups."""

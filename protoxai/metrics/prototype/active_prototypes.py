@@ -1,0 +1,103 @@
+"""Active prototypes: those that a decision can rest on."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from protoxai.heads.groups import SparseGroupHead
+from protoxai.heads.linear import PrototypeHead
+from protoxai.metrics.base.per_model import ModelMetric
+
+SMALLEST_OWN_WEIGHT = 1e-3
+
+
+class ActiveCounts(NamedTuple):
+    """How many prototypes are in use; ``float()`` gives the total.
+
+    Attributes:
+        total: int64 scalar.
+        per_class: int64 (C,).
+        per_group: int64 (N,); (0,) in stage 1, which has no groups.
+    """
+
+    total: Tensor
+    per_class: Tensor
+    per_group: Tensor
+
+    def __float__(self) -> float:
+        return float(self.total)
+
+
+def active_prototypes(head: PrototypeHead | SparseGroupHead, threshold: float = 0.05) -> Tensor:
+    """Return the numbers of the prototypes that are in use.
+
+    Stage 2: those with a weight of at least ``threshold`` in some group (smaller weights count as
+    zero, as after ``head.threshold_``). Stage 1: those whose own-class weight exceeds 1e-3.
+
+    Args:
+        head: the model's head; left as it is.
+        threshold: the smallest group weight that counts; 0 counts every weight above zero.
+
+    Returns:
+        Prototype numbers, ascending, int64.
+
+    Example:
+        >>> import torch
+        >>> from protoxai import PrototypeTable, SparseGroupHead
+        >>> head = SparseGroupHead(PrototypeTable.regular(1, 1, 3), num_groups=1)
+        >>> head.set_group_weights(torch.tensor([[0.96, 0.04, 0.0]]))
+        >>> active_prototypes(head)
+        tensor([0])
+    """
+    if isinstance(head, SparseGroupHead):
+        used = group_members(head, threshold).any(0)
+    else:
+        own_class = head.table.to(head.weight.device).class_index
+        own_weight = head.weight.detach().gather(0, own_class[None])[0]
+        used = own_weight > SMALLEST_OWN_WEIGHT
+    return torch.nonzero(used).flatten()
+
+
+def group_members(head: SparseGroupHead, threshold: float) -> Tensor:
+    """Return which prototypes are active in which group, bool (N, P)."""
+    weights = head.group_weights().detach()
+    return (weights > 0) & (weights >= threshold)
+
+
+class ActivePrototypes(ModelMetric):
+    """Counts the prototypes in use, in total, per class and per group; fewer are easier to read.
+
+    Args:
+        threshold: see :func:`active_prototypes`.
+        options: of ``torchmetrics.Metric``.
+
+    Example:
+        >>> from protoxai import PrototypeTable, PrototypeHead
+        >>> metric = ActivePrototypes()
+        >>> metric.update(PrototypeHead(PrototypeTable.regular(2, 1, 3)))
+        >>> metric.compute().per_class
+        tensor([3, 3])
+    """
+
+    figures: ClassVar[dict[str, bool | None]] = {"total": False}
+    higher_is_better = False
+
+    def __init__(self, threshold: float = 0.05, **options: Any) -> None:
+        super().__init__(**options)
+        self.threshold = threshold
+
+    def update(self, head: PrototypeHead | SparseGroupHead) -> None:
+        """Count a head's prototypes."""
+        active = active_prototypes(head, self.threshold)
+        classes = head.table.to(active.device).class_index[active]
+        per_group = torch.zeros(0, dtype=torch.long, device=active.device)
+        if isinstance(head, SparseGroupHead):
+            per_group = group_members(head, self.threshold).sum(1)
+        self._measured = ActiveCounts(
+            torch.tensor(len(active), device=active.device),
+            torch.bincount(classes, minlength=head.table.num_classes),
+            per_group,
+        )

@@ -1,0 +1,111 @@
+"""Group sparsity: on how few prototypes each group rests."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from protoxai.heads.groups import SparseGroupHead
+from protoxai.heads.linear import PrototypeHead
+from protoxai.metrics.base.checks import check_grouped
+from protoxai.metrics.base.concentration import complexity, effective_number, gini
+from protoxai.metrics.base.per_model import ModelMetric
+
+
+class GroupSparsities(NamedTuple):
+    """How sparse each group is; ``float()`` gives the mean effective number.
+
+    A group without any weight left has 0 prototypes, and NaN for the rest.
+
+    Attributes:
+        nonzero: prototypes with a weight, int64 (N,).
+        gini: Gini index of the weights (N,), in [0, 1 - 1/M_c].
+        entropy: of the weights, divided by log M_c (N,), in [0, 1]; NaN where M_c is 1.
+        effective_number: exponential of the entropy (N,), in [1, M_c].
+    """
+
+    nonzero: Tensor
+    gini: Tensor
+    entropy: Tensor
+    effective_number: Tensor
+
+    def __float__(self) -> float:
+        return float(self.effective_number.nanmean())
+
+
+def group_sparsity(
+    head: PrototypeHead | SparseGroupHead, threshold: float = 0.05
+) -> GroupSparsities:
+    """Measure how sparse each group's weights over its class's own M_c prototypes are.
+
+    Args:
+        head: of stage 2; left as it is.
+        threshold: weights below it count as zero.
+
+    Raises:
+        ValueError: in stage 1.
+
+    Example:
+        >>> import torch
+        >>> from protoxai import PrototypeTable, SparseGroupHead
+        >>> head = SparseGroupHead(PrototypeTable.regular(1, 1, 4), num_groups=1)
+        >>> head.set_group_weights(torch.tensor([[0.48, 0.48, 0.04, 0.0]]))
+        >>> group_sparsity(head).effective_number
+        tensor([2.0000])
+    """
+    head = check_grouped(head)
+    blocks = [_sparsities(head.group_weights(c), threshold) for c in head.classes.tolist()]
+    return GroupSparsities(*(torch.cat(column) for column in zip(*blocks, strict=True)))
+
+
+def _sparsities(weights: Tensor, threshold: float) -> GroupSparsities:
+    weights = weights.detach()
+    weights = torch.where(weights >= threshold, weights, 0)
+    # Of a single prototype the logarithm is 0, and 0 / 0 is not defined.
+    longest = torch.tensor(float(weights.shape[1]), device=weights.device).log()
+    return GroupSparsities(
+        (weights > 0).sum(1),
+        gini(weights),
+        complexity(weights) / longest,
+        effective_number(weights),
+    )
+
+
+class GroupSparsity(ModelMetric):
+    """Measures how sparse the groups are, see :func:`group_sparsity`.
+
+    Its figure is the mean effective number of prototypes in a group; fewer are easier to read. Of
+    the others, a higher Gini index is better, and a lower count and entropy.
+
+    Args:
+        threshold: weights below it count as zero.
+        options: of ``torchmetrics.Metric``.
+
+    Example:
+        >>> import torch
+        >>> from protoxai import PrototypeTable, SparseGroupHead
+        >>> head = SparseGroupHead(PrototypeTable.regular(1, 1, 4), num_groups=1)
+        >>> head.set_group_weights(torch.tensor([[0.5, 0.5, 0.0, 0.0]]))
+        >>> metric = GroupSparsity()
+        >>> metric.update(head)
+        >>> metric.values()["gini"]
+        0.5
+    """
+
+    figures: ClassVar[dict[str, bool | None]] = {
+        "nonzero": False,
+        "gini": True,
+        "entropy": False,
+        "effective_number": False,
+    }
+    higher_is_better = False
+
+    def __init__(self, threshold: float = 0.05, **options: Any) -> None:
+        super().__init__(**options)
+        self.threshold = threshold
+
+    def update(self, head: PrototypeHead | SparseGroupHead) -> None:
+        """Measure a head's groups."""
+        self._measured = group_sparsity(head, self.threshold)

@@ -1,0 +1,158 @@
+"""Which parts of an object a prototype looks at."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from protoxai.labels import labels_at
+from protoxai.metrics.base.checks import check_batch
+from protoxai.metrics.base.per_image import PerImageMetric
+from protoxai.prototypes.table import PrototypeTable
+
+QUANTILE = 0.8
+
+
+@torch.no_grad()
+def part_hits(
+    activations: Tensor,
+    labels: Tensor,
+    parts: Tensor,
+    table: PrototypeTable,
+    part_class: Sequence[int],
+) -> Tensor:
+    """Return which parts of its own class each prototype hits in each image.
+
+    A prototype's activation, resized to the labels (nearest), is cut where it reaches its 0.8
+    quantile over the class's pixels. A part is hit if the centroid of one of its components
+    (8-connected, within the class) lies in the cut. After Huang et al., "Evaluation and improvement
+    of interpretability for self-explainable part-prototype networks", ICCV 2023, section 3, in the
+    form Porta et al., WACV 2025, give it for segmentation.
+
+    Args:
+        activations: of all prototypes (B, P, h, w).
+        labels: (B, H, W).
+        parts: number of the part of every pixel (B, H, W), 0 = none.
+        table: class and scale of each prototype.
+        part_class: the class of each of the K part numbers; of number 0 it does not matter.
+
+    Returns:
+        Float (B, P, K): 1 where hit, 0 where missed, NaN where the image does not show the part or
+        the part is not of the prototype's class.
+
+    Raises:
+        ValueError: if shapes do not fit, or a part number has no class.
+
+    Example:
+        >>> import torch
+        >>> from protoxai import PrototypeTable
+        >>> activations = torch.tensor([[[[0.0, 0.0, 0.0, 0.0, 9.0]]]])
+        >>> labels, parts = torch.zeros(1, 1, 5).long(), torch.tensor([[[1, 1, 0, 0, 2]]])
+        >>> table = PrototypeTable([0], [0], num_classes=1, num_scales=1)
+        >>> part_hits(activations, labels, parts, table, part_class=(0, 0, 0))
+        tensor([[[nan, 0., 1.]]])
+    """
+    check_batch(activations=activations, labels=labels, parts=parts)
+    _check_parts(parts, labels, part_class)
+    size = (labels.shape[1], labels.shape[2])
+    class_of = table.class_index
+    hits = torch.full((len(labels), len(table), len(part_class)), torch.nan)
+    for image, (own_labels, own_parts) in enumerate(zip(labels, parts, strict=True)):
+        shown = own_parts.unique().tolist()
+        for class_index in table.classes.tolist():
+            pixels = own_labels == class_index
+            numbers = [part for part in shown if part and part_class[part] == class_index]
+            if not numbers or not bool(pixels.any()):
+                continue
+            own = class_of == class_index
+            # In float32 a quantile may come out above the very value that it is.
+            maps = labels_at(activations[image, own.to(activations.device)].double(), size)
+            least = torch.stack([row[pixels].quantile(QUANTILE) for row in maps])
+            for part in numbers:
+                rows, cols = centroids((own_parts == part) & pixels)
+                if len(rows):
+                    inside = (maps[:, rows, cols] >= least[:, None]) & pixels[rows, cols]
+                    hits[image, own, part] = inside.any(1).float().cpu()
+    return hits
+
+
+def centroids(mask: Tensor) -> tuple[list[int], list[int]]:
+    """Return rows and columns of the pixels nearest to the centroids of a mask's components."""
+    from scipy import ndimage
+
+    components, number = ndimage.label(mask.cpu().numpy(), np.ones((3, 3)))
+    centres = ndimage.center_of_mass(components > 0, components, range(1, number + 1))
+    return [math.floor(r + 0.5) for r, _ in centres], [math.floor(c + 0.5) for _, c in centres]
+
+
+def own_parts(
+    table: PrototypeTable, part_class: Sequence[int], active: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Return the pairs of a prototype and a part of its class.
+
+    Args:
+        table: class and scale of each prototype.
+        part_class: the class of each part number.
+        active: numbers of the prototypes that count; None: all.
+    """
+    classes = torch.tensor(tuple(part_class))
+    belongs = table.to("cpu").class_index[:, None] == classes
+    belongs[:, 0] = False
+    if active is not None:
+        counts = torch.zeros(len(table), dtype=torch.bool)
+        counts[active.cpu()] = True
+        belongs &= counts[:, None]
+    prototype, part = belongs.nonzero(as_tuple=True)
+    return prototype, part
+
+
+class PartMetric(PerImageMetric):
+    """Base of the metrics of the parts that prototypes look at; higher is better.
+
+    Args:
+        table: class and scale of each prototype.
+        part_class: the class of each part number, such as ``Shapes.part_class``.
+        active: numbers of the prototypes that count, from ``active_prototypes``; None: all.
+        options: of :class:`PerImageMetric`.
+    """
+
+    higher_is_better = True
+
+    def __init__(
+        self,
+        table: PrototypeTable,
+        part_class: Sequence[int],
+        active: Tensor | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self.table = table.to("cpu")
+        self.part_class = tuple(part_class)
+        self._pairs = own_parts(self.table, self.part_class, active)
+        self._width = self._values_per_image()
+
+    @abstractmethod
+    def _values_per_image(self) -> int:
+        """Return how many values are kept of each image."""
+
+    def _hits(self, activations: Tensor, labels: Tensor, parts: Tensor) -> Tensor:
+        return part_hits(activations, labels, parts, self.table, self.part_class)
+
+
+def _check_parts(parts: Tensor, labels: Tensor, part_class: Sequence[int]) -> None:
+    if parts.shape != labels.shape:
+        raise ValueError(
+            f"parts have shape {tuple(parts.shape)} and labels {tuple(labels.shape)}, expected the "
+            "same (batch, height, width)"
+        )
+    if parts.numel() and not 0 <= int(parts.min()) <= int(parts.max()) < len(part_class):
+        raise ValueError(
+            f"parts hold numbers from {int(parts.min())} to {int(parts.max())}, expected 0 to "
+            f"{len(part_class) - 1}: part_class names the class of every part number"
+        )

@@ -1,0 +1,78 @@
+"""Prototype redundancy: how many prototypes nearly repeat another."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from protoxai.metrics.base.per_model import ModelMetric
+from protoxai.prototypes.layer import MultiScalePrototypeLayer
+
+
+class Redundancy(NamedTuple):
+    """How near prototypes of one class and scale are to each other; ``float()`` gives the share.
+
+    Attributes:
+        share: share of pairs nearer than the tolerance, scalar; NaN where there is no pair.
+        distances: Euclidean distance of every pair.
+    """
+
+    share: Tensor
+    distances: Tensor
+
+    def __float__(self) -> float:
+        return float(self.share)
+
+
+def prototype_redundancy(layer: MultiScalePrototypeLayer, tolerance: float = 0.1) -> Redundancy:
+    """Measure the share of pairs, within class and scale, that are nearer than a tolerance.
+
+    Args:
+        layer: of a model.
+        tolerance: a Euclidean distance (not squared) in the embedding, whose entries lie in (0, 1).
+
+    Example:
+        >>> import torch
+        >>> from protoxai import MultiScalePrototypeLayer, PrototypeTable
+        >>> layer = MultiScalePrototypeLayer(PrototypeTable.regular(1, 1, 3), dim=1)
+        >>> layer.prototypes.data = torch.tensor([[0.0], [0.05], [0.5]])
+        >>> prototype_redundancy(layer).share
+        tensor(0.3333)
+    """
+    prototypes = layer.prototypes.detach()
+    members = layer.table.to(prototypes.device).members("cell")
+    own = prototypes[members.numbers]
+    # Through products, nearly equal prototypes would lose their distance to rounding.
+    distances = torch.cdist(own, own, compute_mode="donot_use_mm_for_euclid_dist")
+    both = members.mask[:, :, None] & members.mask[:, None, :]
+    pairs = distances[both.triu(1)]
+    return Redundancy((pairs < tolerance).to(pairs).mean(), pairs)
+
+
+class PrototypeRedundancy(ModelMetric):
+    """Measures the share of pairs of prototypes that nearly repeat each other; lower is better.
+
+    Args:
+        tolerance: see :func:`prototype_redundancy`.
+        options: of ``torchmetrics.Metric``.
+
+    Example:
+        >>> from protoxai import MultiScalePrototypeLayer, PrototypeTable
+        >>> metric = PrototypeRedundancy()
+        >>> metric.update(MultiScalePrototypeLayer(PrototypeTable.regular(2, 2, 3), dim=64))
+        >>> float(metric.compute())
+        0.0
+    """
+
+    figures: ClassVar[dict[str, bool | None]] = {"share": False}
+    higher_is_better = False
+
+    def __init__(self, tolerance: float = 0.1, **options: Any) -> None:
+        super().__init__(**options)
+        self.tolerance = tolerance
+
+    def update(self, layer: MultiScalePrototypeLayer) -> None:
+        """Measure a layer's prototypes."""
+        self._measured = prototype_redundancy(layer, self.tolerance)

@@ -1,0 +1,52 @@
+"""Labels out of logits on a coarser grid, without ever resizing the logits of all classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from protoxai.runtime.resize import resize
+
+CLASSES_AT_ONCE = 16
+
+
+@torch.no_grad()
+def predicted_labels(logits: Tensor, size: Sequence[int]) -> Tensor:
+    """Return the class of the largest logit at every pixel, the first of equals.
+
+    Logits are resized bilinearly, image by image and a few classes at a time: as many classes as
+    there may be, memory stays that of a few maps of the size asked for.
+
+    Args:
+        logits: (B, C, h, w).
+        size: height and width (H, W) of the labels.
+
+    Returns:
+        Labels int64 (B, H, W).
+
+    Example:
+        >>> import torch
+        >>> predicted_labels(torch.tensor([[[[0.0, 2.0]], [[1.0, 0.0]]]]), (1, 4))
+        tensor([[[1, 1, 0, 0]]])
+    """
+    if tuple(logits.shape[2:]) == tuple(size):
+        return logits.max(1).indices
+    labels = logits.new_empty(len(logits), *size, dtype=torch.long)
+    for image, found in zip(logits, labels, strict=True):
+        found.copy_(_labels(image[None], size)[0])
+    return labels
+
+
+def _labels(logits: Tensor, size: Sequence[int]) -> Tensor:
+    # Channels last, all classes of a pixel lie together: they are compared several times faster.
+    labels = logits.new_zeros(1, *size, dtype=torch.long)
+    largest = logits.new_full((1, *size), -torch.inf)
+    for start in range(0, logits.shape[1], CLASSES_AT_ONCE):
+        part = logits[:, start : start + CLASSES_AT_ONCE]
+        resized = resize(part.contiguous(memory_format=torch.channels_last), size)
+        values, indices = resized.max(1)
+        labels = torch.where(values > largest, indices + start, labels)
+        largest = torch.maximum(largest, values)
+    return labels

@@ -1,0 +1,253 @@
+"""The models: scale prototypes, and plain DeepLabv2 on the same trunk."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any, Self, Unpack
+
+import torch
+from torch import Tensor, nn
+
+from protoxai import folders
+from protoxai.heads.groups import SparseGroupHead
+from protoxai.heads.linear import PrototypeHead
+from protoxai.kernels.stream import stream_logits
+from protoxai.model.options import TrunkOptions
+from protoxai.model.outputs import SegmentationOutput
+from protoxai.model.segmenter import Segmenter
+from protoxai.prototypes.layer import MultiScalePrototypeLayer
+from protoxai.prototypes.provenance import Provenance
+from protoxai.prototypes.table import PrototypeTable
+from protoxai.runtime.precision import widen
+
+
+class ScaleProtoSeg(Segmenter):
+    """Segments by comparing each pixel with prototypes at several scales.
+
+    Porta et al., "Multi-Scale Grouped Prototypes for Interpretable Semantic Segmentation", WACV
+    2025 (arXiv 2409.09497). Stage 1 has a linear head over the prototypes; :meth:`group` enters
+    stage 2. ``scales="atrous-sum"`` with ten prototypes a class is ProtoSeg (Sacha et al., WACV
+    2023, arXiv 2301.12276).
+
+    Args:
+        backbone: "timm/<name>", "torchvision/<name>", "deeplabv2/<resnet>", or any module that
+            gives a map, a list or a dict of maps.
+        num_classes: number of classes C.
+        scales: "atrous", "atrous-sum" (one scale), "pyramid", or a module (see
+            :class:`~protoxai.model.segmenter.Segmenter`).
+        prototypes_per_scale: prototypes of each class at each scale.
+        prototype_dim: length D of a prototype.
+        table: another arrangement of prototypes, instead of ``prototypes_per_scale``.
+        epsilon: bounds the activation; see :class:`~protoxai.MultiScalePrototypeLayer`.
+        bounded_prototypes: keep prototypes in [0, 1] in training.
+        off_class: initial last-layer weight for other classes.
+        options: of the trunk; see :class:`~protoxai.model.segmenter.TrunkOptions`.
+
+    Raises:
+        ValueError: if an argument is unknown or does not fit.
+
+    Example:
+        >>> import torch
+        >>> trunk = torch.nn.Conv2d(3, 8, 3, stride=8)
+        >>> model = ScaleProtoSeg(trunk, num_classes=2, prototype_dim=4)
+        >>> model(torch.rand(1, 3, 32, 40)).logits.shape
+        torch.Size([1, 2, 4, 5])
+        >>> model.predict(torch.rand(1, 3, 32, 40)).shape
+        torch.Size([1, 32, 40])
+    """
+
+    head: PrototypeHead | SparseGroupHead
+
+    def __init__(
+        self,
+        backbone: str | nn.Module,
+        num_classes: int,
+        *,
+        scales: str | nn.Module = "atrous",
+        prototypes_per_scale: int = 3,
+        prototype_dim: int = 64,
+        table: PrototypeTable | None = None,
+        epsilon: float = 1e-4,
+        bounded_prototypes: bool = False,
+        off_class: float = -0.5,
+        **options: Unpack[TrunkOptions],
+    ) -> None:
+        own = {
+            "prototypes_per_scale": prototypes_per_scale,
+            "prototype_dim": prototype_dim,
+            "epsilon": epsilon,
+            "bounded_prototypes": bounded_prototypes,
+            "off_class": off_class,
+        }
+        super().__init__(
+            backbone, num_classes, scales=scales, dim=prototype_dim, config=own, **options
+        )
+        if table is None:
+            table = PrototypeTable.regular(
+                num_classes, self.scales.num_scales, prototypes_per_scale
+            )
+        self._check_table(table)
+        self.prototype_layer = MultiScalePrototypeLayer(
+            table, prototype_dim, epsilon, bounded_prototypes
+        )
+        self.head = PrototypeHead(table, off_class)
+        self.provenance: tuple[Provenance, ...] | None = None
+
+    @property
+    def table(self) -> PrototypeTable:
+        """Class and scale of each prototype."""
+        return self.prototype_layer.table
+
+    @property
+    def grouped(self) -> bool:
+        """Whether the model is in stage 2."""
+        return isinstance(self.head, SparseGroupHead)
+
+    def forward(self, images: Tensor) -> SegmentationOutput:
+        """Segment normalised images (B, 3, H, W); maps are at feature resolution h x w."""
+        maps, each = self.scale_maps(images)
+        output = self.decide(_embedding(maps))
+        if not (self.training and each):
+            return output
+        return output._replace(auxiliary=tuple(self.decide(_embedding(own)) for own in each))
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Return the embedding (B, S, D, h, w) in (0, 1) of normalised images (B, 3, H, W)."""
+        return _embedding(self.scale_maps(images)[0])
+
+    @torch.no_grad()
+    def logits(self, images: Tensor) -> Tensor:
+        """Return only the logits; the maps of all prototypes are never in memory together."""
+        return stream_logits(self.prototype_layer, self.head, self.embed(images))
+
+    def decide(self, embedding: Tensor) -> SegmentationOutput:
+        """Go from the embedding (B, S, D, h, w) to the logits."""
+        distances, activations = self.prototype_layer(embedding)
+        scores = None
+        if isinstance(self.head, SparseGroupHead):
+            scores = self.head.scores(activations)
+            logits = self.head.classify(scores)
+        else:
+            logits = self.head(activations)
+        return SegmentationOutput(logits, embedding, distances, activations, scores)
+
+    def group(self, num_groups: int = 3) -> Self:
+        """Enter stage 2, in place: a fresh grouping head; all before it is frozen.
+
+        Args:
+            num_groups: groups of each class.
+
+        Returns:
+            The model itself.
+        """
+        head = SparseGroupHead(self.table, num_groups, self.config["off_class"])
+        self.head = head.to(self.prototype_layer.prototypes.device)
+        for part in (self.backbone, self.scales, self.prototype_layer):
+            part.requires_grad_(False)
+        return self.train(self.training)
+
+    def keep_prototypes(self, indices: Tensor | Sequence[int]) -> None:
+        """Drop all other prototypes from the layer, the table, the head and the provenance.
+
+        Raises:
+            ValueError: in stage 2, whose groups are made for the prototypes there are.
+        """
+        if not isinstance(self.head, PrototypeHead):
+            raise ValueError(
+                "prototypes can be dropped in stage 1 only, the model is in stage 2: drop them "
+                "before model.group()"
+            )
+        self._keep(self.table.check_kept(indices))
+
+    def compact(self) -> ScaleProtoSeg:
+        """Return a new, smaller model without the prototypes that no group uses.
+
+        It has the same logits, in less time and memory, and its groups the same weights. A class
+        whose groups use nothing keeps one prototype, which weighs nothing. Thresholded models
+        (:meth:`~protoxai.SparseGroupHead.threshold_`) gain the most.
+
+        Raises:
+            ValueError: in stage 1, where every prototype has a weight.
+
+        Example:
+            >>> model = ScaleProtoSeg(torch.nn.Conv2d(3, 8, 3, stride=8), 2, prototype_dim=4)
+            >>> _ = model.group()
+            >>> model.head.threshold_(0.2)
+            >>> len(model.compact().table) < len(model.table)
+            True
+        """
+        if not isinstance(self.head, SparseGroupHead):
+            raise ValueError(
+                "the model is in stage 1, whose head weighs every prototype: enter stage 2 with "
+                "model.group(), train it and call model.head.threshold_()"
+            )
+        model = copy.deepcopy(self)
+        model._keep(self.head.used_prototypes())
+        return model
+
+    def _keep(self, index: Tensor) -> None:
+        self.prototype_layer.keep(index)
+        self.head.keep(index)
+        if self.provenance is not None:
+            self.provenance = tuple(self.provenance[i] for i in index.tolist())
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training mode; frozen parts (in stage 2 all but the head) stay in evaluation mode."""
+        super().train(mode)
+        if getattr(self, "head", None) is not None and self.grouped:
+            self.backbone.eval()
+            self.scales.eval()
+        return self
+
+    def structure(self) -> dict[str, Any]:
+        """Return what decides the shapes of the weights: the table and the number of groups."""
+        groups = self.head.num_groups if isinstance(self.head, SparseGroupHead) else None
+        return {"table": self.table.to_config(), "num_groups": groups}
+
+    def restructure(self, structure: dict[str, Any]) -> None:
+        """Take on the :meth:`structure` of another model of the same configuration, in place.
+
+        Read before the weights, so that pruned and grouped models load and resume. The weights
+        become fresh ones of the right shapes.
+        """
+        table = PrototypeTable(**structure["table"])
+        self._check_table(table)
+        device = self.prototype_layer.prototypes.device
+        layer = self.prototype_layer
+        self.prototype_layer = MultiScalePrototypeLayer(
+            table, layer.dim, layer.epsilon, layer.bounded
+        ).to(device)
+        self.head = PrototypeHead(table, self.config["off_class"]).to(device)
+        self.provenance = None
+        if structure["num_groups"] is not None:
+            self.group(structure["num_groups"])
+
+    def _check_table(self, table: PrototypeTable) -> None:
+        num_scales = self.scales.num_scales
+        if (table.num_classes, table.num_scales) != (self.num_classes, num_scales):
+            raise ValueError(
+                f"the table is of {table.num_classes} classes and {table.num_scales} scales, "
+                f"expected {self.num_classes} classes and the {num_scales} scales of the model"
+            )
+
+    @classmethod
+    def _from_config(cls, config: dict[str, Any], documents: dict[str, Any]) -> Self:
+        structure = config.pop("structure")
+        model = cls(**config)
+        model.restructure(structure)
+        provenance = documents.get(folders.PROVENANCE)
+        if provenance is not None:
+            model.provenance = tuple(Provenance.from_config(entry) for entry in provenance)
+        return model
+
+    def _documents(self) -> dict[str, Any]:
+        config = {**self.config, "structure": self.structure()}
+        entries = self.provenance and [entry.to_config() for entry in self.provenance]
+        # Written even where there is none, so that it replaces an older model's.
+        return {folders.CONFIG: config, folders.PROVENANCE: entries}
+
+
+def _embedding(maps: Tensor) -> Tensor:
+    (maps,) = widen(maps)
+    return torch.sigmoid(maps)

@@ -1,0 +1,5 @@
+"""Projection: prototypes become training patches."""
+
+from protoxai._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(__name__)

@@ -1,0 +1,88 @@
+"""Prototypes that start where their class's embeddings are."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from protoxai.labels import labels_at
+from protoxai.model.scaleprotoseg import ScaleProtoSeg
+from protoxai.runtime.modes import evaluating
+
+MOST_PIXELS = 5000
+
+
+@torch.no_grad()
+def initialise_prototypes(
+    model: ScaleProtoSeg,
+    loader: Iterable[Mapping[str, Any]],
+    *,
+    images: int = 32,
+    noise: float = 0.01,
+    seed: int = 0,
+) -> None:
+    """Set every prototype to a k-means centre of its class's embeddings at its scale.
+
+    A little noise keeps prototypes apart where embeddings coincide: there the diversity loss has
+    no gradient. Prototypes of classes that do not occur keep their values.
+
+    Args:
+        model: in stage 1, changed in place.
+        loader: of training images.
+        images: how many to look at.
+        noise: standard deviation added.
+        seed: of the clustering and the noise.
+    """
+    embedding, labels = _pixels(model, loader, images)
+    generator = np.random.default_rng(seed)
+    prototypes = model.prototype_layer.prototypes
+    members, masks = (tensor.tolist() for tensor in model.table.to("cpu").members("cell"))
+    for cell, (numbers, mask) in enumerate(zip(members, masks, strict=True)):
+        own = list(itertools.compress(numbers, mask))
+        class_index, scale = divmod(cell, model.table.num_scales)
+        vectors = embedding[labels == class_index, scale].numpy()
+        if own and len(vectors):
+            centres = _centres(vectors, len(own), generator)
+            centres = centres + generator.normal(0, noise, centres.shape)
+            prototypes[own] = torch.from_numpy(centres.clip(0, 1)).to(prototypes)
+
+
+def _pixels(
+    model: ScaleProtoSeg, loader: Iterable[Mapping[str, Any]], images: int
+) -> tuple[Tensor, Tensor]:
+    """Return the embeddings (pixels, S, D) and labels (pixels,) of some images."""
+    embeddings, labels, seen = [], [], 0
+    device = model.prototype_layer.prototypes.device
+    with evaluating(model):
+        for batch in loader:
+            embedding = model.embed(batch["image"].to(device)).cpu()
+            embeddings.append(embedding.permute(0, 3, 4, 1, 2).flatten(0, 2))
+            size = (embedding.shape[3], embedding.shape[4])
+            labels.append(labels_at(batch["labels"], size).flatten())
+            seen += len(embedding)
+            if seen >= images:
+                break
+    return torch.cat(embeddings), torch.cat(labels)
+
+
+def _centres(
+    vectors: NDArray[np.float32], count: int, generator: np.random.Generator
+) -> NDArray[np.float64]:
+    from scipy.cluster.vq import kmeans2
+
+    chosen = vectors[generator.permutation(len(vectors))[:MOST_PIXELS]].astype(np.float64)
+    distinct = np.unique(chosen, axis=0)
+    if len(distinct) <= count:
+        return np.asarray(distinct[np.arange(count) % len(distinct)])
+    with warnings.catch_warnings():
+        # An empty cluster keeps its starting point, which serves as well.
+        warnings.simplefilter("ignore", UserWarning)
+        centres, _ = kmeans2(chosen, count, minit="++", rng=generator, missing="warn")
+    return np.asarray(centres)

@@ -1,0 +1,163 @@
+"""Projection: every prototype becomes the nearest patch of its class in the training images."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from protoxai.labels import check_labels, labels_at
+from protoxai.model.scaleprotoseg import ScaleProtoSeg
+from protoxai.projection.active_region import ActiveRegions, patch_box
+from protoxai.projection.search import ProjectionRecord, PrototypeSearch
+from protoxai.prototypes.provenance import Provenance
+from protoxai.prototypes.table import PrototypeTable
+from protoxai.runtime.distributed import gather, world_size
+from protoxai.runtime.modes import evaluating
+
+__all__ = ["ProjectionRecord", "PrototypeSearch", "project_prototypes"]
+
+
+def project_prototypes(
+    model: ScaleProtoSeg,
+    batches: Iterable[Mapping[str, Any] | Sequence[Any]],
+    *,
+    ignore_index: int = 255,
+) -> ProjectionRecord:
+    """Replace every prototype by the nearest patch of its class, and drop duplicates.
+
+    The layer, the table and the head shrink together; the provenance is stored in the model.
+
+    Args:
+        model: in stage 1.
+        batches: over all training images, whole (not padded or cropped): mappings with "image"
+            (B, 3, H, W), "labels" (B, H', W') and, if known, "index" (data set indices) and "id"
+            (names); or tuples (images, labels) or (images, labels, indices). Without indices, the
+            images are counted. Boxes are in pixels of the labels.
+        ignore_index: label of pixels that do not count.
+
+    Returns:
+        The record of all prototypes as they were before duplicates went.
+
+    Raises:
+        ValueError: if the model is in stage 2, or a batch does not fit.
+
+    Warns:
+        UserWarning: if a class never occurs; its prototypes keep their vectors.
+
+    Example:
+        >>> import torch
+        >>> model = ScaleProtoSeg(torch.nn.Conv2d(3, 8, 3, stride=8), 2, prototype_dim=4)
+        >>> batch = (torch.rand(2, 3, 32, 40), torch.randint(0, 2, (2, 32, 40)))
+        >>> record = project_prototypes(model, [batch])
+        >>> len(record.kept) == len(model.table) == len(model.provenance)
+        True
+    """
+    if model.grouped:
+        raise ValueError(
+            "projection is for stage 1, but the model is in stage 2: project before model.group()"
+        )
+    prototypes = model.prototype_layer.prototypes
+    search = PrototypeSearch(model.table, prototypes, ignore_index=ignore_index)
+    regions = ActiveRegions(model.table, prototypes, model.prototype_layer.activation)
+    counted = 0
+    with evaluating(model), torch.no_grad():
+        for batch in batches:
+            images, labels, indices, names = _unpack(batch, counted)
+            counted += len(images)
+            check_labels(labels, model.num_classes, ignore_index)
+            embedding = model.embed(images.to(prototypes.device))
+            on_grid = labels_at(labels, (embedding.shape[3], embedding.shape[4]))
+            moved = search.update(embedding, on_grid, indices)
+            regions.remember(moved, search.place[moved], embedding, labels, indices, names)
+    if sum(gather(counted)) == 0:
+        raise ValueError("there was no batch to project on: give a loader over training images")
+    record = search.compute()
+    regions.merge_ranks(record.image_index)
+    provenance = _provenance(record, regions)
+    with torch.no_grad():
+        prototypes.copy_(record.vector)
+    model.keep_prototypes(record.kept)
+    model.provenance = provenance
+    _warn_of_absent_classes(model, record, search.table)
+    return replace(record, provenance=provenance)
+
+
+def _unpack(
+    batch: Mapping[str, Any] | Sequence[Any], counted: int
+) -> tuple[Tensor, Tensor, list[int], list[str]]:
+    if isinstance(batch, Mapping):
+        missing = [f'"{name}"' for name in ("image", "labels") if name not in batch]
+        if missing:
+            raise ValueError(
+                f"a batch has {sorted(batch)} but no {' and no '.join(missing)}: expected a "
+                'mapping with "image", "labels", "index" and "id"'
+            )
+        images, labels = batch["image"], batch["labels"]
+        indices, names = batch.get("index"), batch.get("id")
+    elif isinstance(batch, Tensor):
+        raise TypeError(
+            "a batch is a Tensor, expected (images, labels) or a mapping: projection needs labels"
+        )
+    elif 2 <= len(batch) <= 3:
+        images, labels, indices, names = (*batch, None, None)[:4]
+    else:
+        raise ValueError(
+            f"a batch has {len(batch)} parts, expected (images, labels), (images, labels, indices) "
+            'or a mapping with "image", "labels", "index" and "id"'
+        )
+    if labels.dim() != 3 or len(labels) != len(images):
+        raise ValueError(
+            f"a batch has images {tuple(images.shape)} and labels {tuple(labels.shape)}, expected "
+            "(B, 3, H, W) and (B, H, W)"
+        )
+    if indices is None and world_size() > 1:
+        raise ValueError(
+            "a batch has no data set indices, and counting from 0 in every process would give two "
+            'images one number: give (images, labels, indices) or "index"'
+        )
+    if indices is None:
+        indices = range(counted, counted + len(images))
+    numbers = [int(index) for index in indices]
+    return images, labels, numbers, [str(n) for n in (numbers if names is None else names)]
+
+
+def _provenance(record: ProjectionRecord, regions: ActiveRegions) -> tuple[Provenance, ...]:
+    entries = []
+    for number in record.kept.tolist():
+        seen = regions.seen.get(number)
+        if seen is None:
+            entries.append(Provenance(projected=False))
+            continue
+        row, col = int(record.row[number]), int(record.col[number])
+        entries.append(
+            Provenance(
+                projected=True,
+                image_index=int(record.image_index[number]),
+                image_id=seen.name,
+                row=row,
+                col=col,
+                grid=seen.grid,
+                distance=float(record.distance[number]),
+                patch=patch_box(row, col, seen.grid, seen.size),
+                active_region=seen.active_region(row, col),
+            )
+        )
+    return tuple(entries)
+
+
+def _warn_of_absent_classes(
+    model: ScaleProtoSeg, record: ProjectionRecord, table: PrototypeTable
+) -> None:
+    absent = table.class_index[~record.projected].unique().tolist()
+    if absent:
+        names = [model.class_names[c] if model.class_names else str(c) for c in absent]
+        warnings.warn(
+            f"no pixel of class {', '.join(names)} occurred: its prototypes were not projected and "
+            "show no training patch",
+            stacklevel=3,
+        )

@@ -1,0 +1,145 @@
+"""Prototypes: how close every pixel comes to each, at its scale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from protoxai.kernels.compare import compare
+from protoxai.kernels.reference import Rows, activation, rows_of, squared_distances
+from protoxai.prototypes.table import PrototypeTable
+from protoxai.runtime.checks import positive
+from protoxai.runtime.precision import widen, without_autocast
+
+
+class PrototypeOutput(NamedTuple):
+    """How close every pixel comes to every prototype.
+
+    Attributes:
+        distances: squared distances ``d`` (B, P, h, w), at least 0.
+        activations: ``log((d + 1) / (d + epsilon))`` (B, P, h, w), in [0, log(1 / epsilon)].
+    """
+
+    distances: Tensor
+    activations: Tensor
+
+
+class MultiScalePrototypeLayer(nn.Module):
+    """Compares every pixel's embedding at each scale with the prototypes of that scale.
+
+    Computed in float32 or wider with autocast off. Source: Porta et al., WACV 2025
+    (arXiv 2409.09497), section 3; the activation is ProtoPNet's (arXiv 1806.10574, section 2.1).
+
+    Args:
+        table: class and scale of each of the P prototypes.
+        dim: length D of an embedding vector.
+        epsilon: bounds the activation, in (0, 1).
+        bounded: keep the prototypes in [0, 1], where a sigmoid's embedding lies, when
+            :meth:`clamp_` is called after an optimizer step. The released method does not.
+
+    Attributes:
+        prototypes: the parameter (P, D), initialised uniformly in [0, 1).
+
+    Example:
+        >>> import torch
+        >>> table = PrototypeTable.regular(num_classes=2, num_scales=3, per_scale=4)
+        >>> layer = MultiScalePrototypeLayer(table, dim=8)
+        >>> layer(torch.rand(1, 3, 8, 5, 6)).activations.shape
+        torch.Size([1, 24, 5, 6])
+    """
+
+    def __init__(
+        self, table: PrototypeTable, dim: int, epsilon: float = 1e-4, bounded: bool = False
+    ) -> None:
+        super().__init__()
+        if not 0 < epsilon < 1:
+            raise ValueError(f"epsilon is {epsilon}, expected a number in (0, 1), such as 1e-4")
+        self.epsilon = epsilon
+        self.bounded = bounded
+        self.prototypes = nn.Parameter(torch.rand(len(table), positive("dim", dim)))
+        self._set_table(table)
+
+    @property
+    def table(self) -> PrototypeTable:
+        """Class and scale of each prototype."""
+        return self._table
+
+    @property
+    def dim(self) -> int:
+        """Length D of an embedding vector."""
+        return self.prototypes.shape[1]
+
+    def forward(self, embedding: Tensor) -> PrototypeOutput:
+        """Compare embeddings with the prototypes.
+
+        Args:
+            embedding: (B, S, D, h, w), one vector for each pixel and scale.
+
+        Raises:
+            ValueError: if the embedding's shape does not fit the table and ``dim``.
+        """
+        check_embedding(embedding, self.table.num_scales, self.dim)
+        with without_autocast(embedding):
+            vectors, prototypes = widen(embedding, self.prototypes)
+            return PrototypeOutput(*compare(vectors, prototypes, self._rows, self.epsilon))
+
+    def distances(self, embedding: Tensor) -> Tensor:
+        """Return the squared distances (B, P, h, w) by ``|z|^2 - 2 z.p + |p|^2``, at least 0."""
+        check_embedding(embedding, self.table.num_scales, self.dim)
+        with without_autocast(embedding):
+            vectors, prototypes = widen(embedding.flatten(3), self.prototypes)
+            distances = squared_distances(vectors, prototypes, self._rows)
+            return distances.view(*distances.shape[:2], *embedding.shape[3:])
+
+    def activation(self, distances: Tensor) -> Tensor:
+        """Return ``log((d + 1) / (d + epsilon))``, decreasing in the distance ``d``."""
+        return activation(distances, self.epsilon)
+
+    @torch.no_grad()
+    def clamp_(self) -> None:
+        """Bring the prototypes back into [0, 1] if the layer is ``bounded``; else do nothing."""
+        if self.bounded:
+            self.prototypes.clamp_(0, 1)
+
+    def keep(self, indices: Tensor | Sequence[int]) -> None:
+        """Drop all other prototypes, in place; ``prototypes`` becomes a new parameter."""
+        index = self.table.check_kept(indices)
+        kept = self.prototypes.detach()[index.to(self.prototypes.device)]
+        self.prototypes = nn.Parameter(kept, requires_grad=self.prototypes.requires_grad)
+        self._set_table(self.table.keep(index))
+
+    def extra_repr(self) -> str:
+        """Describe the layer's arguments."""
+        bounded = ", bounded=True" if self.bounded else ""
+        return f"{self.table}, dim={self.dim}, epsilon={self.epsilon}{bounded}"
+
+    def _set_table(self, table: PrototypeTable) -> None:
+        self._table = table.to("cpu")
+        numbers, mask = self._table.members("scale")
+        self._spans: list[slice | None] = []
+        for scale, (row, own) in enumerate(zip(numbers, mask, strict=True)):
+            row = row[own]
+            rows = rows_of(row)
+            self._spans.append(rows if isinstance(rows, slice) else None)
+            self.register_buffer(f"_scale{scale}", row.to(self.prototypes.device), persistent=False)
+
+    @property
+    def _rows(self) -> list[Rows]:
+        """The prototypes of each scale: a slice where their numbers are consecutive."""
+        return [
+            self.get_buffer(f"_scale{scale}") if span is None else span
+            for scale, span in enumerate(self._spans)
+        ]
+
+
+def check_embedding(embedding: Tensor, num_scales: int, dim: int) -> None:
+    """Raise ``ValueError`` if an embedding is not (B, S, D, h, w)."""
+    if embedding.dim() != 5 or embedding.shape[1:3] != (num_scales, dim):
+        raise ValueError(
+            f"embedding has shape {tuple(embedding.shape)}, expected (batch, {num_scales} scales, "
+            f"{dim} channels, height, width): give one map per scale of the table, with `dim` "
+            "channels"
+        )

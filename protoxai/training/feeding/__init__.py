@@ -1,0 +1,1 @@
+"""Feeding: loaders and samplers that give the same batches again after a resume."""

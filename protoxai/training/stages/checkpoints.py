@@ -1,0 +1,107 @@
+"""Checkpoints that survive a crash at any moment."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from protoxai.training.recipes.errors import RunError
+
+State = dict[str, Any]
+DIGEST = ".sha256"
+
+
+class Checkpoints:
+    """The checkpoints of a run, newest last by name.
+
+    Each is written beside its place, flushed, and moved there at once, with a checksum; a damaged
+    one is passed over for the one before. They hold tensors and plain values only, and reading
+    them executes nothing.
+
+    Args:
+        folder: made with the first checkpoint.
+        keep: how many to keep of those within a stage; those at a stage's end are all kept.
+    """
+
+    def __init__(self, folder: Path, keep: int = 2) -> None:
+        self.folder = folder
+        self.keep = keep
+
+    def save(self, stage: int, step: int | None, state: State) -> Path:
+        """Write a checkpoint.
+
+        Args:
+            stage: number of the stage.
+            step: optimizer steps done in it; None: it is over.
+            state: tensors and plain values.
+
+        Raises:
+            RunError: if it cannot be written, on a full disk for example.
+        """
+        name = f"stage{stage:02d}-" + ("end" if step is None else f"step{step:08d}")
+        path = self.folder / f"{name}.pt"
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        content = buffer.getvalue()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _write(path, content)
+            _write(path.with_suffix(DIGEST), hashlib.sha256(content).hexdigest().encode())
+        except OSError as error:
+            newest = max(self.paths(), default=None)
+            intact = f"; the last checkpoint, {newest}, is intact" if newest else ""
+            raise RunError(
+                f"the checkpoint {path} could not be written ({error}){intact}: make room, or "
+                "choose another output folder, and go on with --resume"
+            ) from error
+        self._prune(stage)
+        return path
+
+    def newest(self) -> State | None:
+        """Return the newest checkpoint that is whole, or None."""
+        for path in sorted(self.paths(), reverse=True):
+            try:
+                content = path.read_bytes()
+                digest = path.with_suffix(DIGEST).read_text()
+                if hashlib.sha256(content).hexdigest() != digest:
+                    raise ValueError("its checksum is another")
+                state: State = torch.load(io.BytesIO(content), weights_only=True)
+            except Exception as error:
+                warnings.warn(
+                    f"the checkpoint {path} is damaged ({error}): trying the one before",
+                    stacklevel=2,
+                )
+            else:
+                return state
+        return None
+
+    def paths(self) -> list[Path]:
+        """Return the files there are, whole or not."""
+        return list(self.folder.glob("stage*.pt"))
+
+    def _prune(self, stage: int) -> None:
+        inside = sorted(self.folder.glob("stage*-step*.pt"))
+        last = self.folder / f"stage{stage:02d}-end.pt"
+        gone = inside[:-1] if last.exists() else inside[: -self.keep]
+        for path in gone:
+            path.unlink()
+            path.with_suffix(DIGEST).unlink(missing_ok=True)
+
+
+def _write(path: Path, content: bytes) -> None:
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise

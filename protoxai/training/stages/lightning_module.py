@@ -1,0 +1,146 @@
+"""A stage of training as a Lightning module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor
+
+from protoxai.heads.groups import SparseGroupHead
+from protoxai.losses import ScaleProtoSegLoss, group_entropy_loss
+from protoxai.metrics import active_prototypes
+from protoxai.model.scaleprotoseg import ScaleProtoSeg
+from protoxai.model.segmenter import Segmenter
+from protoxai.runtime.distributed import is_distributed, rank
+from protoxai.training.feeding.seeded_sampling import mixed_seed
+from protoxai.training.recipes.errors import RunError
+from protoxai.training.recipes.recipe import Stage
+from protoxai.training.stages.optimisation import (
+    build_optimizer,
+    build_schedule,
+    keep_feasible,
+    train_only,
+    training_mode,
+)
+
+
+class StageModule(lightning.LightningModule):
+    """Trains a model for one stage; batches hold images, or embeddings computed before.
+
+    Args:
+        model: the model, changed in place.
+        stage: what to train and how.
+        criterion: the stage's loss.
+        seed: of dropout and the like; every batch has its own, whatever came before it.
+        start: optimizer steps that were done before.
+        earlier: optimizer steps of the stages before, for the logs.
+        optimizer_state: of those steps.
+        log_every: optimizer steps between looks at the head and the learning rates.
+    """
+
+    def __init__(
+        self,
+        model: Segmenter,
+        stage: Stage,
+        criterion: ScaleProtoSegLoss,
+        *,
+        seed: int = 0,
+        start: int = 0,
+        earlier: int = 0,
+        optimizer_state: dict[str, Any] | None = None,
+        log_every: int = 10,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.stage = stage
+        self.criterion = criterion
+        self.seed = seed
+        self.start = start
+        self.earlier = earlier
+        self.optimizer_state = optimizer_state
+        self.log_every = log_every
+        train_only(model, stage)
+
+    @property
+    def step(self) -> int:
+        """Optimizer steps of the stage that are done."""
+        return self.start + (self.global_step if self._trainer is not None else 0)
+
+    def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> Tensor:
+        """Return the loss of a batch; every term is logged."""
+        torch.manual_seed(
+            mixed_seed(self.seed, self.start * self.stage.accumulate + batch_idx, rank())
+        )
+        model = self.model
+        if isinstance(model, ScaleProtoSeg):
+            cached = batch.get("embedding")
+            output = model(batch["image"]) if cached is None else model.decide(cached)
+            terms = self.criterion(output, batch["labels"], model.head)
+        else:
+            terms = self.criterion(model(batch["image"]), batch["labels"])
+        loss: Tensor = terms["loss"]
+        if not bool(loss.isfinite()):
+            self._refuse(terms, batch)
+        self._watch(terms, len(batch["labels"]))
+        return loss
+
+    def on_train_start(self) -> None:
+        """Train, but hold the statistics of frozen parts still."""
+        training_mode(self.model, self.stage)
+
+    def configure_optimizers(self) -> Any:
+        """Return the stage's optimizer and its schedule over optimizer steps."""
+        optimizer = build_optimizer(self.model, self.stage)
+        if self.optimizer_state is not None:
+            optimizer.load_state_dict(self.optimizer_state)
+        schedule = build_schedule(optimizer, self.stage, self.start)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Step, then bring prototypes and group weights back to where they may be."""
+        super().optimizer_step(*args, **kwargs)
+        keep_feasible(self.model, self.stage)
+
+    def transfer_batch_to_device(
+        self, batch: Any, device: torch.device, dataloader_idx: int
+    ) -> Any:
+        """Move the batch; images in channels-last order, which convolutions prefer."""
+        moved = super().transfer_batch_to_device(batch, device, dataloader_idx)
+        if "image" in moved:
+            moved["image"] = moved["image"].contiguous(memory_format=torch.channels_last)
+        return moved
+
+    def _watch(self, terms: dict[str, Tensor], batch_size: int) -> None:
+        """Log the loss terms, the learning rates and the state of the head."""
+        self.log("loss", terms["loss"].detach(), logger=False, batch_size=batch_size)
+        # Lightning writes to the logs after every so many steps, the one under way counted.
+        if (self.global_step + 1) % self.log_every:
+            return
+        watched = {f"train/{name}": term.detach() for name, term in terms.items()}
+        head = getattr(self.model, "head", None)
+        if head is not None:
+            active = float(len(active_prototypes(head)))
+            watched["prototypes/active"] = terms["loss"].new_tensor(active)
+        if isinstance(head, SparseGroupHead):
+            watched["prototypes/group_entropy"] = group_entropy_loss(head).detach()
+        for group in self.trainer.optimizers[0].param_groups:
+            watched[f"learning_rate/{group['name']}"] = terms["loss"].new_tensor(group["lr"])
+        # Lightning takes a value of this name for the logs' axis.
+        watched["step"] = terms["loss"].new_tensor(float(self.earlier + self.step + 1))
+        self.log_dict(watched, batch_size=batch_size, sync_dist=is_distributed())
+
+    def _refuse(self, terms: dict[str, Tensor], batch: Mapping[str, Any]) -> None:
+        values = ", ".join(f"{name} {float(term.detach()):.4g}" for name, term in terms.items())
+        names = batch.get("id")
+        images = f" for the images {', '.join(names)}" if names else ""
+        raise RunError(
+            f"stage {self.stage.name}, step {self.step}: the loss is not finite ({values})"
+            f"{images}: look at those, lower the learning rates, or use precision 32-true; the "
+            "last checkpoint is as it was"
+        )

@@ -1,0 +1,107 @@
+"""What a stage trains, how fast, and what it leaves alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from protoxai.heads.groups import SparseGroupHead
+from protoxai.model.scaleprotoseg import ScaleProtoSeg
+from protoxai.model.segmenter import Segmenter
+from protoxai.training.recipes.recipe import Stage
+from protoxai.training.recipes.yaml_files import RecipeError
+
+
+def part_parameters(model: Segmenter, part: str) -> list[nn.Parameter]:
+    """Return the parameters of a part of the model.
+
+    Args:
+        model: any model of the library.
+        part: backbone, scales, prototypes, groups or last_layer.
+
+    Raises:
+        RecipeError: if the model has no such part (now).
+    """
+    parts: dict[str, Callable[[], list[nn.Parameter]]] = {
+        "backbone": lambda: list(model.backbone.parameters()),
+        "scales": lambda: list(model.scales.parameters()),
+    }
+    if isinstance(model, ScaleProtoSeg):
+        head, layer = model.head, model.prototype_layer
+        parts["prototypes"] = lambda: [layer.prototypes]
+        parts["last_layer"] = lambda: [head.weight]
+        if isinstance(head, SparseGroupHead):
+            parts["groups"] = lambda: [head.group_parameter]
+    if part not in parts:
+        raise RecipeError(
+            f"a stage trains the {part}, which this {type(model).__name__} does not have; it has "
+            f"{', '.join(parts)} (groups come with the action group)"
+        )
+    return parts[part]()
+
+
+def train_only(model: Segmenter, stage: Stage) -> None:
+    """Let the stage's parts learn, and freeze all others (statistics of a frozen backbone too)."""
+    model.requires_grad_(False)
+    for part in stage.learning_rates:
+        for parameter in part_parameters(model, part):
+            parameter.requires_grad_(True)
+    if model.freeze_batchnorm:
+        model.train()
+
+
+def build_optimizer(model: Segmenter, stage: Stage) -> torch.optim.Optimizer:
+    """Return the stage's optimizer, a parameter group for each part, named after it."""
+    groups = [
+        {
+            "name": part,
+            "params": [p for p in part_parameters(model, part) if p.requires_grad],
+            "lr": rate,
+            "weight_decay": stage.weight_decay.get(part, 0.0),
+        }
+        for part, rate in stage.learning_rates.items()
+    ]
+    if stage.optimizer == "adamw":
+        return torch.optim.AdamW(groups)
+    return torch.optim.Adam(groups)
+
+
+def build_schedule(optimizer: torch.optim.Optimizer, stage: Stage, start: int = 0) -> LambdaLR:
+    """Return the learning rates' factor over the optimizer steps: warm-up, then decay if any.
+
+    Args:
+        optimizer: whose learning rates it governs.
+        stage: its schedule.
+        start: steps that were done before.
+    """
+
+    def factor(since: int) -> float:
+        step = start + since
+        warm = min(1.0, (step + 1) / (stage.warmup_steps + 1))
+        if stage.schedule == "constant":
+            return warm
+        left = 1 - min(step, stage.steps) / stage.steps
+        return warm * math.pow(left, stage.power)
+
+    return LambdaLR(optimizer, factor)
+
+
+def keep_feasible(model: Segmenter, stage: Stage) -> None:
+    """Bring what was trained back to where it may be: after every optimizer step."""
+    if isinstance(model, ScaleProtoSeg):
+        if "prototypes" in stage.learning_rates:
+            model.prototype_layer.clamp_()
+        if "groups" in stage.learning_rates and isinstance(model.head, SparseGroupHead):
+            model.head.project_to_simplex_()
+
+
+def training_mode(model: Segmenter, stage: Stage) -> None:
+    """Set training mode, but hold the batch statistics of frozen parts still."""
+    model.train()
+    for part, module in (("backbone", model.backbone), ("scales", model.scales)):
+        if part not in stage.learning_rates:
+            module.eval()

@@ -1,0 +1,189 @@
+import pytest
+import torch
+from torch import Tensor, nn
+
+from protoxai import SparseGroupHead
+from protoxai.metrics import ParameterRandomisation, parameter_randomisation, randomisation_layers
+from protoxai.metrics.explanation.parameter_randomisation import _shuffle
+from tests.cases import UNEVEN
+from tests.toys import small_model
+
+
+class Toy(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.below = nn.Conv2d(3, 4, 1)
+        self.top = nn.Conv2d(4, 1, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.top(self.below(images).tanh())[:, 0]
+
+
+def test_layers_from_the_top_down_prototypes_and_heads_included() -> None:
+    names = randomisation_layers(small_model())
+    assert names[:2] == (("head",), ("prototype_layer",))
+    assert names[-1] == ("backbone.module.convolution",) or names[-1][0].startswith("backbone")
+    assert all(len(step) == 1 for step in names)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 5, 99])
+def test_steps_hold_every_layer_once(steps: int) -> None:
+    model = nn.Sequential(*(nn.Linear(1, 1) for _ in range(6)))
+    blocks = randomisation_layers(model, steps)
+    assert len(blocks) == min(steps, 6)
+    assert [name for block in blocks for name in block] == list("543210")
+    if steps > 1:
+        assert blocks[0] == ("5",)
+
+
+def test_an_explainer_that_ignores_the_model_correlates_fully() -> None:
+    images = torch.rand(2, 3, 4, 4)
+    found = parameter_randomisation(Toy(), lambda x: x.sum(1), images)
+    assert found.tolist() == [[1, 1], [1, 1]]
+
+
+def test_an_explainer_that_reads_the_model_does_not() -> None:
+    model, images = Toy(), torch.rand(2, 3, 8, 8)
+    found = parameter_randomisation(model, model, images)
+    assert found.shape == (2, 2)
+    assert (found < 0.999).all()
+
+
+class Slope(nn.Module):
+    """Explained by a ramp that rises with the difference of its two parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ends = nn.Linear(2, 1, bias=False)
+        self.ends.weight.data = torch.tensor([[1.0, 4.0]])
+
+    def forward(self, images: Tensor) -> Tensor:
+        low, high = self.ends.weight[0]
+        ramp = torch.arange(5.0).expand(2, 5)
+        return ((high - low) * ramp).expand(len(images), 2, 5)
+
+
+@pytest.mark.parametrize("factor", [0.01, 1, 30])
+def test_by_hand_and_whatever_the_factor(factor: float) -> None:
+    model, images, seen = Slope(), torch.rand(1, 3, 2, 5), set()
+    for seed in range(6):
+        ends: list[tuple[float, ...]] = []
+
+        def explain(batch: Tensor, ends: list = ends) -> Tensor:
+            ends.append(tuple(model.ends.weight[0].tolist()))
+            return factor * model(batch)
+
+        found = parameter_randomisation(model, explain, images, seed=seed)
+        # Shuffled, the two are as they were, and so is the ramp, or change places and turn it.
+        expected = {(1.0, 4.0): 1.0, (4.0, 1.0): -1.0}[ends[1]]
+        torch.testing.assert_close(found, torch.tensor([[expected]]).double())
+        seen.add(expected)
+    assert seen == {1, -1}
+
+
+def test_cascading_and_restored() -> None:
+    model, images = Toy(), torch.rand(1, 3, 4, 4)
+    model.train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    states: list[dict[str, Tensor]] = []
+
+    def explain(batch: Tensor) -> Tensor:
+        assert not model.training
+        states.append({name: value.clone() for name, value in model.state_dict().items()})
+        return batch.sum(1)
+
+    parameter_randomisation(model, explain, images)
+    original, first, second = states
+    assert not torch.equal(first["top.weight"], original["top.weight"])
+    assert torch.equal(first["below.weight"], original["below.weight"])
+    assert torch.equal(second["top.weight"], first["top.weight"])
+    assert not torch.equal(second["below.weight"], original["below.weight"])
+    # Shuffled: the same values elsewhere.
+    assert torch.equal(
+        second["below.weight"].flatten().sort().values,
+        before["below.weight"].flatten().sort().values,
+    )
+    assert model.training
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+def test_restored_after_an_error_too() -> None:
+    model = Toy()
+    before = model.top.weight.clone()
+    calls = iter([lambda x: x.sum(1)])
+
+    def explain(batch: Tensor) -> Tensor:
+        return next(calls)(batch)
+
+    with pytest.raises(StopIteration):
+        parameter_randomisation(model, explain, torch.rand(1, 3, 2, 2))
+    assert torch.equal(model.top.weight, before)
+
+
+def test_groups_stay_on_the_simplex_with_their_own_prototypes() -> None:
+    head = SparseGroupHead(UNEVEN, num_groups=3)
+    before = head.group_weights().detach()
+    _shuffle(head, torch.Generator().manual_seed(0))
+    after = head.group_weights().detach()
+    assert not torch.equal(after, before)
+    torch.testing.assert_close(after.sum(1), torch.ones(len(after)))
+    own = head.group_class[:, None] == UNEVEN.class_index
+    assert not after[~own].any()
+    assert torch.equal(after.sort(1).values, before.sort(1).values)
+
+
+def test_both_stages_of_a_model_go_through() -> None:
+    images = torch.rand(1, 3, 16, 16)
+    for model in (small_model(), small_model().group()):
+        found = parameter_randomisation(
+            model, lambda x, m=model: m(x).logits.detach()[:, 0], images
+        )
+        assert found.shape == (1, len(randomisation_layers(model)))
+
+
+def test_the_metric_averages_over_layers_and_images() -> None:
+    model, images = Toy(), torch.rand(3, 3, 6, 6)
+    metric = ParameterRandomisation(randomisation_layers(model))
+    metric.update(model, model, images[:2], index=[0, 1])
+    metric.update(model, model, images[2:], index=[2])
+    rows = parameter_randomisation(model, model, images)
+    assert float(metric.compute()) == pytest.approx(float(rows.mean()))
+    layers = metric.per_layer()
+    assert list(layers) == ["top", "below"]
+    assert layers["below"].mean == pytest.approx(float(rows[:, 1].mean()))
+    assert metric.higher_is_better is False
+
+
+def test_a_constant_map_is_undefined() -> None:
+    metric = ParameterRandomisation((("top",),))
+    metric.update(Toy(), lambda x: torch.ones(len(x), 2, 2), torch.rand(2, 3, 2, 2))
+    assert metric.compute().undefined == 2
+
+
+def test_a_model_without_parameters_is_named() -> None:
+    with pytest.raises(ValueError, match="0 layers with parameters"):
+        randomisation_layers(nn.ReLU())
+
+
+def test_a_map_that_is_known_is_not_asked_for_and_changes_nothing() -> None:
+    model, images, asked = Toy(), torch.rand(2, 3, 6, 6), []
+
+    def explain(batch: Tensor) -> Tensor:
+        asked.append(len(batch))
+        return model(batch)
+
+    fresh = parameter_randomisation(model, explain, images)
+    assert asked == [2, 2, 2]
+    asked.clear()
+    maps = model(images).detach()
+    assert torch.equal(parameter_randomisation(model, explain, images, original=maps), fresh)
+    assert asked == [2, 2]
+    # It is what the others are compared with.
+    turned = parameter_randomisation(model, explain, images, original=-maps)
+    torch.testing.assert_close(turned, -fresh)
+    metric = ParameterRandomisation(randomisation_layers(model))
+    metric.update(model, explain, images, original=-maps)
+    assert float(metric.compute()) == pytest.approx(-float(fresh.mean()))
+    with pytest.raises(ValueError, match=r"batches differ: images .* original \(1, 6, 6\)"):
+        parameter_randomisation(model, explain, images, original=maps[:1])

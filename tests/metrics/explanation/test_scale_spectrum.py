@@ -1,0 +1,90 @@
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protoxai.metrics import ScaleSpectrum, scale_spectrum
+
+
+def test_by_hand_of_two_bands() -> None:
+    # A wave of one pixel up, one pixel down: halving leaves, away from the border, its mean 1.
+    attribution = torch.tensor([0.0, 2.0]).repeat(32).expand(1, 64, 64)
+    finest, coarsest = scale_spectrum(attribution, bands=2)[0].tolist()
+    assert finest == pytest.approx(1, abs=0.05)
+    assert coarsest == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("columns", "energies", "entropy"),
+    [
+        # Of two columns smoothed to 3/4 and 1/4 of each other, the half is their mean.
+        ((0.0, 2.0), (1, 1), 1),
+        ((1.0, 1.0), (0, 1), 0),
+        ((-3.0, 3.0), (9, 0), 0),
+        ((0.0, 4.0), (4, 4), 1),
+        ((1.0, 3.0), (1, 4), (0.2 * math.log(5) + 0.8 * math.log(1.25)) / math.log(2)),
+    ],
+)
+def test_two_columns_by_hand(columns, energies, entropy: float) -> None:
+    attribution = torch.tensor(columns).expand(1, 2, 2)
+    assert scale_spectrum(attribution, bands=2)[0].tolist() == pytest.approx(energies)
+    for turned in (attribution, attribution.mT):
+        metric = ScaleSpectrum(bands=2)
+        metric.update(turned)
+        assert float(metric.compute()) == pytest.approx(entropy, abs=1e-6)
+
+
+def test_a_constant_map_has_one_scale_and_a_mixture_has_more() -> None:
+    # One blob of each size, weighted so that no band prevails.
+    waves = [
+        F.interpolate(torch.randn(1, 1, 2**k, 2**k), 64, mode="nearest")[:, 0] for k in range(7)
+    ]
+    constant, mixture = ScaleSpectrum(), ScaleSpectrum()
+    constant.update(torch.full((1, 64, 64), -3.0))
+    mixture.update(torch.stack(waves).sum(0))
+    assert float(constant.compute()) == pytest.approx(0, abs=1e-9)
+    assert float(mixture.compute()) > 0.7
+    assert ScaleSpectrum.higher_is_better is True
+
+
+def test_noise_is_fine_and_blobs_are_coarse() -> None:
+    noise = scale_spectrum(torch.randn(1, 64, 64))[0]
+    blobs = scale_spectrum(
+        F.interpolate(torch.randn(1, 1, 4, 4), 64, mode="bilinear", align_corners=False)[:, 0]
+    )[0]
+    assert noise.argmax() == 0
+    assert blobs.argmax() == 4
+    assert (noise[:-1] > noise[1:]).all()
+
+
+def test_all_zero_is_undefined() -> None:
+    metric = ScaleSpectrum()
+    metric.update(torch.zeros(1, 16, 16))
+    assert metric.compute().undefined == 1
+
+
+@given(st.floats(0.01, 100), st.integers(16, 23), st.integers(16, 23), st.integers(0, 2**31))
+def test_neither_factor_nor_flip_matters(factor: float, height: int, width: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    maps = torch.randn(1, height, width, generator=generator, dtype=torch.float64)
+    one, other = scale_spectrum(maps), scale_spectrum(factor * maps.flip(1, 2))
+    torch.testing.assert_close(other, factor**2 * one)
+
+
+@pytest.mark.parametrize(("bands", "side"), [(5, 15), (1, 64)])
+def test_bands_that_do_not_fit_are_named(bands: int, side: int) -> None:
+    with pytest.raises(ValueError, match=f"{bands} bands came for maps of \\({side}, {side}\\)"):
+        scale_spectrum(torch.rand(1, side, side), bands)
+
+
+def test_entropy_is_divided_by_that_of_even_bands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "protoxai.metrics.explanation.scale_spectrum.scale_spectrum",
+        lambda maps, bands: torch.tensor([[1.0, 1, 0]]),
+    )
+    metric = ScaleSpectrum(bands=3)
+    metric.update(torch.ones(1, 8, 8))
+    assert float(metric.compute()) == pytest.approx(math.log(2) / math.log(3))
