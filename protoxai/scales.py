@@ -1,4 +1,4 @@
-"""Scales: from a backbone's feature maps to one embedding map per scale."""
+"""Scales: from a backbone's feature maps to one map per scale."""
 
 from __future__ import annotations
 
@@ -7,25 +7,79 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from protoxai.runtime.checks import did_you_mean
 from protoxai.runtime.resize import resize
 
-# Convolutions to other numbers of channels than a multiple of this gain nothing by channels last.
+SCALES = ("atrous", "atrous-sum", "pyramid")
+# Channels last speeds up a convolution only if its output channels are a multiple of this.
 CHANNEL_BLOCK = 16
+
+
+def create_scales(
+    spec: str | nn.Module,
+    in_channels: Sequence[int],
+    dim: int,
+    *,
+    atrous_rates: Sequence[int] = (6, 12, 18, 24),
+    init_gain: float | None = None,
+) -> nn.Module:
+    """Create scales from a name, or check a module of your own.
+
+    Args:
+        spec: "atrous", "atrous-sum" (one scale), "pyramid", or a module with ``num_scales`` (S) and
+            ``dim`` (D) that maps a list of feature maps to (B, S, D, h, w).
+        in_channels: Channels of each feature map, finest first.
+        dim: Number of channels D of each scale.
+        atrous_rates: Dilation of each atrous branch.
+        init_gain: Gain of the initial weights; see the classes.
+
+    Raises:
+        ValueError: If the name is unknown or the module does not fit.
+
+    Example:
+        >>> create_scales("pyramid", in_channels=(8, 16), dim=4).num_scales
+        2
+    """
+    if isinstance(spec, nn.Module):
+        return _check_own_scales(spec, dim)
+    if spec == "pyramid":
+        return PyramidScales(in_channels, dim, init_gain)
+    if spec in ("atrous", "atrous-sum"):
+        summed = spec == "atrous-sum"
+        return AtrousScales(in_channels[-1], dim, atrous_rates, summed, init_gain)
+    raise ValueError(
+        f"scales is {spec!r}, expected one of {SCALES} or a module{did_you_mean(spec, SCALES)}"
+    )
+
+
+def _check_own_scales(module: nn.Module, dim: int) -> nn.Module:
+    for attribute in ("num_scales", "dim"):
+        if not isinstance(getattr(module, attribute, None), int):
+            raise ValueError(
+                f"the scales module {type(module).__name__} has no whole number `{attribute}`: "
+                "set num_scales (S) and dim (D), and return (B, S, D, h, w)"
+            )
+    if module.dim != dim:
+        raise ValueError(f"the scales module has dim {module.dim}, expected {dim}")
+    return module
 
 
 class AtrousScales(nn.Module):
     """Parallel 3x3 convolutions of growing dilation over the deepest feature map.
 
-    DeepLabv2's atrous spatial pyramid pooling (Chen et al., arXiv 1606.00915, section 3.2), its
-    branches kept apart as scales (Porta et al., WACV 2025) or summed to one.
+    This is DeepLabv2's atrous spatial pyramid pooling (Chen et al., arXiv 1606.00915, section 3.2)
+    whose branches are kept apart as scales (Porta et al., WACV 2025) or summed to one.
 
     Args:
-        in_channels: channels of the feature map.
-        dim: channels D of each scale.
-        rates: dilation (and padding) of each branch, in feature pixels.
-        summed: add the branches up to a single scale, as DeepLabv2 and ProtoSeg do.
-        init_gain: None draws the weights from N(0, 0.01²), as released. A number draws them by
-            Kaiming's rule times it: 0.2 keeps a sigmoid behind it from saturating.
+        in_channels: Number of channels of the feature map.
+        dim: Number of channels D of each scale.
+        rates: Dilation (and padding) of each branch, in feature pixels.
+        summed: Whether to add the branches up to a single scale, as DeepLabv2 and ProtoSeg do.
+        init_gain: Factor on the standard deviation of Kaiming's rule for the initial weights (0.2
+            keeps a subsequent sigmoid from saturating); None: N(0, 0.01²), as in the released code.
+
+    Raises:
+        ValueError: If ``rates`` are not whole numbers of at least 1.
 
     Example:
         >>> import torch
@@ -68,10 +122,10 @@ class AtrousScales(nn.Module):
                 parameter.data.mul_(init_gain)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Return (B, S, D, h, w), before any activation, of maps whose last is (B, C, h, w)."""
+        """Return the scales (B, S, D, h, w), before any activation, of the last feature map."""
         deepest = features[-1]
         if deepest.device.type == "cpu" and self.dim % CHANNEL_BLOCK == 0:
-            # Where dilation is large, channels last is the only layout with a fast convolution.
+            # With large dilations, only channels last has a fast convolution on the CPU.
             deepest = deepest.contiguous(memory_format=torch.channels_last)
         maps = [branch(deepest) for branch in self.branches]
         if self.summed:
@@ -83,9 +137,13 @@ class PyramidScales(nn.Module):
     """One scale per level of a feature pyramid, each a 1x1 convolution, on the finest level's grid.
 
     Args:
-        in_channels: channels of each feature map, finest first.
-        dim: channels D of each scale.
-        init_gain: Kaiming's rule times this number gives the weights' deviation.
+        in_channels: Channels of each feature map, finest first.
+        dim: Number of channels D of each scale.
+        init_gain: Factor on the standard deviation of Kaiming's rule for the initial weights; None:
+            1.
+
+    Raises:
+        ValueError: If ``in_channels`` is empty.
 
     Example:
         >>> import torch
@@ -111,15 +169,15 @@ class PyramidScales(nn.Module):
                 parameter.data.mul_(1.0 if init_gain is None else init_gain)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Return (B, S, D, h, w), before any activation; h x w is the first map's grid.
+        """Return the scales (B, S, D, h, w), before any activation, on the first map's grid.
 
         Raises:
-            ValueError: if the number of maps is not the number of levels.
+            ValueError: If the number of maps is not the number of levels.
         """
         if len(features) != self.num_scales:
             raise ValueError(
-                f"{len(features)} feature maps came, expected {self.num_scales}: one for each "
-                "pyramid level, finest first"
+                f"got {len(features)} feature maps, expected {self.num_scales}: one per pyramid "
+                "level, finest first"
             )
         size = features[0].shape[2:]
         maps = [project(map_) for project, map_ in zip(self.projections, features, strict=True)]

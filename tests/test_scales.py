@@ -100,8 +100,8 @@ def test_pyramid_without_levels() -> None:
         PyramidScales(())
 
 
-@pytest.mark.parametrize("came", [1, 3])
-def test_pyramid_with_another_number_of_maps(came: int) -> None:
-    message = f"{came} feature maps came, expected 2: one for each pyramid level"
+@pytest.mark.parametrize("given", [1, 3])
+def test_pyramid_with_another_number_of_maps(given: int) -> None:
+    message = f"got {given} feature maps, expected 2: one per pyramid level"
     with pytest.raises(ValueError, match=message):
-        PyramidScales((3, 3), dim=4)([torch.randn(1, 3, 4, 4)] * came)
+        PyramidScales((3, 3), dim=4)([torch.randn(1, 3, 4, 4)] * given)

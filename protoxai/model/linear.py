@@ -1,4 +1,4 @@
-"""Plain DeepLabv2: the black box on the same trunk."""
+"""Plain DeepLabv2 as the black box on the same trunk."""
 
 from __future__ import annotations
 
@@ -6,21 +6,27 @@ from typing import Unpack
 
 from torch import Tensor, nn
 
-from protoxai.model.options import TrunkOptions
+from protoxai.model.options import TrunkOptions, complete, explicit_options
 from protoxai.model.outputs import LinearOutput
 from protoxai.model.segmenter import Segmenter
 
 
+@explicit_options(TrunkOptions)
 class LinearSegmenter(Segmenter):
-    """Plain DeepLabv2: the branches, as many channels as classes, summed to logits.
+    """Plain DeepLabv2: one channel per class on each branch, summed to logits.
 
-    Chen et al., arXiv 1606.00915. The black box on the same trunk, to compare with.
+    Chen et al., arXiv 1606.00915. It is the black box on the same trunk, for comparison.
 
     Args:
-        backbone: as for :class:`ScaleProtoSeg`.
-        num_classes: number of classes C.
-        scales: "atrous-sum", or another kind of scales, which are summed all the same.
-        options: of the trunk; see :class:`~protoxai.model.segmenter.TrunkOptions`.
+        backbone: "timm/<name>", "torchvision/<name>", "deeplabv2/<resnet>", or a module that
+            returns a map, a list of maps or a dict of maps.
+        num_classes: Number of classes C.
+        scales: "atrous-sum", "atrous", "pyramid" or a module; the logits are the sum of all scales.
+        **options: Options of the trunk.
+
+    Raises:
+        ValueError: If an argument does not fit.
+        TypeError: If an option is unknown.
 
     Example:
         >>> import torch
@@ -37,12 +43,11 @@ class LinearSegmenter(Segmenter):
         scales: str | nn.Module = "atrous-sum",
         **options: Unpack[TrunkOptions],
     ) -> None:
-        super().__init__(
-            backbone, num_classes, scales=scales, dim=num_classes, config={}, **options
-        )
+        chosen = complete(TrunkOptions, options)
+        super().__init__(backbone, num_classes, scales=scales, dim=num_classes, options=chosen)
 
     def forward(self, images: Tensor) -> LinearOutput:
-        """Segment normalised images (B, 3, H, W); logits are at feature resolution."""
+        """Segment normalised images (B, 3, H, W); the logits are at feature resolution."""
         maps, each = self.scale_maps(images)
         auxiliary = each if self.training else ()
         return LinearOutput(maps.sum(1), tuple(LinearOutput(own.sum(1)) for own in auxiliary))

@@ -1,94 +1,215 @@
-"""Options of the trunk, the same for every model."""
+"""Options of the models: name, type, default and documentation of each, written once."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+import re
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypedDict
+from typing import Annotated, Any, TypedDict, TypeVar, cast, get_args, get_type_hints
 
-from torch import nn
+from protoxai.prototypes.table import PrototypeTable
+from protoxai.runtime.checks import did_you_mean
 
-from protoxai.scales import AtrousScales, PyramidScales
+# A loaded model gets its weights from the folder, and its table from the folder's `structure`.
+NOT_SAVED = ("pretrained", "table")
+DOC_WIDTH = 100
 
-SCALES = ("atrous", "atrous-sum", "pyramid")
+
+@dataclass(frozen=True)
+class Option:
+    """Default and documentation of a model's option, written beside its type.
+
+    Attributes:
+        default: Value of the option where the caller gives none.
+        doc: Description for the ``Args`` section of the model.
+        type: Type of the option; :func:`options_of` fills it in.
+    """
+
+    default: Any
+    doc: str
+    type: Any = None
+
+
+class PrototypeOptions(TypedDict, total=False):
+    """Options of the prototypes."""
+
+    prototypes_per_scale: Annotated[int, Option(3, "Number of prototypes per class and scale.")]
+    prototype_dim: Annotated[int, Option(64, "Length D of each prototype.")]
+    table: Annotated[
+        PrototypeTable | None,
+        Option(None, "Class and scale of each prototype, instead of ``prototypes_per_scale``."),
+    ]
+    epsilon: Annotated[
+        float,
+        Option(1e-4, "Bound of the activation; see :class:`~protoxai.MultiScalePrototypeLayer`."),
+    ]
+    bounded_prototypes: Annotated[
+        bool, Option(False, "Whether training keeps the prototypes in [0, 1].")
+    ]
+    off_class: Annotated[
+        float, Option(-0.5, "Initial weight of the last layer for classes other than its own.")
+    ]
 
 
 class TrunkOptions(TypedDict, total=False):
-    """Options of the trunk, the same for every model.
+    """Options of the trunk, the same for every model."""
 
-    Attributes:
-        input_scales: factors (such as 0.5, 0.75) at which the image is seen beside 1.
-        output_stride: image pixels per feature pixel, where the backbone's architecture can.
-        feature_levels: which of the backbone's feature levels to use; None: the deepest, or for
-            "pyramid" all from ``output_stride`` on.
-        atrous_rates: dilations of the atrous branches.
-        init_gain: see :class:`~protoxai.AtrousScales`.
-        freeze_batchnorm: keep the backbone's batch normalisation in evaluation mode, untrained.
-        pretrained: True (hub), False, or a local file of weights.
-        feature_channels: channels of the own module's maps; None: found by a dry run.
-        class_names: names of the classes, for figures and reports.
+    input_scales: Annotated[
+        Sequence[float],
+        Option((), "Factors, such as (0.5, 0.75), of the scaled images processed beside the full."),
+    ]
+    output_stride: Annotated[
+        int, Option(8, "Image pixels per feature pixel, if the backbone's architecture allows it.")
+    ]
+    feature_levels: Annotated[
+        Sequence[int] | None,
+        Option(
+            None,
+            'Feature levels of the backbone to use; None: the deepest, or for "pyramid" all from '
+            "``output_stride`` on.",
+        ),
+    ]
+    atrous_rates: Annotated[
+        Sequence[int], Option((6, 12, 18, 24), "Dilation of each atrous branch.")
+    ]
+    init_gain: Annotated[
+        float | None,
+        Option(
+            None,
+            "Gain of the scales' initial weights; see :class:`~protoxai.AtrousScales` and "
+            ":class:`~protoxai.PyramidScales`.",
+        ),
+    ]
+    freeze_batchnorm: Annotated[
+        bool,
+        Option(
+            False,
+            "Whether the backbone's batch normalisation stays in evaluation mode, untrained.",
+        ),
+    ]
+    pretrained: Annotated[
+        bool | str | Path,
+        Option(True, "True for the hub's weights, False for random ones, or a local file."),
+    ]
+    feature_channels: Annotated[
+        int | Sequence[int] | None,
+        Option(None, "Channels of the own module's maps; None: determined by a dry run."),
+    ]
+    class_names: Annotated[
+        Sequence[str] | None, Option(None, "Names of the classes, for figures and reports.")
+    ]
+
+
+class ScaleProtoSegOptions(PrototypeOptions, TrunkOptions, total=False):
+    """Options of :class:`~protoxai.ScaleProtoSeg`."""
+
+
+Options = TypeVar("Options", bound=TrunkOptions)
+Model = TypeVar("Model", bound=type)
+
+
+def options_of(kind: type) -> Mapping[str, Option]:
+    """Return the options that a typed dictionary declares.
+
+    Args:
+        kind: One of the typed dictionaries of this module.
+
+    Example:
+        >>> option = options_of(ScaleProtoSegOptions)["output_stride"]
+        >>> option.type, option.default
+        (<class 'int'>, 8)
+    """
+    options = {}
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        annotation, option = get_args(hint)
+        options[name] = replace(option, type=annotation)
+    return options
+
+
+def complete(kind: type[Options], given: Options) -> Options:
+    """Return the given options together with the defaults of all others.
+
+    Args:
+        kind: The typed dictionary that declares the options.
+        given: The options that the caller gave.
+
+    Raises:
+        TypeError: If an option is unknown.
+    """
+    known = options_of(kind)
+    for name in given:
+        if name not in known:
+            raise TypeError(
+                f"there is no option {name!r}{did_you_mean(name, known)}; expected some of "
+                f"{', '.join(known)}"
+            )
+    defaults = {name: option.default for name, option in known.items()}
+    return cast(Options, {**defaults, **given})
+
+
+def to_config(options: TrunkOptions) -> dict[str, Any]:
+    """Return the options that are stored with a model, as JSON can hold them."""
+    return {
+        name: list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+        for name, value in options.items()
+        if name not in NOT_SAVED
+    }
+
+
+def explicit_options(kind: type) -> Callable[[Model], Model]:
+    """Show, in a model's signature and documentation, each option that ``**options`` stands for.
+
+    Args:
+        kind: The typed dictionary that types the constructor's ``**options``.
+
+    Returns:
+        A decorator of the class.
     """
 
-    input_scales: Sequence[float]
-    output_stride: int
-    feature_levels: Sequence[int] | None
-    atrous_rates: Sequence[int]
-    init_gain: float | None
-    freeze_batchnorm: bool
-    pretrained: bool | str | Path
-    feature_channels: int | Sequence[int] | None
-    class_names: Sequence[str] | None
+    def decorate(model: Model) -> Model:
+        options = options_of(kind)
+        # Through `Any`: a class's `__init__` and its signature are not assignable for mypy.
+        init: Any = vars(model)["__init__"]
+        hints = get_type_hints(init)
+        signature = inspect.signature(init)
+        parameters = [
+            parameter.replace(annotation=hints.get(name, parameter.annotation))
+            for name, parameter in signature.parameters.items()
+            if name != "options"
+        ]
+        parameters += [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=option.default,
+                annotation=option.type,
+            )
+            for name, option in options.items()
+        ]
+        init.__signature__ = signature.replace(parameters=parameters, return_annotation=None)
+        model.__doc__ = _with_options(model.__doc__ or "", options)
+        return model
+
+    return decorate
 
 
-DEFAULTS = TrunkOptions(
-    input_scales=(),
-    output_stride=8,
-    feature_levels=None,
-    atrous_rates=(6, 12, 18, 24),
-    init_gain=None,
-    freeze_batchnorm=False,
-    pretrained=True,
-    feature_channels=None,
-    class_names=None,
-)
+def _with_options(doc: str, options: Mapping[str, Option]) -> str:
+    """Replace the entry of ``**options`` in a docstring by an entry for each option."""
 
-
-def build_scales(
-    scales: str | nn.Module, channels: Sequence[int], dim: int, options: TrunkOptions
-) -> nn.Module:
-    """Return the scales module that the options describe, or the user's own after a check."""
-    if isinstance(scales, nn.Module):
-        for attribute in ("num_scales", "dim"):
-            if not isinstance(getattr(scales, attribute, None), int):
-                raise ValueError(
-                    f"the scales module {type(scales).__name__} has no whole number `{attribute}`: "
-                    "set num_scales (S) and dim (D), and return (B, S, D, h, w)"
-                )
-        if scales.dim != dim:
-            raise ValueError(f"the scales module has dim {scales.dim}, expected {dim}")
-        return scales
-    gain = options["init_gain"]
-    if scales == "pyramid":
-        return PyramidScales(channels, dim, gain)
-    if scales not in SCALES:
-        raise ValueError(f"scales is {scales!r}, expected one of {SCALES} or a module")
-    return AtrousScales(channels[-1], dim, options["atrous_rates"], scales == "atrous-sum", gain)
-
-
-def check_input_scales(factors: Sequence[float]) -> tuple[float, ...]:
-    """Return the input scales, or raise ``ValueError``."""
-    if not isinstance(factors, Sequence) or not all(map(_is_input_scale, factors)):
-        raise ValueError(
-            f"input_scales are {factors}, expected positive factors other than 1 (the full "
-            "image is always seen), such as (0.5, 0.75)"
+    def entries(match: re.Match[str]) -> str:
+        indent = match[1]
+        return "\n".join(
+            textwrap.fill(
+                f"{name}: {option.doc}",
+                DOC_WIDTH,
+                initial_indent=indent,
+                subsequent_indent=f"{indent}    ",
+                break_on_hyphens=False,
+            )
+            for name, option in options.items()
         )
-    return tuple(factors)
 
-
-def _is_input_scale(factor: object) -> bool:
-    return isinstance(factor, int | float) and factor > 0 and factor != 1
-
-
-def plain(value: object) -> object:
-    """Return a value that JSON can hold."""
-    return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+    return re.sub(r"^( *)\*\*options:.*(?:\n\1 +\S.*)*", entries, doc, flags=re.MULTILINE)

@@ -1,4 +1,4 @@
-"""The models: scale prototypes, and plain DeepLabv2 on the same trunk."""
+"""The model: trunk, scales, prototypes and head in sequence."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from protoxai import folders
 from protoxai.heads.groups import SparseGroupHead
 from protoxai.heads.linear import PrototypeHead
-from protoxai.kernels.stream import stream_logits
-from protoxai.model.options import TrunkOptions
+from protoxai.kernels import stream_logits
+from protoxai.model.options import ScaleProtoSegOptions, complete, explicit_options
 from protoxai.model.outputs import SegmentationOutput
 from protoxai.model.segmenter import Segmenter
 from protoxai.prototypes.layer import MultiScalePrototypeLayer
@@ -22,30 +22,26 @@ from protoxai.prototypes.table import PrototypeTable
 from protoxai.runtime.precision import widen
 
 
+@explicit_options(ScaleProtoSegOptions)
 class ScaleProtoSeg(Segmenter):
-    """Segments by comparing each pixel with prototypes at several scales.
+    """Segmentation by comparing each pixel with prototypes at several scales.
 
     Porta et al., "Multi-Scale Grouped Prototypes for Interpretable Semantic Segmentation", WACV
     2025 (arXiv 2409.09497). Stage 1 has a linear head over the prototypes; :meth:`group` enters
-    stage 2. ``scales="atrous-sum"`` with ten prototypes a class is ProtoSeg (Sacha et al., WACV
-    2023, arXiv 2301.12276).
+    stage 2. With ``scales="atrous-sum"`` and ten prototypes per class it is ProtoSeg (Sacha et al.,
+    WACV 2023, arXiv 2301.12276).
 
     Args:
-        backbone: "timm/<name>", "torchvision/<name>", "deeplabv2/<resnet>", or any module that
-            gives a map, a list or a dict of maps.
-        num_classes: number of classes C.
-        scales: "atrous", "atrous-sum" (one scale), "pyramid", or a module (see
-            :class:`~protoxai.model.segmenter.Segmenter`).
-        prototypes_per_scale: prototypes of each class at each scale.
-        prototype_dim: length D of a prototype.
-        table: another arrangement of prototypes, instead of ``prototypes_per_scale``.
-        epsilon: bounds the activation; see :class:`~protoxai.MultiScalePrototypeLayer`.
-        bounded_prototypes: keep prototypes in [0, 1] in training.
-        off_class: initial last-layer weight for other classes.
-        options: of the trunk; see :class:`~protoxai.model.segmenter.TrunkOptions`.
+        backbone: "timm/<name>", "torchvision/<name>", "deeplabv2/<resnet>", or a module that
+            returns a map, a list of maps or a dict of maps.
+        num_classes: Number of classes C.
+        scales: "atrous", "atrous-sum" (one scale), "pyramid", or a module with ``num_scales`` and
+            ``dim`` that maps a list of feature maps to (B, S, D, h, w).
+        **options: Options of the prototypes and the trunk.
 
     Raises:
-        ValueError: if an argument is unknown or does not fit.
+        ValueError: If an argument does not fit.
+        TypeError: If an option is unknown.
 
     Example:
         >>> import torch
@@ -65,33 +61,21 @@ class ScaleProtoSeg(Segmenter):
         num_classes: int,
         *,
         scales: str | nn.Module = "atrous",
-        prototypes_per_scale: int = 3,
-        prototype_dim: int = 64,
-        table: PrototypeTable | None = None,
-        epsilon: float = 1e-4,
-        bounded_prototypes: bool = False,
-        off_class: float = -0.5,
-        **options: Unpack[TrunkOptions],
+        **options: Unpack[ScaleProtoSegOptions],
     ) -> None:
-        own = {
-            "prototypes_per_scale": prototypes_per_scale,
-            "prototype_dim": prototype_dim,
-            "epsilon": epsilon,
-            "bounded_prototypes": bounded_prototypes,
-            "off_class": off_class,
-        }
-        super().__init__(
-            backbone, num_classes, scales=scales, dim=prototype_dim, config=own, **options
-        )
+        chosen = complete(ScaleProtoSegOptions, options)
+        dim = chosen["prototype_dim"]
+        super().__init__(backbone, num_classes, scales=scales, dim=dim, options=chosen)
+        table = chosen["table"]
         if table is None:
             table = PrototypeTable.regular(
-                num_classes, self.scales.num_scales, prototypes_per_scale
+                num_classes, self.scales.num_scales, chosen["prototypes_per_scale"]
             )
         self._check_table(table)
         self.prototype_layer = MultiScalePrototypeLayer(
-            table, prototype_dim, epsilon, bounded_prototypes
+            table, dim, chosen["epsilon"], chosen["bounded_prototypes"]
         )
-        self.head = PrototypeHead(table, off_class)
+        self.head = PrototypeHead(table, chosen["off_class"])
         self.provenance: tuple[Provenance, ...] | None = None
 
     @property
@@ -119,7 +103,11 @@ class ScaleProtoSeg(Segmenter):
     @torch.no_grad()
     def logits(self, images: Tensor) -> Tensor:
         """Return only the logits; the maps of all prototypes are never in memory together."""
-        return stream_logits(self.prototype_layer, self.head, self.embed(images))
+        return stream_logits(
+            lambda tile: self.head(self.prototype_layer(tile).activations),
+            self.embed(images),
+            len(self.table),
+        )
 
     def decide(self, embedding: Tensor) -> SegmentationOutput:
         """Go from the embedding (B, S, D, h, w) to the logits."""

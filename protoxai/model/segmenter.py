@@ -1,9 +1,10 @@
-"""What every segmentation model here shares: a trunk with input scales, labels, and its folder."""
+"""Base of the segmentation models: trunk with input scales, prediction, and model folder."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self, Unpack
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -11,36 +12,34 @@ from torch import Tensor, nn
 
 from protoxai import folders
 from protoxai.backbones import create_backbone
-from protoxai.model.options import (
-    DEFAULTS,
-    TrunkOptions,
-    build_scales,
-    check_input_scales,
-    plain,
-)
+from protoxai.model.options import TrunkOptions, to_config
 from protoxai.model.prediction import predicted_labels
 from protoxai.runtime.checks import positive
 from protoxai.runtime.modes import evaluating
 from protoxai.runtime.resize import resize
-from protoxai.scales import PyramidScales
+from protoxai.scales import PyramidScales, create_scales
 
 FORMAT = 1
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 class Segmenter(nn.Module):
     """Base of the models: backbone, scales, input scales, prediction, saving and loading.
 
-    A subclass calls this constructor with the channels per scale it wants, and returns in
-    ``forward`` something whose ``logits`` are (B, C, h, w).
+    A subclass calls this constructor with the number of channels that it needs per scale, and
+    returns an object whose ``logits`` are (B, C, h, w) from ``forward``.
 
     Args:
-        backbone: "timm/<name>", "torchvision/<name>", "deeplabv2/<resnet>" or a module.
-        num_classes: number of classes C.
+        backbone: "timm/<name>", "torchvision/<name>", "deeplabv2/<resnet>", or a module that
+            returns a map, a list of maps or a dict of maps.
+        num_classes: Number of classes C.
         scales: "atrous", "atrous-sum", "pyramid", or a module with ``num_scales`` and ``dim`` that
             maps a list of feature maps to (B, S, D, h, w).
-        dim: channels D of each scale.
-        config: constructor arguments of the subclass, for its folder.
-        options: see :class:`TrunkOptions`.
+        dim: Number of channels D of each scale.
+        options: All options of the model, from :func:`~protoxai.model.options.complete`.
+
+    Raises:
+        ValueError: If an argument does not fit.
     """
 
     def __init__(
@@ -50,77 +49,71 @@ class Segmenter(nn.Module):
         *,
         scales: str | nn.Module,
         dim: int,
-        config: dict[str, Any],
-        **options: Unpack[TrunkOptions],
+        options: TrunkOptions,
     ) -> None:
         super().__init__()
-        unknown = sorted(set(options) - set(DEFAULTS))
-        if unknown:
-            raise TypeError(f"unknown options {unknown}, expected some of {sorted(DEFAULTS)}")
-        chosen: TrunkOptions = {**DEFAULTS, **options}
         self.num_classes = positive("num_classes", num_classes)
         positive("dim", dim)
-        names = chosen["class_names"]
-        if isinstance(names, str):
-            raise ValueError(f"class_names is {names!r}, expected a list of {num_classes} names")
-        if names is not None and len(names) != num_classes:
-            raise ValueError(f"{len(names)} class_names for {num_classes} classes: give one each")
-        self.class_names = None if names is None else tuple(names)
-        self.input_scales = check_input_scales(chosen["input_scales"])
-        self.freeze_batchnorm = chosen["freeze_batchnorm"]
+        self.class_names = _check_class_names(options["class_names"], num_classes)
+        self.input_scales = _check_input_scales(options["input_scales"])
+        self.freeze_batchnorm = options["freeze_batchnorm"]
         pyramid = isinstance(scales, PyramidScales) or scales == "pyramid"
-        levels = chosen["feature_levels"]
+        levels = options["feature_levels"]
         self.backbone = create_backbone(
             backbone,
-            pretrained=chosen["pretrained"],
-            output_stride=chosen["output_stride"],
+            pretrained=options["pretrained"],
+            output_stride=options["output_stride"],
             levels="pyramid" if levels is None and pyramid else levels,
-            feature_channels=chosen["feature_channels"],
+            feature_channels=options["feature_channels"],
         )
-        self.scales: Any = build_scales(scales, self.backbone.channels, dim, chosen)
+        self.scales: Any = create_scales(
+            scales,
+            self.backbone.channels,
+            dim,
+            atrous_rates=options["atrous_rates"],
+            init_gain=options["init_gain"],
+        )
         self.config: dict[str, Any] = {
             "format": FORMAT,
             "architecture": type(self).__name__,
             "backbone": backbone if isinstance(backbone, str) else None,
             "num_classes": num_classes,
             "scales": scales if isinstance(scales, str) else None,
-            **config,
-            **{name: plain(value) for name, value in chosen.items() if name != "pretrained"},
+            **to_config(options),
         }
         self.train()
 
     @property
     def mean(self) -> tuple[float, float, float]:
-        """Mean of the RGB values in [0, 1] by which images are normalised."""
+        """Mean of the RGB values, in [0, 1], with which images are normalised."""
         return self.backbone.mean
 
     @property
     def std(self) -> tuple[float, float, float]:
-        """Standard deviation of the RGB values in [0, 1] by which images are normalised."""
+        """Standard deviation of the RGB values, in [0, 1], with which images are normalised."""
         return self.backbone.std
 
     def scale_maps(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Return the maps of all scales before any activation, the maximum over input scales.
+        """Return the maps of all scales, before any activation.
 
         Args:
-            images: normalised (B, 3, H, W).
+            images: Normalised images (B, 3, H, W).
 
         Returns:
-            The pixel-wise maximum (B, S, D, h, w), on the full image's grid, and the maps of the
-            full image and of each scaled one, each on its own (empty without input scales).
+            The pixel-wise maximum over the input scales, (B, S, D, h, w) on the full image's grid;
+            and the maps of the full image and of each scaled one, each on its own grid (empty
+            without input scales).
         """
         full = self.scales(self.backbone(images))
         if not self.input_scales:
             return full, ()
-        # A scale factor without recomputing it samples at steps of exactly 1 / factor.
-        scaled = [
-            self.scales(
-                self.backbone(
-                    F.interpolate(images, scale_factor=p, mode="bilinear", align_corners=False)
-                )
+        scaled = []
+        for factor in self.input_scales:
+            # Given a factor rather than a size, this samples at steps of exactly 1 / factor.
+            smaller = F.interpolate(
+                images, scale_factor=factor, mode="bilinear", align_corners=False
             )
-            for p in self.input_scales
-        ]
+            scaled.append(self.scales(self.backbone(smaller)))
         maximum = full
         for maps in scaled:
             resized = resize(maps.flatten(1, 2), full.shape[3:]).view_as(full)
@@ -131,7 +124,7 @@ class Segmenter(nn.Module):
     def logits(self, images: Tensor) -> Tensor:
         """Return only the logits (B, C, h, w) of normalised images (B, 3, H, W), without gradient.
 
-        In the model's present mode; in less memory and time than the model's whole output.
+        The model's mode is kept. This takes less memory and time than the model's full output.
         """
         logits: Tensor = self(images).logits
         return logits
@@ -139,7 +132,7 @@ class Segmenter(nn.Module):
     def predict(self, images: Tensor) -> Tensor:
         """Return the label of every pixel, int64 (B, H, W), at the images' resolution.
 
-        Runs in evaluation mode; the model's mode is restored.
+        The model runs in evaluation mode; its own mode is restored.
         """
         with evaluating(self):
             return predicted_labels(self.logits(images), images.shape[2:])
@@ -149,7 +142,7 @@ class Segmenter(nn.Module):
         super().train(mode)
         if self.freeze_batchnorm:
             for module in self.backbone.modules():
-                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                if isinstance(module, BATCH_NORMS):
                     module.eval().requires_grad_(False)
         return self
 
@@ -168,12 +161,12 @@ class Segmenter(nn.Module):
         """Read a model from a folder or a hub id.
 
         Args:
-            source: folder written by :meth:`save_pretrained`, or a hub id ``owner/name``.
-            backbone: needed if the model was built around the user's own module.
-            scales: needed if it was built with the user's own scales.
+            source: Folder written by :meth:`save_pretrained`, or a hub id ``owner/name``.
+            backbone: The user's own backbone, if the model was built with one.
+            scales: The user's own scales, if the model was built with some.
 
         Raises:
-            ValueError: if the folder is missing, damaged or of another kind of model.
+            ValueError: If the folder is missing, damaged or of another kind of model.
         """
         files, tensors = folders.read_folder(source)
         config = dict(files[folders.CONFIG])
@@ -206,9 +199,30 @@ class Segmenter(nn.Module):
 
     @classmethod
     def _from_config(cls, config: dict[str, Any], documents: dict[str, Any]) -> Self:
-        """Build the model, but for its weights, from its configuration and its other documents."""
+        """Build the model, without its weights, from its configuration and its other documents."""
         del documents
         return cls(**config)
 
     def _documents(self) -> dict[str, Any]:
         return {folders.CONFIG: self.config}
+
+
+def _check_class_names(names: Sequence[str] | None, num_classes: int) -> tuple[str, ...] | None:
+    if isinstance(names, str):
+        raise ValueError(f"class_names is {names!r}, expected a list of {num_classes} names")
+    if names is not None and len(names) != num_classes:
+        raise ValueError(f"got {len(names)} class_names, expected {num_classes}: one per class")
+    return None if names is None else tuple(names)
+
+
+def _check_input_scales(factors: Sequence[float]) -> tuple[float, ...]:
+    if not isinstance(factors, Sequence) or not all(map(_is_input_scale, factors)):
+        raise ValueError(
+            f"input_scales are {factors}, expected positive factors other than 1, such as "
+            "(0.5, 0.75): the full image is always included"
+        )
+    return tuple(factors)
+
+
+def _is_input_scale(factor: object) -> bool:
+    return isinstance(factor, int | float) and factor > 0 and factor != 1
