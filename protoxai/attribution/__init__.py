@@ -1,4 +1,4 @@
-"""What contributed to a decision."""
+"""Attribution: contributions of pixels, groups and prototypes to a decision."""
 
 from protoxai.attribution.base import Attribution, AttributionMethod
 from protoxai.attribution.captum_methods import CaptumAttribution
@@ -11,18 +11,28 @@ from protoxai.attribution.evidence import (
     unit_evidence,
 )
 from protoxai.attribution.prototype import PrototypeAttribution
+from protoxai.attribution.registry import (
+    EXPLAINERS,
+    RegisteredExplainer,
+    explainer_named,
+    register_explainer,
+)
 from protoxai.attribution.target import SegmentationTarget
 
 __all__ = [
+    "EXPLAINERS",
     "Attribution",
     "AttributionMethod",
     "CaptumAttribution",
     "Cost",
     "PrototypeAttribution",
+    "RegisteredExplainer",
     "SegmentationTarget",
     "baseline_logit",
+    "explainer_named",
     "member_evidence",
     "prototype_evidence",
     "region_weights",
+    "register_explainer",
     "unit_evidence",
 ]

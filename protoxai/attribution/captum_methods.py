@@ -1,20 +1,23 @@
-"""Captum's methods on any segmentation model: one map per image, and units where there are any."""
+"""Captum's methods on any segmentation model: a map per image, and units if the method has any."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from protoxai.attribution.base import AttributionMethod
-from protoxai.attribution.layers import find_layer, tapped
+from protoxai.attribution.layers import find_layer, hookable
+from protoxai.attribution.registry import register_explainer
 from protoxai.attribution.superpixels import WeightedLeastSquares, superpixels
 from protoxai.attribution.target import SegmentationTarget
+from protoxai.runtime.checks import did_you_mean
+from protoxai.runtime.representation import call_repr
 from protoxai.runtime.resize import resize
 
 PIXEL_METHODS = ("Saliency", "InputXGradient", "IntegratedGradients", "GradientShap")
@@ -28,11 +31,11 @@ LAYER_METHODS = (
 METHODS = (*PIXEL_METHODS, *PERTURBATIONS, *LAYER_METHODS)
 WITH_UNITS = LAYER_METHODS[1:]
 WITH_SUPERPIXELS = ("FeatureAblation", "KernelShap")
-WITH_CHANCE = ("GradientShap", "KernelShap")
+RANDOM = ("GradientShap", "KernelShap")
 PERTURBED_AT_ONCE = 8
-"""Perturbed images in a forward pass: together they take a fraction of the time, and far less
-memory each than one that is differentiated."""
-# What the method itself decides, or what would change the form of the answer.
+"""Number of perturbed images per forward pass: a batch takes a fraction of the time of single
+images, and each takes far less memory than an image that is differentiated."""
+# Options that are set here, or that would change the form of the result.
 RESERVED = {
     "additional_forward_args",
     "attr_dim_summation",
@@ -50,46 +53,46 @@ RESERVED = {
 class CaptumAttribution(AttributionMethod):
     """One of Captum's methods, explaining a class's logit averaged over a region.
 
-    Maps are signed, but for Saliency's, which are absolute gradients (``abs=False`` keeps the
-    sign). Where the method attributes to colours, the map is their sum. Where it perturbs
+    Maps are signed, except for Saliency, whose maps are absolute gradients (``abs=False`` keeps the
+    sign). If the method attributes to colour channels, the map is their sum. If it perturbs
     (Occlusion; FeatureAblation and KernelShap over SLIC superpixels), a pixel has the value of its
-    window or superpixel. Where it looks at a layer, the map is the sum over channels, resized
-    bilinearly and divided by the enlargement, so that its sum stays the layer's. Baselines are 0,
-    the mean colour of normalised images.
+    window or superpixel. If it explains a layer, the map is the sum over the layer's channels,
+    resized bilinearly and divided by the enlargement, so that its sum remains the layer's.
+    Baselines are 0, the mean colour of normalised images.
 
     LayerGradientXActivation, LayerConductance and LayerIntegratedGradients have units: the
     channels of the layer's map, each with its attribution summed over all positions (and over the
-    calls, where the model sees the image at several scales).
+    layer's calls, if the model processes the image at several scales).
 
-    Memory is that of one pass of the batch, forward and backward (of two for LayerConductance), or
-    where images are perturbed, of the forward pass of 8 or of the batch, whichever is more:
-    ``internal_batch_size`` and ``perturbations_per_eval`` trade it for speed. Methods with chance
-    (GradientShap, KernelShap) draw anew from ``seed`` for each image, so that its explanation
-    depends neither on its batch nor on earlier ones.
+    Gradient methods take the memory of one forward and backward pass of the batch (of two for
+    LayerConductance), perturbing methods that of a forward pass of 8 images or of the batch,
+    whichever is larger: ``internal_batch_size`` and ``perturbations_per_eval`` trade memory for
+    speed. Random methods (GradientShap, KernelShap) are seeded with ``seed`` for each image, so
+    that its explanation depends neither on its batch nor on earlier explanations.
 
     Args:
-        name: of the method: Saliency, InputXGradient, IntegratedGradients, GradientShap,
+        name: Name of the method: Saliency, InputXGradient, IntegratedGradients, GradientShap,
             Occlusion, FeatureAblation, KernelShap, LayerGradCam, LayerGradientXActivation,
             LayerConductance or LayerIntegratedGradients.
-        model: any segmentation model that :class:`SegmentationTarget` takes.
-        layer: for layer methods, a module of the model or its name; None: its ``backbone`` or
-            ``encoder``. Of several maps the last is taken, or the one named "out".
-        seed: of the methods with chance.
-        segments: superpixels per image, about.
-        options: of Captum's ``attribute``, such as ``n_steps``, ``n_samples``, ``stdevs``,
-            ``baselines`` or ``sliding_window_shapes``.
+        model: Any segmentation model that :class:`SegmentationTarget` accepts.
+        layer: Module of the model, or its name, for layer methods; None: ``backbone`` or
+            ``encoder``. Of several maps that it returns, the last or the one named "out" is used.
+        seed: Seed of the random methods.
+        segments: Approximate number of superpixels per image.
+        **options: Options of Captum's ``attribute``, such as ``n_steps``, ``n_samples``,
+            ``stdevs``, ``baselines`` or ``sliding_window_shapes``.
 
     Raises:
-        ValueError: if the name or the layer is unknown.
-        TypeError: if the method has no such option.
+        ValueError: If the name or the layer is unknown.
+        TypeError: If the method has no such option.
 
     Example:
         >>> import torch
         >>> model = torch.nn.Conv2d(3, 5, 1)
-        >>> explain = CaptumAttribution("IntegratedGradients", model, n_steps=8)
+        >>> explainer = CaptumAttribution("IntegratedGradients", model, n_steps=8)
         >>> region = torch.ones(2, 8, 8, dtype=torch.bool)
-        >>> found = explain(torch.rand(2, 3, 8, 8), region, torch.tensor([4, 1]))
-        >>> found.map.shape, found.cost.backward_passes
+        >>> attribution = explainer(torch.rand(2, 3, 8, 8), region, torch.tensor([4, 1]))
+        >>> attribution.map.shape, attribution.cost.backward_passes
         (torch.Size([2, 8, 8]), 16)
     """
 
@@ -104,12 +107,13 @@ class CaptumAttribution(AttributionMethod):
         **options: Any,
     ) -> None:
         if name not in METHODS:
-            close = get_close_matches(str(name), METHODS, n=3, cutoff=0.4)
-            hint = f"did you mean {' or '.join(close)}? " if close else ""
-            raise ValueError(f"there is no method {name!r}: {hint}Expected one of {METHODS}")
+            raise ValueError(
+                f"there is no method {name!r}{did_you_mean(name, METHODS)}; expected one of "
+                f"{', '.join(METHODS)}"
+            )
         super().__init__(name, model)
         self.method = name
-        self._layer_given = layer if isinstance(layer, str) else type(layer).__name__
+        self._given_layer = layer
         self.target = SegmentationTarget(model)
         self.layer = find_layer(model, layer) if name in LAYER_METHODS else None
         self.seed = seed
@@ -118,9 +122,15 @@ class CaptumAttribution(AttributionMethod):
         _check_options(name, self._captum, options)
 
     def __repr__(self) -> str:
-        settings = {"layer": self._layer_given, "seed": self.seed, "segments": self.segments}
-        given = ", ".join(f"{k}={v!r}" for k, v in {**settings, **self.options}.items())
-        return f"CaptumAttribution({self.method!r}, {type(self.model).__name__}, {given})"
+        return call_repr(
+            self,
+            name=self.method,
+            model=self.model,
+            layer=self._given_layer,
+            seed=self.seed,
+            segments=self.segments,
+            **self.options,
+        )
 
     @property
     def _captum(self) -> Any:
@@ -128,46 +138,47 @@ class CaptumAttribution(AttributionMethod):
 
         return getattr(captum.attr, self.method)
 
-    def _explain(
+    def attribute(
         self, images: Tensor, region: Tensor, class_index: Tensor
     ) -> tuple[Tensor, Tensor | None]:
-        if self.method in WITH_CHANCE:
+        """Return the map of each image (B, H, W) and, for some layer methods, the units (B, U)."""
+        if self.method in RANDOM:
             maps = []
-            for image in zip(images.split(1), region.split(1), class_index.split(1), strict=True):
+            for task in zip(images.split(1), region.split(1), class_index.split(1), strict=True):
                 with _seeded(self.seed, images.device):
-                    maps.append(self._map(*image))
+                    maps.append(self._map(*task))
             return torch.cat(maps), None
         if self.layer is None:
             return self._map(images, region, class_index), None
         return self._layer_map(self.layer, images, region, class_index)
 
     def _map(self, images: Tensor, region: Tensor, class_index: Tensor) -> Tensor:
-        question = {"additional_forward_args": (region, class_index)}
         options = self._options_for(images)
+        options["additional_forward_args"] = (region, class_index)
         if self.method == "KernelShap":
-            return self._kernel_shap(images, **question, **options)
+            return self._kernel_shap(images, options)
         method = self._captum(self.target)
         if self.method == "GradientShap":
-            # Captum computes all samples at once: one at a time bounds the memory.
-            samples = options.pop("n_samples")
-            draws = (
-                method.attribute(images, n_samples=1, **question, **options) for _ in range(samples)
-            )
-            return torch.stack([draw.sum(1) for draw in draws]).mean(0)
+            # Captum computes all samples together; one at a time bounds the memory.
+            count = options.pop("n_samples")
+            samples = [
+                method.attribute(images, n_samples=1, **options).sum(1) for _ in range(count)
+            ]
+            return torch.stack(samples).mean(0)
         if self.method in WITH_SUPERPIXELS:
             options["feature_mask"] = superpixels(images, self.segments)[:, None]
-        found: Tensor = method.attribute(
-            images.requires_grad_(self.method in PIXEL_METHODS), **question, **options
+        values: Tensor = method.attribute(
+            images.requires_grad_(self.method in PIXEL_METHODS), **options
         )
-        # All colours of a perturbed pixel have the value of its window or superpixel.
-        return found.mean(1) if self.method in PERTURBATIONS else found.sum(1)
+        # Every colour of a perturbed pixel has the value of its window or superpixel.
+        return values.mean(1) if self.method in PERTURBATIONS else values.sum(1)
 
-    def _kernel_shap(self, images: Tensor, **options: Any) -> Tensor:
+    def _kernel_shap(self, images: Tensor, options: dict[str, Any]) -> Tensor:
         parts = superpixels(images, self.segments)
         if not parts.any():
             raise ValueError(
                 f"the image of {tuple(images.shape[2:])} pixels is a single superpixel, expected "
-                f"at least two: raise segments, now {self.segments}"
+                f"at least two: raise segments, which is {self.segments}"
             )
         if not options["additional_forward_args"][0].any():
             return torch.full_like(images[:, 0], torch.nan)
@@ -185,35 +196,40 @@ class CaptumAttribution(AttributionMethod):
         options["additional_forward_args"] = (region, class_index)
         if self.method == "LayerGradCam":
             options["attr_dim_summation"] = False
-        with tapped(self.model, layer) as taps:
-            found = self._layer_attributions(taps, images, options)
+        with hookable(self.model, layer) as outputs:
+            per_call = self._layer_attributions(outputs, images, options)
         size = images.shape[2:]
         maps = torch.stack(
-            [resize(own.sum(1, keepdim=True), size)[:, 0] * _shrinkage(own, size) for own in found]
+            [
+                resize(values.sum(1, keepdim=True), size)[:, 0] * _shrinkage(values, size)
+                for values in per_call
+            ]
         ).sum(0)
         if self.method not in WITH_UNITS:
             return maps, None
-        return maps, torch.stack([own.sum((2, 3)) for own in found]).sum(0)
+        return maps, torch.stack([values.sum((2, 3)) for values in per_call]).sum(0)
 
     def _layer_attributions(
-        self, taps: list[nn.Module], images: Tensor, options: dict[str, Any]
+        self, outputs: list[nn.Module], images: Tensor, options: dict[str, Any]
     ) -> list[Tensor]:
-        """Return the attribution (B, C, h, w) to the layer at each of its calls."""
+        """Return the attribution (B, C, h, w) to the layer's output at each of its calls."""
         if self.method == "LayerIntegratedGradients":
-            # The paths of all calls have to be walked together, or they would not add up.
-            found = self._captum(self.target, taps[:1]).attribute(images, **options)
-            if len(taps) > 1:
+            # All calls must follow one path of integration, or their attributions do not add up.
+            values = self._captum(self.target, outputs[:1]).attribute(images, **options)
+            if len(outputs) > 1:
                 with _several_layers():
-                    method = self._captum(self.target, taps)
-                found = method.attribute(images, **options)
-            return list(found)
+                    method = self._captum(self.target, outputs)
+                values = method.attribute(images, **options)
+            return list(values)
         # The list grows when the model first runs.
-        return [self._captum(self.target, tap).attribute(images, **options) for tap in taps]
+        return [
+            self._captum(self.target, output).attribute(images, **options) for output in outputs
+        ]
 
     def _options_for(self, images: Tensor) -> dict[str, Any]:
-        """Return Captum's options for a batch: the user's, on top of the defaults."""
+        """Return Captum's options for a batch: the defaults, overridden by the user's."""
         options: dict[str, Any] = {}
-        least = len(images)
+        smallest = len(images)
         if self.method == "GradientShap":
             options = {"baselines": torch.zeros_like(images), "n_samples": 20, "stdevs": 0.1}
         elif self.method == "Occlusion":
@@ -222,16 +238,16 @@ class CaptumAttribution(AttributionMethod):
         elif self.method == "KernelShap":
             options["n_samples"] = 4 * self.segments
         elif self.method == "LayerConductance":
-            # Its differences start at the baseline and end at the image only with this rule.
+            # Only with this rule do its differences start at the baseline and end at the image.
             options["method"] = "riemann_trapezoid"
-            least *= 2
+            smallest *= 2
         if self.method in PERTURBATIONS:
             options["perturbations_per_eval"] = max(PERTURBED_AT_ONCE // len(images), 1)
         options.update(self.options)
         if self.method == "Occlusion":
             options.setdefault("strides", options["sliding_window_shapes"])
         if "internal_batch_size" in inspect.signature(self._captum.attribute).parameters:
-            options["internal_batch_size"] = max(least, options.get("internal_batch_size", 0))
+            options["internal_batch_size"] = max(smallest, options.get("internal_batch_size", 0))
         return options
 
 
@@ -240,16 +256,20 @@ def _check_options(name: str, method: Any, options: dict[str, Any]) -> None:
     known = {p.name for p in parameters if p.kind is not p.VAR_KEYWORD} - RESERVED
     unknown = sorted(set(options) - known)
     if unknown:
-        raise TypeError(f"{name} has no options {unknown}, expected some of {sorted(known)}")
+        raise TypeError(
+            f"{name} has no option {unknown[0]!r}{did_you_mean(unknown[0], known)}; expected some "
+            f"of {', '.join(sorted(known))}"
+        )
 
 
 def _shrinkage(maps: Tensor, size: torch.Size) -> float:
+    """Return the area of maps divided by the area of the image."""
     return maps.shape[2:].numel() / size.numel()
 
 
 @contextmanager
 def _several_layers() -> Iterator[None]:
-    """Silence Captum's warning of layers that depend on each other: these do not."""
+    """Silence Captum's warning about layers that depend on each other: these do not."""
     import warnings
 
     with warnings.catch_warnings():
@@ -259,10 +279,9 @@ def _several_layers() -> Iterator[None]:
 
 @contextmanager
 def _seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Draw from a seed for a while; afterwards PyTorch and NumPy go on as if nothing had been."""
+    """Temporarily seed the global generators of PyTorch and NumPy, from which Captum draws."""
     import numpy as np
 
-    # Captum draws from the global generators of both.
     state = np.random.get_state()  # noqa: NPY002
     try:
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
@@ -271,3 +290,7 @@ def _seeded(seed: int, device: torch.device) -> Iterator[None]:
             yield
     finally:
         np.random.set_state(state)  # noqa: NPY002
+
+
+for _method in METHODS:
+    register_explainer(_method)(partial(CaptumAttribution, _method))

@@ -1,4 +1,4 @@
-"""What an explanation costs."""
+"""Cost of an explanation: passes through the model, time and memory."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from protoxai.attribution.target import logits_of
 
 @dataclass(frozen=True)
 class Cost:
-    """What explaining a batch took; divide by its images for the cost of one explanation.
+    """Cost of explaining a batch; divide by its number of images for one explanation's.
 
     Attributes:
-        forward_passes: images sent through the model, so that a pass of two counts as two.
-        backward_passes: images whose logits were differentiated.
-        seconds: wall-clock time.
-        peak_memory: most bytes allocated at once beyond those at the start; None on the CPU, where
-            PyTorch keeps no account of it.
+        forward_passes: Number of images sent through the model; a pass of two counts as two.
+        backward_passes: Number of images whose logits were differentiated.
+        seconds: Wall-clock time.
+        peak_memory: Largest number of bytes allocated at once beyond those at the start; None on
+            the CPU, where PyTorch does not record it.
     """
 
     forward_passes: int
@@ -32,14 +32,14 @@ class Cost:
 
 
 class Meter:
-    """Counts, between entering and leaving, what a model is put through.
+    """Context manager that measures the cost of using a model.
 
     Args:
-        model: the model explained.
-        device: where it computes.
+        model: Model to watch.
+        device: Device of the model.
 
     Attributes:
-        cost: the :class:`Cost`, after leaving.
+        cost: The :class:`Cost`, available at the end of the context.
 
     Example:
         >>> import torch

@@ -12,32 +12,35 @@ from protoxai.runtime.resize import resize
 
 
 def baseline_logit(head: PrototypeHead | SparseGroupHead) -> Tensor:
-    """Return the logits (C,) where no prototype is active: the part that nothing is credited with.
+    """Return the logits (C,) where no prototype is active, which no unit is credited with.
 
-    In stage 2 every group score is then 1, so it is the sum of a class's last-layer weights; in
-    stage 1 it is 0.
+    In stage 1 they are 0. In stage 2 every group score is then 1, so a class's baseline is the sum
+    of its last-layer weights.
+
+    Args:
+        head: Head of the model.
     """
     if isinstance(head, SparseGroupHead):
-        return head.weight.detach().sum(1)
-    return head.weight.new_zeros(len(head.weight))
+        return head.class_weights().detach().sum(1)
+    return head.weight.new_zeros(head.num_classes)
 
 
 @torch.no_grad()
 def unit_evidence(
     head: PrototypeHead | SparseGroupHead, output: SegmentationOutput, class_index: int
 ) -> Tensor:
-    """Return what each unit of the last layer adds to a class's logit at every pixel.
+    """Return the contribution of each unit of the last layer to a class's logit at every pixel.
 
-    Stage 2: groups, ``V_cn (h_n - 1)``; stage 1: prototypes, ``W_cp g_p``. With
-    :func:`baseline_logit` they add up to the logit, exactly.
+    The units are the prototypes in stage 1, with evidence ``W_cp g_p``, and the groups in stage 2,
+    with ``V_cn (h_n - 1)``. Together with :func:`baseline_logit` they add up exactly to the logit.
 
     Args:
-        head: the model's head.
-        output: what the model returned.
-        class_index: the class c.
+        head: Head of the model.
+        output: Output of the model.
+        class_index: Class c.
 
     Returns:
-        (B, N, h, w) in stage 2, (B, P, h, w) in stage 1.
+        Evidence (B, P, h, w) in stage 1, (B, N, h, w) in stage 2.
 
     Example:
         >>> import torch
@@ -48,7 +51,7 @@ def unit_evidence(
         >>> torch.allclose(total, output.logits[:, 1], atol=1e-3)
         True
     """
-    weight = head.weight[class_index][:, None, None]
+    weight = head.class_weights(class_index)[:, None, None]
     if isinstance(head, SparseGroupHead):
         scores = output.group_scores
         return weight * ((head.scores(output.activations) if scores is None else scores) - 1)
@@ -59,21 +62,24 @@ def unit_evidence(
 def prototype_evidence(
     head: PrototypeHead | SparseGroupHead, output: SegmentationOutput, class_index: int
 ) -> Tensor:
-    """Return what each prototype adds to a class's logit at every pixel, (B, P, h, w).
+    """Return the contribution of each prototype to a class's logit at every pixel.
 
-    In stage 2 a group's evidence is shared among its prototypes by their Aumann-Shapley share
-    along ``t g``, t in [0, 1]: ``V_cn w_ni g_i expm1(a) / a`` with ``a = sum_i w_ni g_i``; the
-    shares of a group sum to its evidence, and a prototype has the sum over its groups.
+    In stage 2 a group's evidence is divided among its prototypes by their Aumann-Shapley share
+    along ``t g``, t in [0, 1]: ``V_cn w_ni g_i expm1(a) / a`` with ``a = sum_i w_ni g_i``. The
+    shares of a group sum to its evidence; a prototype has the sum over its groups.
 
     Args:
-        head: the model's head.
-        output: what the model returned.
-        class_index: the class c.
+        head: Head of the model.
+        output: Output of the model.
+        class_index: Class c.
+
+    Returns:
+        Evidence (B, P, h, w).
     """
     if not isinstance(head, SparseGroupHead):
         return unit_evidence(head, output, class_index)
     activations = output.activations
-    credit = head.weight[class_index][:, None, None] * _slope(head.scores(activations))
+    credit = head.class_weights(class_index)[:, None, None] * _slope(head.scores(activations))
     factors = torch.matmul(head.group_weights().to(credit).T, credit.flatten(2))
     return factors.view_as(activations) * activations
 
@@ -82,36 +88,36 @@ def prototype_evidence(
 def member_evidence(
     head: SparseGroupHead, output: SegmentationOutput, class_index: int, weights: Tensor
 ) -> Tensor:
-    """Return what each prototype adds through each of its own class's groups, over a region.
+    """Return the contribution of each prototype through each group of a class, over a region.
 
     Args:
-        head: the grouping head.
-        output: what the model returned, for one image.
-        class_index: the class c.
-        weights: of the region, (h, w), from :func:`region_weights`.
+        head: Grouping head of the model.
+        output: Output of the model for one image.
+        class_index: Class c.
+        weights: Weights (h, w) of the region, from :func:`region_weights`.
 
     Returns:
-        (G, M_c), columns the class's prototypes in table order; a row sums to the group's mean
-        evidence over the region. (0, 0) for a class without prototypes.
+        Evidence (G, M_c), whose columns are the class's prototypes in table order; a row sums to
+        the group's mean evidence over the region. (0, 0) for a class without prototypes.
     """
     own_groups = head.group_class == class_index
     own_prototypes = head.table.class_index == class_index
     slope = _slope(head.scores(output.activations)[0, own_groups]) * weights
     means = slope.flatten(1) @ output.activations[0, own_prototypes].flatten(1).T
     group_weights = head.group_weights(class_index)
-    credit = head.weight[class_index, own_groups][:, None]
+    credit = head.class_weights(class_index)[own_groups][:, None]
     return credit * group_weights * means if len(group_weights) else group_weights
 
 
 def region_weights(region: Tensor, grid: tuple[int, int]) -> Tensor:
     """Return the weights on the feature grid that give a map's mean over a region of the image.
 
-    The mean, over a region of pixels, of a map resized bilinearly to the image is a weighted sum
-    of the map; these are its weights, so that one sum serves any number of maps.
+    The mean over a region of a map that is resized bilinearly to the image is a weighted sum of
+    the map; these are its weights, so that one sum serves any number of maps.
 
     Args:
-        region: bool (..., H, W), True in the region.
-        grid: height and width (h, w) of the feature grid.
+        region: Pixels of the region, bool (..., H, W).
+        grid: Height and width (h, w) of the feature grid.
 
     Returns:
         Weights (..., h, w) that sum to 1; NaN for an empty region.
@@ -123,7 +129,7 @@ def region_weights(region: Tensor, grid: tuple[int, int]) -> Tensor:
                 [0.2500, 0.2500]])
     """
     flat = region.flatten(0, -3) if region.dim() > 2 else region[None]
-    # The caller may have switched gradients off altogether.
+    # The weights are a gradient, and the caller may have disabled gradients.
     with torch.inference_mode(False), torch.enable_grad():
         share = flat / flat.sum((1, 2), keepdim=True, dtype=torch.float32)
         maps = torch.zeros(len(flat), 1, *grid, device=region.device, requires_grad=True)

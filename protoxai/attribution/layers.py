@@ -1,4 +1,4 @@
-"""The layer that layer attributions look at, made visible to Captum whatever it returns."""
+"""Layers of a model, made hookable for Captum whatever they return."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ from typing import Any
 from torch import Tensor, nn
 
 TRUNKS = ("backbone", "encoder")
+"""Attributes that hold the feature extractor, in our models and other libraries'."""
 
 
 def find_layer(model: nn.Module, layer: str | nn.Module | None) -> nn.Module:
-    """Return the layer of a model: by name, by itself, or its trunk.
+    """Return a layer of a model.
 
     Args:
-        model: the model.
-        layer: name such as "backbone.layer4", a module of the model, or None for the model's
+        model: Model to search.
+        layer: Name such as "backbone.layer4", a module of the model, or None for the model's
             ``backbone`` or ``encoder``, whose last map is the last feature map.
 
     Raises:
-        ValueError: if the model has no such layer.
+        ValueError: If the model has no such layer.
     """
     children = [name for name, _ in model.named_children()]
     if isinstance(layer, nn.Module):
         if not any(part is layer for part in model.modules()):
             raise ValueError(
-                f"the layer {type(layer).__name__} is no part of the model: give one of "
+                f"the layer {type(layer).__name__} is not part of the model: pass one of "
                 "model.named_modules()"
             )
         return layer
@@ -50,68 +51,68 @@ def find_layer(model: nn.Module, layer: str | nn.Module | None) -> nn.Module:
 
 
 @contextmanager
-def tapped(model: nn.Module, layer: nn.Module) -> Iterator[list[nn.Module]]:
-    """Lead the map that a layer returns, flattened to (B, C, h, w), through modules of its own.
+def hookable(model: nn.Module, layer: nn.Module) -> Iterator[list[nn.Module]]:
+    """Route a layer's output, flattened to (B, C, h, w), through identity modules.
 
-    Captum's layer methods see a module's output if it is a tensor and the module is called once in
-    a forward pass. Trunks return lists and mappings of maps (the last, or the one named "out", is
-    led), and are called once for each input scale.
+    Captum's layer methods see a module's output if it is a tensor and the module is called once
+    per forward pass. Trunks return lists or mappings of maps (the last, or the one named "out", is
+    routed), and are called once per input scale.
 
     Args:
-        model: the model.
-        layer: a part of it.
+        model: Model that contains the layer.
+        layer: Module of the model.
 
     Yields:
-        A module for each time that the layer is called in a forward pass: one at first, the others
-        when the model has run.
+        The identity modules, one for each call of the layer in a forward pass. There is one at
+        first; the others are added when the model runs.
     """
-    taps: list[nn.Module] = [nn.Identity()]
+    identities: list[nn.Module] = [nn.Identity()]
     calls = 0
 
-    def start(*_: Any) -> None:
+    def reset(*_: Any) -> None:
         nonlocal calls
         calls = 0
 
-    def lead(_module: nn.Module, _inputs: Any, output: Any) -> Any:
+    def route(_module: nn.Module, _inputs: Any, output: Any) -> Any:
         nonlocal calls
         calls += 1
-        if calls > len(taps):
-            taps.append(nn.Identity())
-        return _with_last(output, taps[calls - 1])
+        if calls > len(identities):
+            identities.append(nn.Identity())
+        return _route_last(output, identities[calls - 1])
 
-    def finish(*_: Any) -> None:
+    def check(*_: Any) -> None:
         if not calls:
             raise ValueError(
                 f"the layer {type(layer).__name__} takes no part in the model's forward pass: "
-                "give another with layer="
+                "choose another with layer="
             )
 
     hooks = [
-        model.register_forward_pre_hook(start),
-        layer.register_forward_hook(lead),
-        model.register_forward_hook(finish),
+        model.register_forward_pre_hook(reset),
+        layer.register_forward_hook(route),
+        model.register_forward_hook(check),
     ]
     try:
-        yield taps
+        yield identities
     finally:
         for hook in hooks:
             hook.remove()
 
 
-def _with_last(output: Any, tap: nn.Module) -> Any:
-    """Return the output with its last map led through the tap."""
+def _route_last(output: Any, identity: nn.Module) -> Any:
+    """Return the output with its last map routed through an identity module."""
     if isinstance(output, MutableMapping):
         key = "out" if "out" in output else list(output)[-1]
         mapping = copy(output)
-        mapping[key] = _with_last(output[key], tap)
+        mapping[key] = _route_last(output[key], identity)
         return mapping
     if isinstance(output, list | tuple) and output:
-        maps = [*output[:-1], _with_last(output[-1], tap)]
+        maps = [*output[:-1], _route_last(output[-1], identity)]
         return maps if isinstance(output, list) else tuple(maps)
     if not isinstance(output, Tensor) or output.dim() < 4:
-        came = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        given = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         raise ValueError(
-            f"the layer returns {came}, expected feature maps (B, C, h, w): give another with "
+            f"the layer returns {given}, expected feature maps (B, C, h, w): choose another with "
             "layer="
         )
-    return tap(output.flatten(1, -3)).view_as(output)
+    return identity(output.flatten(1, -3)).view_as(output)

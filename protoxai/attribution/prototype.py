@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from protoxai.attribution.base import AttributionMethod
 from protoxai.attribution.evidence import prototype_evidence, region_weights, unit_evidence
+from protoxai.attribution.registry import register_explainer
 from protoxai.attribution.target import check_classes
 from protoxai.model.outputs import SegmentationOutput
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
+from protoxai.runtime.checks import did_you_mean
 from protoxai.runtime.resize import resize
 
 UNITS = {"groups": unit_evidence, "prototypes": prototype_evidence}
@@ -18,27 +22,27 @@ UNITS = {"groups": unit_evidence, "prototypes": prototype_evidence}
 class PrototypeAttribution(AttributionMethod):
     """The exact evidence of a prototype model's units, in one forward pass.
 
-    The map is the sum of all units' evidence, resized to the image: a pixel's logit without the
-    class's baseline. The units are all groups (N) or all prototypes (P) of all classes; each has
-    the mean of its evidence over the region, so that they add up to the region's mean logit
-    without the baseline.
+    The map is the sum of all units' evidence, resized to the image: the logit of each pixel without
+    the class's baseline. The units are all groups (N) or all prototypes (P) of all classes. A
+    unit's value is the mean of its evidence over the region, so the units add up to the region's
+    mean logit without the baseline.
 
     Args:
-        model: the prototype model.
+        model: Prototype model to explain.
         units: "groups" or "prototypes"; in stage 1 each prototype is a group of its own.
 
     Raises:
-        TypeError: if the model has no prototypes.
-        ValueError: if ``units`` is unknown.
+        TypeError: If the model has no prototypes.
+        ValueError: If ``units`` is unknown.
 
     Example:
         >>> import torch
         >>> from protoxai import ScaleProtoSeg
         >>> model = ScaleProtoSeg(torch.nn.Conv2d(3, 8, 3, stride=8), 2, prototype_dim=4).group()
-        >>> explain = PrototypeAttribution(model)
+        >>> explainer = PrototypeAttribution(model)
         >>> region = torch.ones(1, 32, 40, dtype=torch.bool)
-        >>> found = explain(torch.rand(1, 3, 32, 40), region, torch.tensor([1]))
-        >>> found.map.shape, found.units.shape, found.cost.forward_passes
+        >>> attribution = explainer(torch.rand(1, 3, 32, 40), region, torch.tensor([1]))
+        >>> attribution.map.shape, attribution.units.shape, attribution.cost.forward_passes
         (torch.Size([1, 32, 40]), torch.Size([1, 6]), 1)
     """
 
@@ -51,23 +55,26 @@ class PrototypeAttribution(AttributionMethod):
                 "without prototypes with CaptumAttribution"
             )
         if units not in UNITS:
-            raise ValueError(f"units is {units!r}, expected one of {tuple(UNITS)}")
+            raise ValueError(
+                f"units is {units!r}, expected one of {tuple(UNITS)}{did_you_mean(units, UNITS)}"
+            )
         super().__init__(units, model)
         self.units = units
 
     @torch.no_grad()
-    def _explain(
+    def attribute(
         self, images: Tensor, region: Tensor, class_index: Tensor
     ) -> tuple[Tensor, Tensor]:
+        """Return the evidence map of each image (B, H, W), and the evidence of its units (B, U)."""
         check_classes(class_index, self.model.num_classes)
         output = self.model(images)
         grid = output.logits.shape[2:]
         weights = region_weights(region, (grid[0], grid[1])).to(output.logits.dtype)
         maps = output.logits.new_empty(len(images), *grid)
         units = output.logits.new_empty(len(images), self._num_units)
-        for number in class_index.unique().tolist():
-            rows = class_index == number
-            evidence = UNITS[self.units](self.model.head, _rows(output, rows), number)
+        for index in class_index.unique().tolist():
+            rows = class_index == index
+            evidence = UNITS[self.units](self.model.head, _rows(output, rows), index)
             maps[rows] = evidence.sum(1)
             units[rows] = (evidence * weights[rows][:, None]).sum((2, 3))
         return resize(maps[:, None], images.shape[2:])[:, 0], units
@@ -87,3 +94,17 @@ def _rows(output: SegmentationOutput, rows: Tensor) -> SegmentationOutput:
         output.activations[rows],
         None if scores is None else scores[rows],
     )
+
+
+def _has_prototypes(model: nn.Module) -> bool:
+    return isinstance(model, ScaleProtoSeg)
+
+
+def _has_groups(model: nn.Module) -> bool:
+    return isinstance(model, ScaleProtoSeg) and model.grouped
+
+
+register_explainer("groups", applies_to=_has_groups)(partial(PrototypeAttribution, units="groups"))
+register_explainer("prototypes", applies_to=_has_prototypes)(
+    partial(PrototypeAttribution, units="prototypes")
+)

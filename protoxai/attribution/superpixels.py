@@ -12,11 +12,11 @@ def superpixels(images: Tensor, segments: int) -> Tensor:
     """Divide each image into SLIC superpixels (scikit-image).
 
     Args:
-        images: floating point (B, C, H, W), in any range: each is stretched to [0, 1].
-        segments: about how many; small images give fewer.
+        images: Floating-point images (B, C, H, W) in any range; each is rescaled to [0, 1].
+        segments: Approximate number of superpixels per image; small images have fewer.
 
     Returns:
-        int64 (B, H, W), numbered from 0 in each image, without gaps.
+        Superpixel of each pixel, int64 (B, H, W), numbered from 0 in each image, without gaps.
 
     Example:
         >>> import torch
@@ -29,10 +29,10 @@ def superpixels(images: Tensor, segments: int) -> Tensor:
     maps = []
     for image in images.detach().cpu().double():
         low, high = image.min(), image.max()
-        stretched = (image - low) / (high - low).clamp_min(1e-12)
-        # Unsmoothed and less compact, noise falls into crumbs that are merged into one.
+        rescaled = (image - low) / (high - low).clamp_min(1e-12)
+        # Without smoothing and compactness, noise yields fragments that are merged into one.
         labels = slic(
-            stretched.permute(1, 2, 0).numpy(),
+            rescaled.permute(1, 2, 0).numpy(),
             n_segments=segments,
             compactness=20,
             sigma=1,
@@ -45,7 +45,7 @@ def superpixels(images: Tensor, segments: int) -> Tensor:
 
 
 class WeightedLeastSquares:
-    """A linear model with intercept in the form Captum asks for, without scikit-learn."""
+    """Linear model with intercept that implements Captum's interface without scikit-learn."""
 
     def fit(self, batches: Iterable[tuple[Tensor, Tensor, Tensor]]) -> None:
         """Fit to batches of inputs (n, K), outputs (n,) and their weights (n,)."""
@@ -54,7 +54,7 @@ class WeightedLeastSquares:
         )
         roots = weights.sqrt()[:, None]
         design = torch.cat([inputs, torch.ones_like(roots)], 1) * roots
-        # With fewer samples than superpixels there are many solutions: this takes the smallest.
+        # With fewer samples than superpixels there are many solutions; this is the smallest.
         solution = torch.linalg.lstsq(design, outputs[:, None] * roots, driver="gelsd").solution
         self._weights: Tensor = solution[:-1, 0]
 

@@ -1,4 +1,4 @@
-"""The one number of a segmentation model that an attribution explains."""
+"""The number, one per image, that an attribution of a segmentation model explains."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from protoxai.runtime.checks import did_you_mean
 from protoxai.runtime.resize import resize
 
 REDUCTIONS = ("mean", "sum")
@@ -16,21 +17,20 @@ LOGITS_KEYS = ("out", "logits")
 
 
 class SegmentationTarget(nn.Module):
-    """One number per image out of a segmentation model: a class's score over a region.
+    """A class's score over a region as the model's only output, one number per image.
 
     The model may return a tensor, an object with ``logits``, a mapping with "out" or "logits", or
     a list or tuple whose first entry is one of these. Its logits are resized bilinearly (corners
     not aligned) to the image. Region and class are arguments, so that Captum repeats them with the
-    images (``additional_forward_args=(region, class_index)``) and needs no ``target``.
+    images (``additional_forward_args=(region, class_index)``) and requires no ``target``.
 
     Args:
-        model: the segmentation model; its mode is left alone.
+        model: Segmentation model; its mode is not changed.
         reduction: "mean" or "sum" over the region's pixels.
-        output: explain the class's "logits" or its "softmax" (in [0, 1], needs all classes at the
-            size of the image).
+        output: "logits" or "softmax" (in [0, 1]; requires all classes at the size of the image).
 
     Raises:
-        ValueError: if ``reduction`` or ``output`` is unknown.
+        ValueError: If ``reduction`` or ``output`` is unknown.
 
     Example:
         >>> import torch
@@ -47,27 +47,29 @@ class SegmentationTarget(nn.Module):
             ("output", output, OUTPUTS),
         ):
             if value not in known:
-                raise ValueError(f"{name} is {value!r}, expected one of {known}")
+                raise ValueError(
+                    f"{name} is {value!r}, expected one of {known}{did_you_mean(value, known)}"
+                )
         self.model = model
         self.reduction = reduction
         self.output = output
 
     def forward(self, images: Tensor, region: Tensor, class_index: Tensor) -> Tensor:
-        """Return the number (B,) of each image.
+        """Return the score of each image.
 
         Args:
-            images: (B, 3, H, W), as the model takes them.
-            region: bool (B, H, W), the pixels to explain.
-            class_index: int64 (B,), the class of each image.
+            images: Images (B, 3, H, W), normalised as the model requires.
+            region: Pixels to explain, bool (B, H, W).
+            class_index: Class of each image, int64 (B,).
 
         Returns:
-            (B,); NaN where the region is empty.
+            The scores (B,); NaN for an empty region.
 
         Raises:
-            ValueError: if the shapes do not fit, or a class is not one of the model's.
-            TypeError: if a type does not, or the model returns nothing to find logits in.
+            ValueError: If the shapes do not fit, or a class is not one of the model's.
+            TypeError: If a type does not fit, or the model's output has no logits.
         """
-        check_question(images, region, class_index)
+        check_tasks(images, region, class_index)
         logits = logits_of(self.model(images))
         if class_index.device.type == "cpu":
             check_classes(class_index, logits.shape[1])
@@ -79,7 +81,7 @@ class SegmentationTarget(nn.Module):
         return total.masked_fill(pixels == 0, torch.nan)
 
     def extra_repr(self) -> str:
-        """Describe the target's arguments."""
+        """Return the arguments of the target, except for its model."""
         return f"reduction={self.reduction!r}, output={self.output!r}"
 
     def _scores(self, logits: Tensor, class_index: Tensor, size: torch.Size) -> Tensor:
@@ -91,35 +93,49 @@ class SegmentationTarget(nn.Module):
 
 
 def logits_of(output: Any) -> Tensor:
-    """Return the logits (B, C, h, w) in what a segmentation model returned.
+    """Return the logits (B, C, h, w) in the output of a segmentation model.
+
+    Args:
+        output: Tensor, object with ``logits``, mapping with "out" or "logits", or a list or tuple
+            whose first entry is one of these.
 
     Raises:
-        TypeError: if there are none.
+        TypeError: If there are no logits.
     """
-    found = output
-    if hasattr(found, "logits"):
-        found = found.logits
-    elif isinstance(found, Mapping):
-        key = next((key for key in LOGITS_KEYS if key in found), None)
+    if isinstance(output, list | tuple) and output and not hasattr(output, "logits"):
+        return logits_of(output[0])
+    logits = output
+    if hasattr(output, "logits"):
+        logits = output.logits
+    elif isinstance(output, Mapping):
+        key = next((key for key in LOGITS_KEYS if key in output), None)
         if key is None:
             raise TypeError(
-                f"the model returned a mapping with {list(found)}, expected one with "
+                f"the model returned a mapping with {list(output)}, expected one with "
                 f"{' or '.join(map(repr, LOGITS_KEYS))}: wrap the model to return its logits"
             )
-        found = found[key]
-    elif isinstance(found, list | tuple) and found:
-        return logits_of(found[0])
-    if not isinstance(found, Tensor) or found.dim() != 4:
-        came = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        logits = output[key]
+    if not isinstance(logits, Tensor) or logits.dim() != 4:
+        given = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise TypeError(
-            f"the model returned {came}, expected logits (B, C, h, w): wrap the model to return "
+            f"the model returned {given}, expected logits (B, C, h, w): wrap the model to return "
             "them"
         )
-    return found
+    return logits
 
 
-def check_question(images: Tensor, region: Tensor, class_index: Tensor) -> None:
-    """Raise unless images (B, ., H, W), region (B, H, W) and class (B,) belong together."""
+def check_tasks(images: Tensor, region: Tensor, class_index: Tensor) -> None:
+    """Check that images, regions and classes belong together.
+
+    Args:
+        images: Images (B, 3, H, W).
+        region: Pixels to explain, bool (B, H, W).
+        class_index: Class of each image, (B,).
+
+    Raises:
+        ValueError: If the shapes do not fit.
+        TypeError: If a type does not fit.
+    """
     if images.dim() != 4 or not images.is_floating_point():
         raise ValueError(
             f"images are {images.dtype} of shape {tuple(images.shape)}, expected floating point "
@@ -145,7 +161,11 @@ def check_question(images: Tensor, region: Tensor, class_index: Tensor) -> None:
 
 
 def check_classes(class_index: Tensor, num_classes: int) -> None:
-    """Raise unless all classes are in ``0 … num_classes - 1``."""
+    """Check that all classes are in ``0 … num_classes - 1``.
+
+    Raises:
+        ValueError: If one is not.
+    """
     outside = class_index[(class_index < 0) | (class_index >= num_classes)]
     if len(outside):
         raise ValueError(f"class_index holds {int(outside[0])}, expected 0 to {num_classes - 1}")

@@ -11,7 +11,7 @@ def call_repr(obj: object, **arguments: object) -> str:
     Args:
         obj: The object.
         **arguments: Its constructor's arguments, in order. A model is abbreviated to
-            ``ClassName(...)``.
+            ``ClassName(...)``; a function or a class is shown by its name.
 
     Example:
         >>> call_repr([], start=1, name="a")
@@ -22,4 +22,7 @@ def call_repr(obj: object, **arguments: object) -> str:
 
 
 def _value_repr(value: object) -> str:
-    return f"{type(value).__name__}(...)" if isinstance(value, nn.Module) else repr(value)
+    if isinstance(value, nn.Module):
+        return f"{type(value).__name__}(...)"
+    # The usual representation of a function holds its address, which differs between processes.
+    return str(getattr(value, "__qualname__", repr(value)))

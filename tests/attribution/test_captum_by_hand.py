@@ -1,4 +1,4 @@
-"""Models so simple that every method's answer can be worked out."""
+"""Models so simple that every method's result can be worked out."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ from tests.attribution.toys import (
     Squares,
     few,
     linear_trunk_model,
-    question,
+    some_tasks,
 )
 from tests.toys import Trunk
 
@@ -28,11 +28,11 @@ def shares(images: Tensor, region: Tensor, classes: Tensor) -> Tensor:
 
 
 def test_saliency_by_hand() -> None:
-    images, region, classes = question()
-    found = CaptumAttribution("Saliency", Colours(WEIGHT))(images, region, classes)
+    images, region, classes = some_tasks()
+    result = CaptumAttribution("Saliency", Colours(WEIGHT))(images, region, classes)
     steepness = torch.tensor([3.5, 4.0])[:, None, None]
     expected = steepness * region / region.sum((1, 2), keepdim=True)
-    torch.testing.assert_close(found.map, expected)
+    torch.testing.assert_close(result.map, expected)
     signed = CaptumAttribution("Saliency", Colours(WEIGHT), abs=False)(images, region, classes)
     torch.testing.assert_close(
         signed.map, expected / steepness * torch.tensor([-0.5, 2])[:, None, None]
@@ -44,48 +44,50 @@ def test_saliency_by_hand() -> None:
     [("InputXGradient", {}), ("IntegratedGradients", {}), ("GradientShap", {"stdevs": 0.0})],
 )
 def test_gradient_methods_by_hand(name: str, options: dict) -> None:
-    asked = question()
-    found = CaptumAttribution(name, Colours(WEIGHT), **options)(*asked)
-    torch.testing.assert_close(found.map, shares(*asked))
-    assert found.units is None
+    batch = some_tasks()
+    result = CaptumAttribution(name, Colours(WEIGHT), **options)(*batch)
+    torch.testing.assert_close(result.map, shares(*batch))
+    assert result.units is None
 
 
 def test_gradient_shap_moves_with_its_noise() -> None:
-    asked = question()
-    found = CaptumAttribution("GradientShap", Colours(WEIGHT), n_samples=400, stdevs=0.5)(*asked)
-    off = (found.map - shares(*asked)).abs()
+    batch = some_tasks()
+    result = CaptumAttribution("GradientShap", Colours(WEIGHT), n_samples=400, stdevs=0.5)(*batch)
+    off = (result.map - shares(*batch)).abs()
     assert off.max() > 1e-4
-    torch.testing.assert_close(found.map, shares(*asked), rtol=0, atol=0.05)
+    torch.testing.assert_close(result.map, shares(*batch), rtol=0, atol=0.05)
 
 
 def test_occlusion_by_hand() -> None:
-    asked = question()
-    found = CaptumAttribution("Occlusion", Colours(WEIGHT), sliding_window_shapes=(3, 4, 2))(*asked)
-    blocks = F.avg_pool2d(shares(*asked), (4, 2)) * 8
+    batch = some_tasks()
+    result = CaptumAttribution("Occlusion", Colours(WEIGHT), sliding_window_shapes=(3, 4, 2))(
+        *batch
+    )
+    blocks = F.avg_pool2d(shares(*batch), (4, 2)) * 8
     expected = blocks.repeat_interleave(4, 1).repeat_interleave(2, 2)
-    torch.testing.assert_close(found.map, expected)
+    torch.testing.assert_close(result.map, expected)
 
 
 def test_occlusion_by_default_is_a_grid_of_windows() -> None:
-    asked = question((16, 20))
-    found = CaptumAttribution("Occlusion", Colours(WEIGHT))(*asked)
-    assert found.cost.forward_passes == 2 * (1 + 8 * 7)
+    batch = some_tasks((16, 20))
+    result = CaptumAttribution("Occlusion", Colours(WEIGHT))(*batch)
+    assert result.cost.forward_passes == 2 * (1 + 8 * 7)
     torch.testing.assert_close(
-        found.map[:, :2, :3].flatten(1), found.map[:, :1, :1].flatten(1).expand(2, 6)
+        result.map[:, :2, :3].flatten(1), result.map[:, :1, :1].flatten(1).expand(2, 6)
     )
 
 
 @pytest.mark.parametrize("name", ["FeatureAblation", "KernelShap"])
 def test_superpixel_methods_by_hand(name: str) -> None:
-    asked = question((16, 20))
-    found = CaptumAttribution(name, Colours(WEIGHT), segments=6)(*asked)
-    own = shares(*asked)
-    for i, parts in enumerate(superpixels(asked[0], 6)):
+    batch = some_tasks((16, 20))
+    result = CaptumAttribution(name, Colours(WEIGHT), segments=6)(*batch)
+    own = shares(*batch)
+    for i, parts in enumerate(superpixels(batch[0], 6)):
         assert parts.max() >= 3
         for part in range(int(parts.max()) + 1):
             inside = parts == part
             expected = own[i][inside].sum().expand(int(inside.sum()))
-            torch.testing.assert_close(found.map[i][inside], expected, rtol=1e-3, atol=1e-4)
+            torch.testing.assert_close(result.map[i][inside], expected, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -98,73 +100,73 @@ def test_superpixel_methods_by_hand(name: str) -> None:
     ],
 )
 def test_layer_methods_by_hand(name: str, factor: float, options: dict) -> None:
-    images, region, classes = question()
-    found = CaptumAttribution(name, Squares(), **options)(images, region, classes)
+    images, region, classes = some_tasks()
+    result = CaptumAttribution(name, Squares(), **options)(images, region, classes)
     sign = torch.tensor([1.0, -1.0])[:, None, None, None]
     share = region / region.sum((1, 2), keepdim=True)
     parts = sign * torch.tensor([1.0, -3.0])[:, None, None] * 4 * images[:, :2] ** 2
     parts = factor * parts * share[:, None]
-    torch.testing.assert_close(found.map, parts.sum(1))
-    torch.testing.assert_close(found.units, parts.sum((2, 3)))
+    torch.testing.assert_close(result.map, parts.sum(1))
+    torch.testing.assert_close(result.units, parts.sum((2, 3)))
 
 
 def test_grad_cam_by_hand() -> None:
-    images, region, classes = question()
-    found = CaptumAttribution("LayerGradCam", Squares())(images, region, classes)
+    images, region, classes = some_tasks()
+    result = CaptumAttribution("LayerGradCam", Squares())(images, region, classes)
     features = 2 * images[:, :2]
     sign = torch.tensor([1.0, -1.0])[:, None, None, None]
     share = region / region.sum((1, 2), keepdim=True)
     gradient = sign * torch.tensor([1.0, -3.0])[:, None, None] * 2 * features * share[:, None]
     expected = (gradient.mean((2, 3), keepdim=True) * features).sum(1)
-    torch.testing.assert_close(found.map, expected)
-    assert found.units is None
+    torch.testing.assert_close(result.map, expected)
+    assert result.units is None
 
 
 @pytest.mark.parametrize("name", WITH_UNITS)
 def test_every_call_of_the_layer_counts(name: str) -> None:
-    images, region, _ = question((8, 12))
+    images, region, _ = some_tasks((8, 12))
     classes = torch.tensor([2, 0])
-    found = (
+    result = (
         CaptumAttribution(name, Sizes(), n_steps=4)(images, region, classes)
         if (name != "LayerGradientXActivation")
         else CaptumAttribution(name, Sizes())(images, region, classes)
     )
     explained = SegmentationTarget(Sizes())(images, region, classes)
-    torch.testing.assert_close(found.units.sum(1), explained)
-    torch.testing.assert_close(found.map.sum((1, 2)), explained)
-    assert (found.units != 0).tolist() == [[False, False, True], [True, False, False]]
+    torch.testing.assert_close(result.units.sum(1), explained)
+    torch.testing.assert_close(result.map.sum((1, 2)), explained)
+    assert (result.units != 0).tolist() == [[False, False, True], [True, False, False]]
 
 
 @pytest.mark.parametrize("name", ["IntegratedGradients", "GradientShap"])
 def test_integrated_gradients_are_complete(name: str) -> None:
     model = linear_trunk_model().double()
-    images, region, classes = question((16, 20), (0, 2))
+    images, region, classes = some_tasks((16, 20), (0, 2))
     images = images.double()
     options = {"n_steps": 400} if name == "IntegratedGradients" else {"n_samples": 400}
-    found = CaptumAttribution(name, model, **options)(images, region, classes)
+    result = CaptumAttribution(name, model, **options)(images, region, classes)
     target = SegmentationTarget(model)
     gain = target(images, region, classes) - target(images * 0, region, classes)
     tolerance = 0.02 if name == "IntegratedGradients" else 0.3
-    torch.testing.assert_close(found.map.sum((1, 2)), gain, rtol=tolerance, atol=tolerance)
+    torch.testing.assert_close(result.map.sum((1, 2)), gain, rtol=tolerance, atol=tolerance)
 
 
 def test_layers_of_both_our_models_are_their_trunk() -> None:
-    asked = question((16, 20))
+    batch = some_tasks((16, 20))
     for model in (linear_trunk_model(), LinearSegmenter(Trunk(), 2, input_scales=(0.5,))):
-        found = few("LayerIntegratedGradients", model)(*asked)
-        assert found.units.shape == (2, 12)
+        result = few("LayerIntegratedGradients", model)(*batch)
+        assert result.units.shape == (2, 12)
         target = SegmentationTarget(model.eval())
-        gain = target(*asked) - target(asked[0] * 0, *asked[1:])
-        close = CaptumAttribution("LayerIntegratedGradients", model, n_steps=200)(*asked)
+        gain = target(*batch) - target(batch[0] * 0, *batch[1:])
+        close = CaptumAttribution("LayerIntegratedGradients", model, n_steps=200)(*batch)
         torch.testing.assert_close(close.units.sum(1), gain, rtol=0.05, atol=0.05)
         torch.testing.assert_close(close.map.sum((1, 2)), gain, rtol=0.05, atol=0.05)
 
 
 def test_layers_by_name_and_by_themselves() -> None:
     model = linear_trunk_model()
-    asked = question((16, 20))
-    named = few("LayerGradCam", model, layer="scales")(*asked)
-    itself = few("LayerGradCam", model, layer=model.scales)(*asked)
+    batch = some_tasks((16, 20))
+    named = few("LayerGradCam", model, layer="scales")(*batch)
+    itself = few("LayerGradCam", model, layer=model.scales)(*batch)
     torch.testing.assert_close(named.map, itself.map)
-    units = few("LayerGradientXActivation", model, layer="scales")(*asked).units
+    units = few("LayerGradientXActivation", model, layer="scales")(*batch).units
     assert units.shape == (2, model.scales.num_scales * model.scales.dim)

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from protoxai.attribution import CaptumAttribution, SegmentationTarget
-from protoxai.attribution.captum_methods import PERTURBATIONS, WITH_CHANCE
-from tests.attribution.toys import WEIGHT, Colours, few, linear_trunk_model, question
+from protoxai.attribution.captum_methods import PERTURBATIONS, RANDOM
+from tests.attribution.toys import WEIGHT, Colours, few, linear_trunk_model, some_tasks
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ from tests.attribution.toys import WEIGHT, Colours, few, linear_trunk_model, que
     ],
 )
 def test_passes_are_counted(name: str, forward: int, backward: int) -> None:
-    cost = few(name, linear_trunk_model())(*question((16, 20), (0, 2))).cost
+    cost = few(name, linear_trunk_model())(*some_tasks((16, 20), (0, 2))).cost
     assert (cost.forward_passes, cost.backward_passes) == (forward, backward)
 
 
@@ -35,25 +35,25 @@ def test_steps_are_taken_a_batch_at_a_time(given: dict, largest: int) -> None:
     model = Colours(WEIGHT)
     sizes = []
     model.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
-    found = CaptumAttribution("IntegratedGradients", model, n_steps=6, **given)(*question())
+    result = CaptumAttribution("IntegratedGradients", model, n_steps=6, **given)(*some_tasks())
     assert max(sizes) == largest
-    assert found.cost.forward_passes == sum(sizes) == 12
+    assert result.cost.forward_passes == sum(sizes) == 12
 
 
 @pytest.mark.parametrize("name", PERTURBATIONS)
 def test_perturbed_images_go_through_eight_at_a_time(name: str) -> None:
-    model, asked = linear_trunk_model(), question((16, 20), (0, 2, 1))
+    model, batch = linear_trunk_model(), some_tasks((16, 20), (0, 2, 1))
     sizes: list[int] = []
     model.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
-    found = few(name, model)(*asked)
-    images = 1 if name in WITH_CHANCE else 3
+    result = few(name, model)(*batch)
+    images = 1 if name in RANDOM else 3
     assert max(sizes) == 8 // images * images
-    slowly = few(name, model, perturbations_per_eval=1)(*asked)
-    assert slowly.cost.forward_passes == found.cost.forward_passes
-    torch.testing.assert_close(found.map, slowly.map, rtol=1e-3, atol=1e-5)
+    slowly = few(name, model, perturbations_per_eval=1)(*batch)
+    assert slowly.cost.forward_passes == result.cost.forward_passes
+    torch.testing.assert_close(result.map, slowly.map, rtol=1e-3, atol=1e-5)
     sizes.clear()
-    few(name, model)(*(part.repeat_interleave(5, 0) for part in asked))
-    assert max(sizes) == (8 if name in WITH_CHANCE else 15)
+    few(name, model)(*(part.repeat_interleave(5, 0) for part in batch))
+    assert max(sizes) == (8 if name in RANDOM else 15)
 
 
 @pytest.mark.slow
@@ -65,17 +65,17 @@ def test_memory_of_integrated_gradients_is_that_of_two_passes() -> None:
         nn.ReLU(),
         nn.Conv2d(8, 4, 1),
     )
-    asked = question((512, 512), (0,))
+    batch = some_tasks((512, 512), (0,))
     target = SegmentationTarget(model)
 
     def once() -> None:
-        images = asked[0].clone().requires_grad_()
-        torch.autograd.grad(target(images, *asked[1:]).sum(), images)
+        images = batch[0].clone().requires_grad_()
+        torch.autograd.grad(target(images, *batch[1:]).sum(), images)
 
     method = CaptumAttribution("IntegratedGradients", model, n_steps=50)
-    assert peak_bytes(lambda: method(*asked)) <= 2 * peak_bytes(once)
+    assert peak_bytes(lambda: method(*batch)) <= 2 * peak_bytes(once)
     greedy = CaptumAttribution("IntegratedGradients", model, n_steps=50, internal_batch_size=10)
-    assert peak_bytes(lambda: greedy(*asked)) > 2 * peak_bytes(once)
+    assert peak_bytes(lambda: greedy(*batch)) > 2 * peak_bytes(once)
 
 
 def peak_bytes(work) -> int:

@@ -70,9 +70,9 @@ def test_stage_1_evidence_is_weight_times_activation(table, seed) -> None:
     head = PrototypeHead(table).double()
     head.weight.data.normal_()
     activations = torch.rand(1, len(table), 2, 2, dtype=torch.float64)
-    found = prototype_evidence(head, decision(head, activations), 0)
+    result = prototype_evidence(head, decision(head, activations), 0)
     by_hand = torch.stack([head.weight[0, p] * activations[:, p] for p in range(len(table))], 1)
-    torch.testing.assert_close(found, by_hand.detach())
+    torch.testing.assert_close(result, by_hand.detach())
 
 
 def test_baseline_is_the_logit_of_silence() -> None:
@@ -89,12 +89,12 @@ def test_baseline_is_the_logit_of_silence() -> None:
 def test_shares_are_right_near_silence_and_far_from_it(size: float) -> None:
     head = head_of(SparseGroupHead)
     activations = some_activations() * size / 9
-    found = prototype_evidence(head, decision(head, activations), 0)
+    result = prototype_evidence(head, decision(head, activations), 0)
     weights = head.group_weights().detach()
     sums = torch.einsum("np,bphw->bnhw", weights, activations)
     slope = (1 + sums / 2 + sums**2 / 6) if size < 1e-3 else torch.expm1(sums) / sums
     by_hand = torch.einsum("n,np,bnhw,bphw->bphw", head.weight[0], weights, slope, activations)
-    torch.testing.assert_close(found, by_hand.detach(), rtol=1e-10, atol=0)
+    torch.testing.assert_close(result, by_hand.detach(), rtol=1e-10, atol=0)
 
 
 def test_single_precision_adds_up() -> None:
@@ -117,8 +117,8 @@ def test_shares_are_integrated_gradients_from_silence(kind: type[Head], class_in
     path = IntegratedGradients(logit).attribute(
         activations, baselines=0, n_steps=40, method="gausslegendre"
     )
-    found = prototype_evidence(head, decision(head, activations), class_index)
-    torch.testing.assert_close(found, path, rtol=1e-7, atol=1e-6)
+    result = prototype_evidence(head, decision(head, activations), class_index)
+    torch.testing.assert_close(result, path, rtol=1e-7, atol=1e-6)
 
 
 def test_scores_are_computed_where_the_output_has_none() -> None:

@@ -8,7 +8,7 @@ from torch import nn
 
 from protoxai import LinearSegmenter
 from protoxai.attribution import SegmentationTarget
-from tests.attribution.toys import Colours, question
+from tests.attribution.toys import Colours, some_tasks
 from tests.toys import Trunk, small_model
 
 LOGITS = torch.tensor([[[[1.0, 2], [3, 4]], [[0, 0], [0, 8]]]])
@@ -16,7 +16,7 @@ REGION = torch.tensor([[[True, False], [False, True]]])
 
 
 class Returns(nn.Module):
-    """A model that returns what it is told."""
+    """A model that returns fixed logits in some form."""
 
     def __init__(self, wrap) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class Returns(nn.Module):
         return self.wrap(LOGITS.expand(len(images), -1, -1, -1))
 
 
-def ask(target: nn.Module, class_index: int = 0) -> torch.Tensor:
+def score(target: nn.Module, class_index: int = 0) -> torch.Tensor:
     return target(torch.zeros(1, 3, 2, 2), REGION, torch.tensor([class_index]))
 
 
@@ -40,9 +40,9 @@ def ask(target: nn.Module, class_index: int = 0) -> torch.Tensor:
         ("mean", "softmax", 1, (0.2689414214 + 0.9820137900) / 2),
     ],
 )
-def test_answer_by_hand(reduction: str, output: str, class_index: int, expected: float) -> None:
+def test_score_by_hand(reduction: str, output: str, class_index: int, expected: float) -> None:
     target = SegmentationTarget(Returns(lambda logits: logits), reduction, output)
-    torch.testing.assert_close(ask(target, class_index), torch.tensor([expected]))
+    torch.testing.assert_close(score(target, class_index), torch.tensor([expected]))
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_answer_by_hand(reduction: str, output: str, class_index: int, expected:
     ],
 )
 def test_logits_are_found_in_what_models_return(wrap) -> None:
-    torch.testing.assert_close(ask(SegmentationTarget(Returns(wrap))), torch.tensor([2.5]))
+    torch.testing.assert_close(score(SegmentationTarget(Returns(wrap))), torch.tensor([2.5]))
 
 
 @pytest.mark.parametrize("output", ["logits", "softmax"])
@@ -65,30 +65,30 @@ def test_logits_are_found_in_what_models_return(wrap) -> None:
 def test_our_models_at_the_size_of_the_image(kind: str, output: str) -> None:
     model = small_model() if kind == "prototypes" else LinearSegmenter(Trunk(), 3)
     model.eval()
-    images, region, classes = question((16, 20), (0, 2))
-    found = SegmentationTarget(model, output=output)(images, region, classes)
+    images, region, classes = some_tasks((16, 20), (0, 2))
+    result = SegmentationTarget(model, output=output)(images, region, classes)
     maps = F.interpolate(model(images).logits, (16, 20), mode="bilinear", align_corners=False)
     maps = maps.softmax(1) if output == "softmax" else maps
     expected = [maps[i, c][region[i]].mean() for i, c in enumerate(classes)]
-    torch.testing.assert_close(found, torch.stack(expected))
+    torch.testing.assert_close(result, torch.stack(expected))
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_an_empty_region_is_undefined_and_leaves_the_others_alone(reduction: str) -> None:
     target = SegmentationTarget(Colours([[1.0, 1, 1], [0, 0, 1]]), reduction)
-    images, region, classes = question()
+    images, region, classes = some_tasks()
     region[0] = False
-    found = target(images, region, classes)
-    assert found[0].isnan()
-    torch.testing.assert_close(found[1:], target(images[1:], region[1:], classes[1:]))
+    result = target(images, region, classes)
+    assert result[0].isnan()
+    torch.testing.assert_close(result[1:], target(images[1:], region[1:], classes[1:]))
 
 
-def test_repeated_batches_are_new_questions() -> None:
+def test_repeated_images_are_separate_tasks() -> None:
     target = SegmentationTarget(Colours([[1.0, 1, 1], [0, 0, 1]]))
-    asked = question()
-    once = target(*asked)
-    torch.testing.assert_close(target(*(torch.cat([part] * 3) for part in asked)), once.repeat(3))
-    interleaved = target(*(part.repeat_interleave(3, 0) for part in asked))
+    batch = some_tasks()
+    once = target(*batch)
+    torch.testing.assert_close(target(*(torch.cat([part] * 3) for part in batch)), once.repeat(3))
+    interleaved = target(*(part.repeat_interleave(3, 0) for part in batch))
     torch.testing.assert_close(interleaved, once.repeat_interleave(3))
 
 
@@ -102,7 +102,7 @@ def test_logits_elsewhere_than_the_class_are_not_resized(monkeypatch) -> None:
 
     target = SegmentationTarget(nn.Conv2d(3, 50, 3, stride=4, padding=1))
     monkeypatch.setattr(F, "interpolate", spy)
-    target(*question())
+    target(*some_tasks())
     assert sizes == [(2, 1, 2, 2)]
 
 
@@ -121,12 +121,12 @@ def test_logits_elsewhere_than_the_class_are_not_resized(monkeypatch) -> None:
         ({2: torch.tensor([-1, 0])}, ValueError, "holds -1, expected 0 to 1"),
     ],
 )
-def test_a_question_that_does_not_fit_is_refused(change, error, message: str) -> None:
-    asked = list(question())
+def test_tasks_that_do_not_fit_are_refused(change, error, message: str) -> None:
+    batch = list(some_tasks())
     for place, value in change.items():
-        asked[place] = value
+        batch[place] = value
     with pytest.raises(error, match=message):
-        SegmentationTarget(Colours([[1.0, 1, 1], [0, 0, 1]]))(*asked)
+        SegmentationTarget(Colours([[1.0, 1, 1], [0, 0, 1]]))(*batch)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_question_that_does_not_fit_is_refused(change, error, message: str) ->
 )
 def test_an_output_without_logits_is_refused(wrap, message: str) -> None:
     with pytest.raises(TypeError, match=message):
-        ask(SegmentationTarget(Returns(wrap)))
+        score(SegmentationTarget(Returns(wrap)))
 
 
 @pytest.mark.parametrize("option", ["reduction", "output"])
@@ -150,6 +150,6 @@ def test_unknown_options_are_refused(option: str) -> None:
 
 def test_device(device: torch.device) -> None:
     target = SegmentationTarget(Colours([[1.0, 1, 1], [0, 0, 1]])).to(device)
-    asked = question()
-    found = target(asked[0].to(device), asked[1].to(device), asked[2])
-    torch.testing.assert_close(found.cpu(), target.cpu()(*asked))
+    batch = some_tasks()
+    result = target(batch[0].to(device), batch[1].to(device), batch[2])
+    torch.testing.assert_close(result.cpu(), target.cpu()(*batch))

@@ -1,4 +1,4 @@
-"""Models and questions whose attributions can be worked out by hand."""
+"""Models and tasks whose attributions can be worked out by hand."""
 
 import torch
 from torch import Tensor, nn
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from protoxai.attribution import AttributionMethod, CaptumAttribution
 from tests.toys import small_model
 
-Question = tuple[Tensor, Tensor, Tensor]
+Batch = tuple[Tensor, Tensor, Tensor]
 WEIGHT = [[1.0, -2.0, 0.5], [0.0, 3.0, -1.0]]
 FEW = {
     "IntegratedGradients": {"n_steps": 4},
@@ -62,7 +62,7 @@ class Listed(nn.Module):
         return [images[:, :1] * torch.nan, images * torch.tensor([1.0, 2.0, 3.0])[:, None, None]]
 
 
-def question(size: tuple[int, int] = (8, 8), classes: tuple[int, ...] = (0, 1)) -> Question:
+def some_tasks(size: tuple[int, int] = (8, 8), classes: tuple[int, ...] = (0, 1)) -> Batch:
     """Images with a region of its own each, and the class to explain."""
     images = torch.randn(len(classes), 3, *size)
     region = torch.rand(len(classes), *size) < torch.linspace(0.2, 0.8, len(classes))[:, None, None]
@@ -70,15 +70,15 @@ def question(size: tuple[int, int] = (8, 8), classes: tuple[int, ...] = (0, 1)) 
     return images, region, torch.tensor(classes)
 
 
-def assert_one_by_one(method: AttributionMethod, asked: Question, **tolerance: float) -> None:
+def assert_one_by_one(method: AttributionMethod, batch: Batch, **tolerance: float) -> None:
     """The batch's explanation is that of its images."""
-    whole = method(*asked)
-    for i in range(len(asked[0])):
-        alone = method(*(part[i : i + 1] for part in asked))
-        torch.testing.assert_close(whole.map[i : i + 1], alone.map, **tolerance)
-        assert (whole.units is None) == (alone.units is None)
-        if whole.units is not None:
-            torch.testing.assert_close(whole.units[i : i + 1], alone.units, **tolerance)
+    together = method(*batch)
+    for i in range(len(batch[0])):
+        alone = method(*(part[i : i + 1] for part in batch))
+        torch.testing.assert_close(together.map[i : i + 1], alone.map, **tolerance)
+        assert (together.units is None) == (alone.units is None)
+        if together.units is not None:
+            torch.testing.assert_close(together.units[i : i + 1], alone.units, **tolerance)
 
 
 def few(name: str, model: nn.Module, **options) -> CaptumAttribution:

@@ -28,7 +28,7 @@ class Scripted(AttributionMethod):
         self.units = units
         self.asked = 0
 
-    def _explain(
+    def attribute(
         self, images: Tensor, region: Tensor, class_index: Tensor
     ) -> tuple[Tensor, Tensor | None]:
         self.asked += len(images)

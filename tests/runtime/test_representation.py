@@ -23,3 +23,7 @@ def test_no_arguments() -> None:
 
 def test_models_are_abbreviated() -> None:
     assert call_repr(Metric(3), model=nn.Conv2d(3, 2, 1)) == "Metric(model=Conv2d(...))"
+
+
+def test_functions_are_named() -> None:
+    assert call_repr(Metric(3), of=call_repr, kind=Metric) == "Metric(of=call_repr, kind=Metric)"
