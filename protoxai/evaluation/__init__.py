@@ -1,4 +1,4 @@
-"""Evaluation: how well a model segments a data set."""
+"""Evaluation: scores of a model on a data set, and logits of large images."""
 
 from protoxai._lazy import attach
 

@@ -1,4 +1,4 @@
-"""How well a model segments a data set."""
+"""Scores of a model on a data set."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from protoxai.runtime.modes import evaluating
 
 @dataclass(frozen=True)
 class Scores:
-    """A model's scores on a data set.
+    """Scores of a model on a data set.
 
     Attributes:
-        mean_iou: mean intersection over union, in [0, 1].
-        pixel_accuracy: share of labelled pixels that are right, in [0, 1].
-        per_class: intersection over union of each class.
-        prototypes: prototypes in all; 0 without.
-        active_prototypes: those in use; 0 without.
+        mean_iou: Mean intersection over union, in [0, 1].
+        pixel_accuracy: Share of labelled pixels that are predicted correctly, in [0, 1].
+        per_class: Intersection over union of each class, in [0, 1].
+        prototypes: Number of prototypes; 0 for a model without.
+        active_prototypes: Number of prototypes in use; 0 for a model without.
     """
 
     mean_iou: float
@@ -48,19 +48,33 @@ def evaluate(
     *,
     ignore_index: int = 255,
     logits_of: Callable[[Tensor], Tensor] | None = None,
-    seen: Callable[[Tensor, Mapping[str, Any]], None] | None = None,
+    on_batch: Callable[[Tensor, Mapping[str, Any]], None] | None = None,
 ) -> Scores:
-    """Score a model: logits resized to the labels, one confusion matrix over all images.
+    """Score a model by one confusion matrix over all images, at the resolution of the labels.
 
     Args:
-        model: any model of the library; its mode is restored.
-        loader: of whole images, each process's share; labels may be larger than images.
-        ignore_index: label of pixels that do not count.
-        logits_of: from images (B, 3, H, W) to logits (B, C, h, w); None: the model itself.
-        seen: is given the predictions of each batch (B, H', W') and the batch.
+        model: Model of either kind; it runs in evaluation mode, and its own mode is restored.
+        loader: Batches with "image" (B, 3, H, W) and "labels" (B, H', W'), of uncropped images;
+            each process has its own share. Labels may be larger than the images.
+        ignore_index: Label of pixels that do not count.
+        logits_of: Function from images (B, 3, H, W) to logits (B, C, h, w), such as a sliding
+            window; None: the model's ``logits``.
+        on_batch: Function that receives the predictions (B, H', W') and the batch, for each batch.
+
+    Returns:
+        The scores over all processes.
+
+    Example:
+        >>> import torch
+        >>> from protoxai import LinearSegmenter
+        >>> model = LinearSegmenter(torch.nn.Conv2d(3, 8, 3, stride=8), num_classes=2)
+        >>> batch = {"image": torch.rand(1, 3, 32, 40), "labels": torch.zeros(1, 32, 40).long()}
+        >>> scores = evaluate(model, [batch])
+        >>> 0 <= scores.pixel_accuracy <= 1
+        True
     """
     confusion = _confusion(
-        model, loader, ignore_index, at_labels=True, logits_of=logits_of, seen=seen
+        model, loader, ignore_index, at_labels=True, logits_of=logits_of, on_batch=on_batch
     )
     per_class = iou_per_class(confusion)
     total = active = 0
@@ -78,10 +92,16 @@ def evaluate(
 def grid_scores(
     model: Segmenter, loader: Iterable[Mapping[str, Any]], *, ignore_index: int = 255
 ) -> dict[str, float]:
-    """Return scores at feature resolution, cheaper than those at the labels' own.
+    """Score a model at feature resolution, which is cheaper than at the labels' resolution.
+
+    Args:
+        model: Model of either kind; it runs in evaluation mode, and its own mode is restored.
+        loader: Batches as for :func:`evaluate`.
+        ignore_index: Label of pixels that do not count.
 
     Returns:
-        "accuracy", the share of labelled pixels that are right, and "mean_iou", in [0, 1].
+        The share of labelled pixels that are predicted correctly ("accuracy") and the mean
+        intersection over union ("mean_iou"), in [0, 1].
     """
     confusion = _confusion(model, loader, ignore_index, at_labels=False)
     mean_iou = float(iou_per_class(confusion).nanmean())
@@ -96,22 +116,21 @@ def _confusion(
     *,
     at_labels: bool,
     logits_of: Callable[[Tensor], Tensor] | None = None,
-    seen: Callable[[Tensor, Mapping[str, Any]], None] | None = None,
+    on_batch: Callable[[Tensor, Mapping[str, Any]], None] | None = None,
 ) -> Tensor:
-    """Count over all processes, at the labels' resolution or at the logits'."""
+    """Return the confusion matrix over all processes, at the labels' resolution or the logits'."""
     device = next(model.parameters()).device
     metric = MeanIoU(model.num_classes, ignore_index).to(device)
     with evaluating(model):
         for batch in loader:
-            images = batch["image"].to(device)
-            logits = (logits_of or model.logits)(images)
+            logits = (logits_of or model.logits)(batch["image"].to(device))
             labels = batch["labels"].to(device)
             if not at_labels:
                 labels = labels_at(labels, (logits.shape[2], logits.shape[3]))
             predicted = predicted_labels(logits, labels.shape[1:])
             metric.update(predicted, labels)
-            if seen is not None:
-                seen(predicted, batch)
+            if on_batch is not None:
+                on_batch(predicted, batch)
     return metric.confusion()
 
 

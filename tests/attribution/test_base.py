@@ -8,6 +8,11 @@ from protoxai.attribution import AttributionMethod, CaptumAttribution, Prototype
 from tests.attribution.toys import WEIGHT, Colours, some_tasks
 from tests.toys import modes, small_model
 
+CAPTUM_CALL = (
+    "CaptumAttribution(name='LayerGradCam', model=ScaleProtoSeg(...), layer='scales', seed=3, "
+    "segments=32)"
+)
+
 
 class Brightness(AttributionMethod):
     """The images' own brightness, times a factor, with the factor as the only unit."""
@@ -70,8 +75,7 @@ def test_without_the_method_there_is_no_explainer() -> None:
         ),
         (
             CaptumAttribution("LayerGradCam", small_model(), layer="scales", seed=3),
-            "CaptumAttribution(name='LayerGradCam', model=ScaleProtoSeg(...), layer='scales', "
-            + "seed=3, segments=32)",
+            CAPTUM_CALL,
         ),
     ],
 )

@@ -2,33 +2,18 @@ import math
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from protoxai import LinearSegmenter
+from protoxai.evaluation import evaluate
 from protoxai.evaluation.scores import grid_scores
-from protoxai.training import evaluate
+from tests.evaluation.toys import ReadsClass
 from tests.training.cases import toy_batches, toy_model
 
 
-class Reader(nn.Module):
-    """Reads its answer, the class of every pixel, from the image's first channel."""
-
-    num_classes = 3
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.unused = nn.Parameter(torch.zeros(()))
-
-    def logits(self, images: Tensor) -> Tensor:
-        assert not self.training
-        answer = F.one_hot(images[:, 0].long(), self.num_classes)
-        return answer.permute(0, 3, 1, 2).float()
-
-
-def images_saying(answers: Tensor) -> Tensor:
-    return answers[:, None].expand(-1, 3, -1, -1).float()
+def images_of_classes(classes: Tensor) -> Tensor:
+    return classes[:, None].expand(-1, 3, -1, -1).float()
 
 
 def loader(*batches: dict[str, Tensor]) -> DataLoader:
@@ -37,14 +22,14 @@ def loader(*batches: dict[str, Tensor]) -> DataLoader:
 
 def test_by_hand_over_two_batches() -> None:
     first = {
-        "image": images_saying(torch.tensor([[[0, 0], [1, 1]]])),
+        "image": images_of_classes(torch.tensor([[[0, 0], [1, 1]]])),
         "labels": torch.tensor([[[0, 1], [1, 255]]]),
     }
     second = {
-        "image": images_saying(torch.tensor([[[1, 0]]])),
+        "image": images_of_classes(torch.tensor([[[1, 0]]])),
         "labels": torch.tensor([[[1, 0]]]),
     }
-    scores = evaluate(Reader().train(), loader(first, second))
+    scores = evaluate(ReadsClass().train(), loader(first, second))
     # Class 0: hits 2, union 3; class 1: hits 2, union 3; class 2 occurs nowhere.
     assert scores.per_class[:2] == pytest.approx((2 / 3, 2 / 3))
     assert math.isnan(scores.per_class[2])
@@ -54,9 +39,9 @@ def test_by_hand_over_two_batches() -> None:
 
 
 def test_logits_are_resized_to_the_labels() -> None:
-    answers = torch.tensor([[[0, 1], [0, 1]]])
+    classes = torch.tensor([[[0, 1], [0, 1]]])
     labels = torch.tensor([[0, 0, 0, 1, 1, 1]]).expand(1, 4, 6)
-    scores = evaluate(Reader(), loader({"image": images_saying(answers), "labels": labels}))
+    scores = evaluate(ReadsClass(), loader({"image": images_of_classes(classes), "labels": labels}))
     assert scores.pixel_accuracy == 1
 
 
@@ -64,18 +49,18 @@ def test_accuracy_on_the_grid_takes_the_labels_there() -> None:
     labels = torch.full((1, 4, 4), 2)
     # Pixels 1 and 3 of four lie nearest to the centres of the grid's two.
     labels[0, 1::2, 1::2] = torch.tensor([[0, 1], [0, 0]])
-    batch = {"image": images_saying(torch.tensor([[[0, 1], [0, 1]]])), "labels": labels}
-    assert grid_scores(Reader(), loader(batch))["accuracy"] == pytest.approx(3 / 4)
+    batch = {"image": images_of_classes(torch.tensor([[[0, 1], [0, 1]]])), "labels": labels}
+    assert grid_scores(ReadsClass(), loader(batch))["accuracy"] == pytest.approx(3 / 4)
     labels[0, 3, 3] = 255
-    assert grid_scores(Reader(), loader(batch))["accuracy"] == 1
+    assert grid_scores(ReadsClass(), loader(batch))["accuracy"] == 1
 
 
 def test_another_ignore_value() -> None:
     batch = {
-        "image": images_saying(torch.tensor([[[0, 1]]])),
+        "image": images_of_classes(torch.tensor([[[0, 1]]])),
         "labels": torch.tensor([[[0, -1]]]),
     }
-    assert evaluate(Reader(), loader(batch), ignore_index=-1).pixel_accuracy == 1
+    assert evaluate(ReadsClass(), loader(batch), ignore_index=-1).pixel_accuracy == 1
 
 
 def test_prototypes_are_counted() -> None:
@@ -111,9 +96,23 @@ def test_it_agrees_with_predict(device: torch.device) -> None:
 
 def test_nothing_labelled_is_undefined() -> None:
     batch = {
-        "image": images_saying(torch.tensor([[[0, 1]]])),
+        "image": images_of_classes(torch.tensor([[[0, 1]]])),
         "labels": torch.tensor([[[255, 255]]]),
     }
-    scores = evaluate(Reader(), loader(batch))
+    scores = evaluate(ReadsClass(), loader(batch))
     assert math.isnan(scores.mean_iou)
     assert math.isnan(scores.pixel_accuracy)
+
+
+def test_every_batch_is_handed_over_with_its_predictions() -> None:
+    classes = torch.tensor([[[0, 1], [2, 1]]])
+    batches = [
+        {"image": images_of_classes(classes), "labels": classes * 0},
+        {"image": images_of_classes(classes[:, :, :1]), "labels": torch.zeros(1, 4, 2).long()},
+    ]
+    handed_over = []
+    evaluate(ReadsClass(), batches, on_batch=lambda *given: handed_over.append(given))
+    (first, batch), (second, _) = handed_over
+    assert torch.equal(first, classes)
+    assert batch is batches[0]
+    assert second.shape == (1, 4, 2)
