@@ -48,4 +48,4 @@ def attach(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]],
     def names() -> list[str]:
         return sorted({*vars(module), *homes})
 
-    return load, names, sorted(homes)
+    return load, names, list(homes)

@@ -15,7 +15,7 @@ import torch
 
 from protoxai import ScaleProtoSeg
 from protoxai.cli.main import quiet_lightning
-from protoxai.comparison import ask, compare, explainers_of
+from protoxai.comparison import compare, explainers_of, select_tasks
 from protoxai.data import SegmentationDataset
 from protoxai.labels import labels_at
 from protoxai.metrics import (
@@ -130,9 +130,9 @@ def main() -> None:
     validation = results["scaleprotoseg"].splits.validation
     view = evaluation_view(validation, recipe.data, models[0])
     skip = [i for i, name in enumerate(validation.class_names) if name == "background"]
-    questions = ask(view, images=chosen.images, ignore_index=view.ignore_index, skip=skip)
+    tasks = select_tasks(view, images=chosen.images, ignore_index=view.ignore_index, skip=skip)
     table = compare(
-        explainers_of(models, METHODS), questions, output=runs / "table", budget=chosen.budget
+        explainers_of(models, METHODS), tasks, output=runs / "table", budget=chosen.budget
     )
     columns = {
         results[name].recipe.method: prototype_figures(model, view, chosen.part_images)
@@ -145,7 +145,7 @@ def main() -> None:
     text = (
         f"# {chosen.recipe}\n\n`python benchmarks/interpretability/tables.py {_arguments(chosen)}`"
         f"\n\n{scores}\n\n"
-        f"## Explanations, on {len(questions)} images\n\n{table.to_markdown()}\n"
+        f"## Explanations, on {len(tasks)} images\n\n{table.to_markdown()}\n"
         f"## Prototypes\n\n{markdown(columns)}"
     )
     RESULTS.mkdir(exist_ok=True)

@@ -1,9 +1,9 @@
-"""Explainers against metrics, on the same images, in one table."""
+"""Compare explainers by the same metrics on the same tasks."""
 
-from protoxai.comparison.adapters import METRICS
+# Importing `compare` here makes the name the function, whoever imports its module later.
 from protoxai.comparison.compare import compare
 from protoxai.comparison.explainers import explainers_of
-from protoxai.comparison.table import Cell, Comparison
-from protoxai.comparison.tasks import Question, ask
+from protoxai.comparison.table import Comparison, Result
+from protoxai.comparison.tasks import Task, select_tasks
 
-__all__ = ["METRICS", "Cell", "Comparison", "Question", "ask", "compare", "explainers_of"]
+__all__ = ["Comparison", "Result", "Task", "compare", "explainers_of", "select_tasks"]

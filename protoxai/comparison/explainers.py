@@ -1,31 +1,36 @@
-"""The explainers of some models: their own prototypes, and Captum's methods."""
+"""Explainers by name for several models."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 
-from protoxai.attribution import AttributionMethod, CaptumAttribution, PrototypeAttribution
-from protoxai.attribution.captum_methods import METHODS as CAPTUM_METHODS
+from protoxai.attribution import AttributionMethod, explainer_named
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
 from protoxai.model.segmenter import Segmenter
 
-PROTOTYPE_METHODS = ("groups", "prototypes")
-USUAL = ("InputXGradient", "IntegratedGradients", "LayerGradCam", "LayerGradientXActivation")
+DEFAULT_METHODS = (
+    "groups",
+    "prototypes",
+    "InputXGradient",
+    "IntegratedGradients",
+    "LayerGradCam",
+    "LayerGradientXActivation",
+)
 
 
 def explainers_of(
     models: Sequence[Segmenter], methods: Sequence[str] | None = None
 ) -> list[AttributionMethod]:
-    """Return every method for every model that it can explain, named after both.
+    """Return every explainer of every model that it applies to, named after both.
 
     Args:
-        models: of the library; two of one kind are numbered.
-        methods: "groups", "prototypes" (a prototype model's own) or names of Captum's methods;
-            None: the model's own and the usual of Captum's.
+        models: Models of the library; several of one kind are numbered.
+        methods: Names of registered explainers: "groups" and "prototypes" of a prototype model,
+            Captum's methods, or users' own; None for the model's own and the usual ones of
+            Captum.
 
     Raises:
-        ValueError: if a method is unknown, or none can explain any of the models.
+        ValueError: If a method is unknown, or none applies to any of the models.
 
     Example:
         >>> import torch
@@ -34,29 +39,19 @@ def explainers_of(
         >>> [explainer.name for explainer in explainers_of([model], ["prototypes", "Saliency"])]
         ['ScaleProtoSeg: prototypes', 'ScaleProtoSeg: Saliency']
     """
-    known = (*PROTOTYPE_METHODS, *CAPTUM_METHODS)
-    chosen = (*PROTOTYPE_METHODS, *USUAL) if methods is None else methods
-    for method in chosen:
-        if method not in known:
-            close = difflib.get_close_matches(method, known, n=1)
-            hint = f" (did you mean {close[0]!r}?)" if close else ""
-            raise ValueError(f"there is no method {method!r}{hint}; there are {', '.join(known)}")
-    explainers: list[AttributionMethod] = []
+    methods = DEFAULT_METHODS if methods is None else methods
+    registered = {method: explainer_named(method) for method in methods}
+    explainers = []
     for model, name in zip(models, _names(models), strict=True):
-        for method in chosen:
-            explainer: AttributionMethod
-            if method not in PROTOTYPE_METHODS:
-                explainer = CaptumAttribution(method, model)
-            elif isinstance(model, ScaleProtoSeg) and (model.grouped or method == "prototypes"):
-                explainer = PrototypeAttribution(model, method)
-            else:
-                continue
-            explainer.name = f"{name}: {method}"
-            explainers.append(explainer)
+        for method, entry in registered.items():
+            if entry.applies_to(model):
+                explainer = entry.create(model)
+                explainer.name = f"{name}: {method}"
+                explainers.append(explainer)
     if not explainers:
         raise ValueError(
-            f"{', '.join(chosen)} cannot explain any of the models: groups and prototypes need a "
-            "ScaleProtoSeg"
+            f"none of {', '.join(methods)} can explain any of the models: groups and prototypes "
+            "need a ScaleProtoSeg"
         )
     return explainers
 

@@ -1,31 +1,48 @@
-"""What explainers say to the questions, and what their models do: each found out once."""
+"""Memory of scores and explanations, so that none is computed twice."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from protoxai.attribution import Attribution, AttributionMethod, SegmentationTarget
-from protoxai.comparison.fingerprint import fingerprint
-from protoxai.comparison.tasks import Question
+from protoxai.attribution import AttributionMethod, SegmentationTarget
+from protoxai.comparison.tasks import Task
+from protoxai.metrics.base.explained_task import ExplainedTask
 
 
-class Remembered:
-    """A score of images that scores no image twice.
-
-    The explainers of a model are tried on much the same images: the whole and the blurred one,
-    those between in a random order, those under noise, and where two maps agree all others.
-
-    Args:
-        score: from images (n, 3, H, W) to one number each (n,), whatever else is in the batch.
+def fingerprint(tensors: Iterable[Tensor]) -> str:
+    """Return a digest of the tensors' types, shapes and values.
 
     Example:
         >>> import torch
-        >>> score = Remembered(lambda images: images.sum((1, 2, 3)))
+        >>> one, other = torch.zeros(2), torch.tensor([0.0, 1e-30])
+        >>> fingerprint([one]) == fingerprint([one.clone()]) != fingerprint([other])
+        True
+    """
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+class MemoizedScore:
+    """A score of images that does not score an image twice.
+
+    The explainers of a model share most of the images that metrics score: the original and the
+    blurred one, those between them in a random order, and those with noise.
+
+    Args:
+        score: Function of images (n, 3, H, W) that returns one number each, (n,), which does not
+            depend on the other images of the batch.
+
+    Example:
+        >>> import torch
+        >>> score = MemoizedScore(lambda images: images.sum((1, 2, 3)))
         >>> score(torch.ones(2, 3, 1, 1)), score(torch.zeros(1, 3, 1, 1))
         (tensor([3., 3.]), tensor([0.]))
     """
@@ -36,92 +53,101 @@ class Remembered:
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return the scores (n,), detached."""
-        names = [fingerprint([image]) for image in images]
-        new = {name: row for row, name in enumerate(names) if name not in self._known}
+        keys = [fingerprint([image]) for image in images]
+        new = {key: row for row, key in enumerate(keys) if key not in self._known}
         if new:
             scores = self._score(images[list(new.values())]).detach()
             self._known.update(zip(new, scores, strict=True))
-        return torch.stack([self._known[name] for name in names])
+        return torch.stack([self._known[key] for key in keys])
 
 
-class Case:
-    """A question as a model sees it, the same for all explainers of that model.
+class ModelTask:
+    """A task together with the model's predicted region, shared by the model's explainers.
+
+    Args:
+        model: Model that is explained.
+        task: Task.
 
     Attributes:
-        question: on the model's device.
-        region: the pixels that the model predicts as the class, bool (1, H, W).
-        softmax: the region's mean softmax of the class (n,), for images like the question's.
-        logit: its mean logit.
+        task: The task, on the model's device.
+        region: Pixels that the model predicts as the class, bool (1, H, W).
+        softmax: Function of images (n, 3, H, W) that returns the class's mean softmax over the
+            region, (n,).
+        logit: Function of images that returns the class's mean logit over the region, (n,).
     """
 
-    def __init__(self, model: nn.Module, question: Question) -> None:
+    def __init__(self, model: nn.Module, task: Task) -> None:
         parameter = next(model.parameters(), None)
-        self.question = question if parameter is None else question.to(parameter.device)
-        self.region = self.question.region(model)
+        self.task = task if parameter is None else task.to(parameter.device)
+        self.region = self.task.region(model)
         self.softmax, self.logit = (
-            Remembered(partial(self._score, SegmentationTarget(model, output=output)))
+            MemoizedScore(partial(self._score, SegmentationTarget(model, output=output)))
             for output in ("softmax", "logits")
         )
 
-    @property
-    def arguments(self) -> tuple[Tensor, Tensor]:
-        """The region and the class, as explainers take them."""
-        return self.region, self.question.class_index
-
     def _score(self, target: SegmentationTarget, images: Tensor) -> Tensor:
-        arguments = (part.expand(len(images), *part.shape[1:]) for part in self.arguments)
-        score: Tensor = target(images, *arguments)
-        return score
+        region = self.region.expand(len(images), -1, -1)
+        scores: Tensor = target(images, region, self.task.class_index.expand(len(images)))
+        return scores
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What an explainer said to a question.
+class ModelTasks:
+    """Tasks with the predictions of models, each computed when it is first used.
 
-    Attributes:
-        explainer: who said it.
-        case: to what.
-        attribution: what it said.
+    Args:
+        tasks: Tasks of the comparison.
     """
 
-    explainer: AttributionMethod
-    case: Case
-    attribution: Attribution
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self.tasks = tasks
+        self._known: dict[tuple[nn.Module, int], ModelTask] = {}
 
-    def explain(self, images: Tensor, region: Tensor, class_index: Tensor) -> Tensor:
-        """Return the explainer's map (B, H, W) for other images, or from another model."""
-        return self.explainer(images, region, class_index).map
-
-
-class Cases:
-    """Questions as models see them, each looked at only if needed."""
-
-    def __init__(self, questions: Sequence[Question]) -> None:
-        self.questions = questions
-        self._known: dict[tuple[nn.Module, int], Case] = {}
-
-    def __call__(self, model: nn.Module, number: int) -> Case:
-        """Return the question of that number as the model sees it."""
-        key = model, number
+    def get(self, model: nn.Module, position: int) -> ModelTask:
+        """Return the task at a position together with the model's predictions."""
+        key = model, position
         if key not in self._known:
-            self._known[key] = Case(model, self.questions[number])
+            self._known[key] = ModelTask(model, self.tasks[position])
         return self._known[key]
 
 
-class Answers:
-    """An explainer's answers, each asked for only if needed."""
+class ExplainedTasks:
+    """An explainer's explanations of the tasks, each computed when it is first used.
 
-    def __init__(self, explainer: AttributionMethod, cases: Cases) -> None:
+    Args:
+        explainer: Explainer.
+        tasks: Tasks, shared with other explainers of the same models.
+    """
+
+    def __init__(self, explainer: AttributionMethod, tasks: ModelTasks) -> None:
         self.explainer = explainer
-        self._cases = cases
-        self._known: dict[int, Answer] = {}
+        self._tasks = tasks
+        self._known: dict[int, ExplainedTask] = {}
 
     def __len__(self) -> int:
-        return len(self._cases.questions)
+        return len(self._tasks.tasks)
 
-    def __getitem__(self, number: int) -> Answer:
-        if number not in self._known:
-            case = self._cases(self.explainer.model, number)
-            found = self.explainer(case.question.image, *case.arguments)
-            self._known[number] = Answer(self.explainer, case, found)
-        return self._known[number]
+    def __getitem__(self, position: int) -> ExplainedTask:
+        if position not in self._known:
+            self._known[position] = self._explained(position)
+        return self._known[position]
+
+    def _explained(self, position: int) -> ExplainedTask:
+        own = self._tasks.get(self.explainer.model, position)
+        attribution = self.explainer(own.task.image, own.region, own.task.class_index)
+        return ExplainedTask(
+            index=own.task.index,
+            image=own.task.image,
+            class_index=own.task.class_index,
+            truth=own.task.truth,
+            region=own.region,
+            map=attribution.map,
+            units=attribution.units,
+            cost=attribution.cost,
+            model=self.explainer.model,
+            softmax=own.softmax,
+            logit=own.logit,
+            explain=self._map,
+        )
+
+    def _map(self, images: Tensor, region: Tensor, class_index: Tensor) -> Tensor:
+        return self.explainer(images, region, class_index).map

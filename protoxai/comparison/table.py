@@ -1,4 +1,4 @@
-"""The table of a comparison, as text, CSV, JSON, Markdown and a figure."""
+"""Table of a comparison, as text, CSV, JSON, Markdown and a figure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
-from protoxai.metrics.base.bootstrap import Estimate, estimate
+from protoxai.metrics.base.intervals import Estimate, estimate
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,23 +23,23 @@ LEGEND = "Means over images [95 % interval]; ↑ higher is better, ↓ lower."
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One metric of one explainer, image by image.
+class Result:
+    """Values of one metric for one explainer, image by image.
 
     Attributes:
-        explainer: its name.
-        metric: its name.
-        directions: the metric's figures, and whether higher is better (None: neither).
-        indices: of the images.
-        rows: of each image, a value for each figure; NaN where it is undefined.
-        seconds: that the cell took.
-        failure: why images are missing, or empty.
-        complete: whether measuring again would give nothing more.
+        explainer: Name of the explainer.
+        metric: Name of the metric.
+        figures: Figures of the metric, and whether higher is better (None: neither).
+        indices: Data set indices of the images.
+        rows: A value of each figure for each image; NaN where it is undefined.
+        seconds: Time that measuring took.
+        failure: Reason why images are missing, or empty.
+        complete: Whether measuring again would add nothing.
     """
 
     explainer: str
     metric: str
-    directions: dict[str, bool | None]
+    figures: dict[str, bool | None]
     indices: tuple[int, ...]
     rows: tuple[tuple[float, ...], ...]
     seconds: float
@@ -48,23 +48,23 @@ class Cell:
 
     def values(self, figure: str) -> dict[int, float]:
         """Return the defined values of a figure by image."""
-        column = list(self.directions).index(figure)
+        column = list(self.figures).index(figure)
         pairs = zip(self.indices, (row[column] for row in self.rows), strict=True)
         return {index: value for index, value in pairs if value == value}
 
     def summary(self) -> str:
-        """Say in a line what came of the cell."""
+        """Return a line with the number of images, the seconds and the failure."""
         parts = [f"{len(self.indices)} images in {self.seconds:.1f} s"]
         return "; ".join([*parts, self.failure] if self.failure else parts)
 
     def to_config(self) -> dict[str, Any]:
-        """Return plain values, for JSON; undefined ones as null."""
+        """Return plain values for JSON, with null for undefined ones."""
         rows = [[value if value == value else None for value in row] for row in self.rows]
         return {**asdict(self), "rows": rows}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """Read what :meth:`to_config` gave."""
+        """Return the result that :meth:`to_config` described."""
         rows = [
             tuple(float("nan") if value is None else value for value in row)
             for row in config["rows"]
@@ -74,52 +74,51 @@ class Cell:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Explainers in rows, figures in columns, each with its interval.
+    """Table of a comparison: explainers in rows, figures with their intervals in columns.
 
     Attributes:
-        cells: all that was measured.
-        seed: of the bootstrap.
+        results: Result of each explainer and metric.
+        seed: Seed of the bootstrap.
     """
 
-    cells: tuple[Cell, ...]
+    results: tuple[Result, ...]
     seed: int = 0
 
     @property
     def explainers(self) -> list[str]:
         """Names of the rows."""
-        return list(dict.fromkeys(cell.explainer for cell in self.cells))
+        return list(dict.fromkeys(result.explainer for result in self.results))
 
     @property
     def figures(self) -> dict[str, bool | None]:
         """Names of the columns, and whether higher is better."""
-        return {name: up for cell in self.cells for name, up in cell.directions.items()}
+        return {name: up for result in self.results for name, up in result.figures.items()}
 
-    def __getitem__(self, place: tuple[str, str]) -> Estimate | None:
-        """Return a figure of an explainer; None where it has none.
+    def __getitem__(self, key: tuple[str, str]) -> Estimate | None:
+        """Return the estimate of an explainer's figure; None if there is none.
 
-        The mean is over the images that define the figure for all explainers that have it; without
-        such an image, none has it.
+        The mean is over the images for which the figure is defined for all explainers that have
+        it; without such an image, no explainer has it.
         """
-        explainer, figure = place
-        columns = {
-            cell.explainer: cell.values(figure)
-            for cell in self.cells
-            if figure in cell.directions and cell.indices
+        explainer, figure = key
+        measured = {
+            result.explainer: result
+            for result in self.results
+            if figure in result.figures and result.indices
         }
-        if not columns.get(explainer):
+        values = {name: result.values(figure) for name, result in measured.items()}
+        if not values.get(explainer):
             return None
-        shared = sorted(set.intersection(*(set(values) for values in columns.values() if values)))
+        shared = sorted(set.intersection(*(set(own) for own in values.values() if own)))
         if not shared:
             return None
-        own = columns[explainer]
-        values = torch.tensor([own[index] for index in shared], dtype=torch.float64)
-        found = estimate(values, seed=self.seed)
-        cell = next(c for c in self.cells if c.explainer == explainer and figure in c.directions)
-        return found._replace(undefined=len(cell.indices) - len(shared))
+        own = torch.tensor([values[explainer][index] for index in shared], dtype=torch.float64)
+        undefined = len(measured[explainer].indices) - len(shared)
+        return estimate(own, seed=self.seed)._replace(undefined=undefined)
 
     def failures(self) -> list[str]:
-        """Say which cells are missing or incomplete, and why."""
-        return [f"{c.explainer}, {c.metric}: {c.failure}" for c in self.cells if c.failure]
+        """Return a line for each result that is missing or incomplete, with the reason."""
+        return [f"{r.explainer}, {r.metric}: {r.failure}" for r in self.results if r.failure]
 
     def to_markdown(self) -> str:
         """Return the table in Markdown."""
@@ -128,7 +127,7 @@ class Comparison:
         return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n" + self._notes()
 
     def to_text(self) -> str:
-        """Return the table for a terminal: in blocks of as many figures as fit side by side."""
+        """Return the table for a terminal, in blocks of as many figures as fit side by side."""
         names, *columns = (_padded(column) for column in zip(*self._texts(), strict=True))
         lines: list[str] = []
         for block in _blocks(columns, WIDTH - len(names[0])):
@@ -137,25 +136,25 @@ class Comparison:
         return "\n".join([*lines, LEGEND, *self.failures()]) + "\n"
 
     def to_csv(self) -> str:
-        """Return the figures with their intervals, a line each."""
+        """Return a line for each figure of each explainer, with its interval."""
         buffer = io.StringIO()
         writer = csv.writer(buffer)
         writer.writerow(["explainer", "figure", "mean", "low", "high", "images", "undefined"])
-        writer.writerows([e, figure, *found] for e, figure, found in self._estimates())
+        writer.writerows([e, figure, *value] for e, figure, value in self._estimates())
         return buffer.getvalue()
 
     def to_json(self) -> str:
         """Return the figures, the values of every image, and the failures."""
         figures = [
-            {"explainer": e, "figure": figure, **found._asdict()}
-            for e, figure, found in self._estimates()
+            {"explainer": e, "figure": figure, **value._asdict()}
+            for e, figure, value in self._estimates()
         ]
-        cells = [cell.to_config() for cell in self.cells]
-        content = {"figures": figures, "failures": self.failures(), "cells": cells}
+        results = [result.to_config() for result in self.results]
+        content = {"figures": figures, "failures": self.failures(), "results": results}
         return json.dumps(content, indent=1) + "\n"
 
     def figure(self) -> Figure:
-        """Draw every figure that an explainer has, with its intervals, a panel each."""
+        """Return a panel for each figure that any explainer has, with the intervals."""
         from matplotlib.figure import Figure
 
         names = [name for name in self.figures if any(self[e, name] for e in self.explainers)]
@@ -168,11 +167,11 @@ class Comparison:
             panel.set_axis_off()
         for name, panel in zip(names, panels.flat, strict=False):
             for number, explainer in enumerate(self.explainers):
-                found = self[explainer, name]
-                if found is not None:
+                value = self[explainer, name]
+                if value is not None:
                     colour = f"C{number % 10}"
-                    panel.plot([found.low, found.high], [number] * 2, color=colour, linewidth=2)
-                    panel.plot(found.mean, number, "o", color=colour)
+                    panel.plot([value.low, value.high], [number] * 2, color=colour, linewidth=2)
+                    panel.plot(value.mean, number, "o", color=colour)
             panel.set_title(f"{name} {ARROWS[self.figures[name]]}", fontsize=10, loc="left")
             panel.set_yticks(range(len(self.explainers)), self.explainers, fontsize=8)
             panel.set_ylim(len(self.explainers) - 0.5, -0.5)
@@ -192,9 +191,9 @@ class Comparison:
     def _estimates(self) -> Iterator[tuple[str, str, Estimate]]:
         for explainer in self.explainers:
             for figure in self.figures:
-                found = self[explainer, figure]
-                if found is not None:
-                    yield explainer, figure, found
+                value = self[explainer, figure]
+                if value is not None:
+                    yield explainer, figure, value
 
     def _texts(self) -> list[list[str]]:
         header = [f"{name} {ARROWS[up]}".strip() for name, up in self.figures.items()]
@@ -208,13 +207,13 @@ class Comparison:
         return "".join(f"\n{line}" for line in self.failures()) + ("\n" if self.failures() else "")
 
 
-def _text(found: Estimate | None) -> str:
-    if found is None:
+def _text(value: Estimate | None) -> str:
+    if value is None:
         return "–"
-    if found.images == 1:
-        # Resampled, a single image is always itself, which would look like certainty.
-        return f"{found.mean:.3g} (1 image)"
-    return f"{found.mean:.3g} [{found.low:.3g}, {found.high:.3g}]"
+    if value.images == 1:
+        # The interval of a single image has no width, which would look like certainty.
+        return f"{value.mean:.3g} (1 image)"
+    return f"{value.mean:.3g} [{value.low:.3g}, {value.high:.3g}]"
 
 
 def _padded(texts: Sequence[str]) -> list[str]:
@@ -223,14 +222,14 @@ def _padded(texts: Sequence[str]) -> list[str]:
 
 
 def _blocks(columns: Iterable[list[str]], width: int) -> list[list[list[str]]]:
-    """Divide columns into blocks that fit, one after another, a column at least in each."""
+    """Divide the columns into blocks that fit the width, with at least one column in each."""
     blocks: list[list[list[str]]] = []
-    left = 0
+    free = 0
     for column in columns:
-        taken = len(GAP) + len(column[0])
-        if not blocks or taken > left:
+        needed = len(GAP) + len(column[0])
+        if not blocks or needed > free:
             blocks.append([])
-            left = width
+            free = width
         blocks[-1].append(column)
-        left -= taken
+        free -= needed
     return blocks

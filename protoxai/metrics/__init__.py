@@ -1,8 +1,8 @@
-"""Metrics: how well a model segments, and how readable its decisions are.
+"""Metrics of segmentation, of explanations and of prototypes.
 
-A metric is a function and a ``torchmetrics.Metric``. Those over images keep a value for each image
-and give its mean with a 95 % bootstrap interval; those of a model give its numbers. Each says which
-direction is better. They load when first used.
+A metric is a function and a ``torchmetrics.Metric``, in a file of its name. Metrics over images
+keep a value for each image and return the mean with a 95 % bootstrap interval; metrics of a model
+return its numbers. Each names its figures and whether higher is better. They load when first used.
 """
 
 from protoxai._lazy import attach

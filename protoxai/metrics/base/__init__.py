@@ -1,1 +1,1 @@
-"""What metrics share: means over images, numbers of models, intervals."""
+"""Base classes of the metrics, intervals and the registry of a comparison's metrics."""

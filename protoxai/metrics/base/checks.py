@@ -1,4 +1,4 @@
-"""What the metrics ask of maps, masks and heads."""
+"""Checks of maps, masks and heads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from protoxai.heads.linear import PrototypeHead
 
 
 def check_maps(attribution: Tensor) -> None:
-    """Raise ``ValueError`` unless the attribution is (B, H, W)."""
+    """Raise ``ValueError`` unless the attribution has shape (B, H, W)."""
     if attribution.dim() != 3:
         raise ValueError(
             f"attribution has shape {tuple(attribution.shape)}, expected (batch, height, width): "
@@ -18,7 +18,7 @@ def check_maps(attribution: Tensor) -> None:
 
 
 def check_masked(attribution: Tensor, mask: Tensor) -> None:
-    """Raise ``ValueError`` unless attribution and mask are (B, H, W) alike."""
+    """Raise ``ValueError`` unless attribution and mask have the same shape (B, H, W)."""
     check_maps(attribution)
     if mask.shape != attribution.shape:
         raise ValueError(

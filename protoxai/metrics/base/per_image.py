@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchmetrics import Metric
 
-from protoxai.metrics.base.bootstrap import RESAMPLES, Estimate, estimate
+from protoxai.metrics.base.arguments import constructor_arguments
+from protoxai.metrics.base.explained_task import ExplainedTask
+from protoxai.metrics.base.intervals import RESAMPLES, Estimate, estimate
 from protoxai.runtime.distributed import is_distributed
+from protoxai.runtime.representation import call_repr
 
 Index = int | Sequence[int] | Tensor | None
-"""Data set index of each image; None counts the images up, which only one process alone can."""
+"""Data set index of each image; None numbers the images, which needs a single process."""
 
 
 class ImageRows(Metric):
-    """Keeps a row of values for each image, under the image's data set index.
+    """Base of the metrics that keep a row of values for each image, by its data set index.
 
-    Rows are gathered over processes; an index that comes twice (samplers pad a process's share
-    with images of another's) counts once.
+    Rows are gathered over processes. An image that several of them have, as samplers pad the
+    shares of processes, counts once.
     """
 
     indices: list[Tensor]
@@ -29,37 +32,58 @@ class ImageRows(Metric):
     full_state_update = False
     is_differentiable = False
 
+    def image_indices(self, index: Index, images: int) -> Tensor:
+        """Return the data set indices of a batch, int64 (images,) on the CPU.
+
+        Args:
+            index: Indices as they were given to ``update``; None numbers the images from the
+                number of those before.
+            images: Number of images in the batch.
+
+        Raises:
+            ValueError: If there are not as many indices as images, or there are none and several
+                processes work together.
+            TypeError: If the indices are not whole numbers.
+        """
+        if index is None:
+            if is_distributed():
+                raise ValueError(
+                    "got no index, but several processes work together: give the data set indices "
+                    "of the images, update(..., index=batch['index'])"
+                )
+            before = sum(map(len, self.indices))
+            return torch.arange(before, before + images)
+        indices = torch.as_tensor(index).cpu().reshape(-1)
+        if indices.is_floating_point() or indices.dtype == torch.bool:
+            raise TypeError(f"index holds {indices.dtype}, expected whole numbers (int64)")
+        if len(indices) != images:
+            raise ValueError(
+                f"index holds {len(indices)} numbers for {images} images, expected one for each"
+            )
+        return indices.long()
+
+    def add_values(self, values: Tensor, index: Index = None) -> None:
+        """Add the values of a batch of images.
+
+        Args:
+            values: Values (B,), or (B, K) of K figures; NaN where a figure is not defined.
+            index: Data set index of each image; None numbers them.
+        """
+        indices = self.image_indices(index, len(values))
+        self.indices.append(indices.to(self.device))
+        rows = values.detach().to(self.device, torch.float64)
+        self.rows.append(rows.reshape(len(indices), self._width))
+
+    def __repr__(self) -> str:
+        return call_repr(self, **constructor_arguments(self))
+
     def _add_rows(self, width: int) -> None:
         self._width = width
         self.add_state("indices", [], dist_reduce_fx="cat")
         self.add_state("rows", [], dist_reduce_fx="cat")
 
-    def _numbers(self, index: Index, images: int) -> Tensor:
-        """Return the images' indices, int64 (images,) on the CPU."""
-        if index is None:
-            if is_distributed():
-                raise ValueError(
-                    "no index came, and several processes work together: give the data set "
-                    "indices of the images, update(..., index=batch['index'])"
-                )
-            seen = sum(map(len, self.indices))
-            return torch.arange(seen, seen + images)
-        numbers = torch.as_tensor(index).cpu().reshape(-1)
-        if numbers.is_floating_point() or numbers.dtype == torch.bool:
-            raise TypeError(f"index holds {numbers.dtype}, expected whole numbers (int64)")
-        if len(numbers) != images:
-            raise ValueError(
-                f"index holds {len(numbers)} numbers for {images} images: give each image's one"
-            )
-        return numbers.long()
-
-    def _keep(self, numbers: Tensor, rows: Tensor) -> None:
-        self.indices.append(numbers.to(self.device))
-        rows = rows.detach().to(self.device, torch.float64)
-        self.rows.append(rows.reshape(len(numbers), self._width))
-
-    def _kept(self) -> tuple[Tensor, Tensor]:
-        """Return indices (n,), ascending, each once, and their rows (n, width)."""
+    def _unique_rows(self) -> tuple[Tensor, Tensor]:
+        """Return the indices (n,), ascending, each once, and their rows (n, width)."""
         indices, rows = self._all_rows()
         order = indices.argsort(stable=True)
         indices, rows = indices[order], rows[order]
@@ -68,8 +92,8 @@ class ImageRows(Metric):
         return indices[first], rows[first]
 
     def _all_rows(self) -> tuple[Tensor, Tensor]:
-        """Return indices and rows as they came."""
-        # Gathered over processes they are tensors, else lists.
+        """Return the indices and rows in the order in which they were added."""
+        # Gathered over processes they are tensors, otherwise lists.
         if isinstance(self.rows, Tensor):
             return self.indices, self.rows
         no_indices = torch.zeros(0, dtype=torch.long, device=self.device)
@@ -77,7 +101,7 @@ class ImageRows(Metric):
         return torch.cat([no_indices, *self.indices]), torch.cat([no_rows, *self.rows])
 
     def _sync_dist(self, *args: Any, **options: Any) -> None:
-        # A process without images has to offer rows of the same kind, or the others wait forever.
+        # A process without images must contribute empty rows, or the others would wait forever.
         indices, rows = self._all_rows()
         self.indices, self.rows = [indices], [rows]
         super()._sync_dist(*args, **options)
@@ -86,16 +110,34 @@ class ImageRows(Metric):
 class PerImageMetric(ImageRows):
     """Base of the metrics whose figures are means over images.
 
-    ``compute()`` gives an :class:`Estimate` (several figures: a dict of them): the mean over the
-    images that define it, its 95 % bootstrap interval, and how many images do not.
+    ``compute()`` returns an :class:`Estimate` (a dict of them if there are several figures): the
+    mean over the images for which the figure is defined, its 95 % bootstrap interval, and the
+    number of images for which it is not.
+
+    A subclass names its ``figures`` and implements :meth:`update`, which ends in
+    :meth:`add_values`. To be part of comparisons it implements :meth:`update_from` and is
+    registered with :func:`~protoxai.metrics.register_metric`.
 
     Args:
-        resamples: of the bootstrap.
-        seed: of the bootstrap, and of whatever else is drawn.
-        options: of ``torchmetrics.Metric``.
+        resamples: Number of resamples of the bootstrap.
+        seed: Seed of the bootstrap and of the metric's own random numbers.
+        **options: Options of ``torchmetrics.Metric``.
 
     Attributes:
-        figures: the name of each figure, and whether higher is better (None: neither).
+        figures: Name of each figure, and whether higher is better (None: neither).
+
+    Example:
+        >>> import torch
+        >>> class Brightness(PerImageMetric):
+        ...     figures = {"brightness": None}
+        ...     def update(self, images, index=None):
+        ...         self.add_values(images.flatten(1).mean(1), index)
+        >>> metric = Brightness()
+        >>> metric.update(torch.tensor([[[1.0, 0.0]], [[0.0, 0.0]]]), index=[4, 7])
+        >>> float(metric.compute())
+        0.25
+        >>> metric
+        Brightness(resamples=1000, seed=0)
     """
 
     figures: ClassVar[Mapping[str, bool | None]]
@@ -106,16 +148,39 @@ class PerImageMetric(ImageRows):
         self.seed = seed
         self._add_rows(len(self.figures))
 
+    @classmethod
+    def for_model(cls, model: nn.Module, *, seed: int = 0) -> Self:
+        """Return the metric as a comparison uses it for explainers of a model.
+
+        Args:
+            model: Model that is explained; most metrics do not depend on it.
+            seed: Seed of the metric.
+        """
+        del model
+        return cls(seed=seed)
+
     @abstractmethod
     def update(self, *args: Any, **options: Any) -> None:
-        """Take in a batch of images."""
+        """Add a batch of images."""
+
+    def update_from(self, explained: ExplainedTask) -> None:
+        """Add a task of a comparison and its explanation.
+
+        Args:
+            explained: The task and its explanation.
+
+        Raises:
+            UndefinedError: If the metric is not defined for the explainer.
+            NotImplementedError: If the metric cannot be part of a comparison.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not measure single explanations")
 
     def compute(self) -> Any:
         """Return the figure's :class:`Estimate`, or a dict of them by name."""
-        return self._result(self._kept()[1])
+        return self._result(self._unique_rows()[1])
 
     def forward(self, *args: Any, **options: Any) -> Any:
-        """Take in a batch and return its own figures."""
+        """Add a batch and return the figures of this batch alone."""
         before = len(self.rows)
         self.update(*args, **options)
         result: Any = self._result(torch.cat(self.rows[before:]))
@@ -125,15 +190,20 @@ class PerImageMetric(ImageRows):
     def estimates(self) -> dict[str, Estimate]:
         """Return every figure's estimate by name, over all processes."""
         with self.sync_context():
-            return self._estimates(self._kept()[1])
+            return self._estimates(self._unique_rows()[1])
 
     def per_image(self) -> tuple[Tensor, Tensor]:
-        """Return the images' indices (n,) and what was kept of each (n, K), over all processes.
+        """Return the images' indices (n,) and their values (n, K), over all processes.
 
-        Columns are the figures, in their order, where a figure is a mean over images.
+        The columns are the figures, in their order, if the figures are means over images.
         """
         with self.sync_context():
-            return self._kept()
+            indices, rows = self._unique_rows()
+        return indices, self._values_of(rows)
+
+    def _values_of(self, rows: Tensor) -> Tensor:
+        """Return the values (n, K) of each image from the rows (n, width) kept of it."""
+        return rows
 
     def _result(self, rows: Tensor) -> Estimate | dict[str, Estimate]:
         estimates = self._estimates(rows)
@@ -141,6 +211,6 @@ class PerImageMetric(ImageRows):
 
     def _estimates(self, rows: Tensor) -> dict[str, Estimate]:
         return {
-            name: estimate(column, resamples=self.resamples, seed=self.seed)
-            for name, column in zip(self.figures, rows.T, strict=True)
+            name: estimate(values, resamples=self.resamples, seed=self.seed)
+            for name, values in zip(self.figures, self._values_of(rows).T, strict=True)
         }

@@ -1,4 +1,4 @@
-"""Metrics of a model's own numbers: no images, so no interval."""
+"""Metrics of a model's own numbers, without images and therefore without intervals."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ from typing import Any, ClassVar
 
 from torchmetrics import Metric
 
+from protoxai.metrics.base.arguments import constructor_arguments
+from protoxai.runtime.representation import call_repr
+
 
 class ModelMetric(Metric):
-    """Base of the metrics that look at a model alone; every process has the same model.
+    """Base of the metrics of a model alone, which all processes share.
 
-    The last ``update`` counts. ``compute()`` returns what was measured, a named tuple.
+    The last ``update`` counts. ``compute()`` returns a named tuple.
 
     Args:
-        options: of ``torchmetrics.Metric``.
+        **options: Options of ``torchmetrics.Metric``.
 
     Attributes:
-        figures: the fields that stand for the model, and whether higher is better.
+        figures: Fields that summarise the model, and whether higher is better.
     """
 
     figures: ClassVar[Mapping[str, bool | None]]
@@ -34,21 +37,24 @@ class ModelMetric(Metric):
         """Measure a model."""
 
     def compute(self) -> Any:
-        """Return what was measured last.
+        """Return the last measurement.
 
         Raises:
-            ValueError: if nothing was.
+            ValueError: If there is none.
         """
         if self._measured is None:
             raise ValueError(f"{type(self).__name__} has measured nothing: call update first")
         return self._measured
 
     def values(self) -> dict[str, float]:
-        """Return each figure by name: its mean over what defines it (groups, say)."""
+        """Return each figure by name: its mean over the groups, for example, that define it."""
         measured = self.compute()
         return {name: float(getattr(measured, name).double().nanmean()) for name in self.figures}
 
     def reset(self) -> None:
-        """Forget what was measured."""
+        """Forget the measurement."""
         super().reset()
         self._measured = None
+
+    def __repr__(self) -> str:
+        return call_repr(self, **constructor_arguments(self))

@@ -1,4 +1,4 @@
-"""Rank correlation."""
+"""Spearman's rank correlation."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from torch import Tensor
 
 
 def spearman(first: Tensor, second: Tensor) -> Tensor:
-    """Return Spearman's rank correlation of two lists, equal values sharing their mean rank.
+    """Return Spearman's rank correlation of two lists; equal values share their mean rank.
 
     Args:
-        first: (n,).
-        second: (n,).
+        first: First list (n,).
+        second: Second list (n,).
 
     Returns:
         Scalar in [-1, 1], float64; NaN where a list is constant or holds a NaN.

@@ -1,1 +1,1 @@
-"""Metrics of explanations, whatever the model."""
+"""Metrics of explanations of any model."""

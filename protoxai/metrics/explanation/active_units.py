@@ -1,4 +1,4 @@
-"""Active units per decision: how many groups, prototypes or channels decide a region."""
+"""Active units: number of groups, prototypes or channels that decide a region."""
 
 from __future__ import annotations
 
@@ -7,26 +7,28 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from protoxai.metrics.base.concentration import effective_number
+from protoxai.metrics.base.explained_task import ExplainedTask, UndefinedError
 from protoxai.metrics.base.per_image import Index, PerImageMetric
+from protoxai.metrics.base.registry import register_metric
+from protoxai.metrics.explanation.effective_number import effective_number
 from protoxai.runtime.precision import widen
 
 ROUNDING = 8
-"""Units in the last place that a sum of evidence may miss the share by and still reach it."""
+"""Units in the last place by which a sum of evidence may miss the share and still reach it."""
 
 
 def active_units(evidence: Tensor, share: float = 0.9) -> Tensor:
     """Return the least number of units that make up a share of the positive evidence.
 
     Args:
-        evidence: signed, already averaged over the region (..., units).
-        share: of the sum of all positive evidence, in (0, 1].
+        evidence: Signed evidence, already averaged over the region, (..., units).
+        share: Share of the sum of all positive evidence, in (0, 1].
 
     Returns:
         int64 (...); 0 where no evidence is positive.
 
     Raises:
-        ValueError: if the share is out of its range.
+        ValueError: If the share is out of its range.
 
     Example:
         >>> import torch
@@ -36,27 +38,28 @@ def active_units(evidence: Tensor, share: float = 0.9) -> Tensor:
     if not 0 < share <= 1:
         raise ValueError(f"share is {share}, expected a number in (0, 1], such as 0.9")
     positive = _positive(evidence)
-    wanted = positive.sum(-1, keepdim=True) * share
+    goal = positive.sum(-1, keepdim=True) * share
     reached = positive.sort(-1, descending=True).values.cumsum(-1)
     (wide,) = widen(evidence)
-    short = reached < wanted * (1 - ROUNDING * torch.finfo(wide.dtype).eps)
-    return (short.sum(-1) + 1) * (wanted[..., 0] > 0)
+    short = reached < goal * (1 - ROUNDING * torch.finfo(wide.dtype).eps)
+    return (short.sum(-1) + 1) * (goal[..., 0] > 0)
 
 
 def _positive(evidence: Tensor) -> Tensor:
-    # The evidence over an empty region is NaN: there is none.
+    # The evidence over an empty region is NaN, which counts as none.
     return evidence.detach().double().nan_to_num(nan=0.0).clamp_min(0)
 
 
+@register_metric("active_units")
 class ActiveUnits(PerImageMetric):
-    """Counts the units that decide a region; fewer are easier to read.
+    """Number of units that decide a region, see :func:`active_units`; fewer are easier to read.
 
-    Two figures: the least number of units with ``share`` of the positive evidence, and their
-    effective number, the exponential of its entropy. NaN where no evidence is positive.
+    It has two figures: the least number of units with ``share`` of the positive evidence, and
+    their effective number, the exponential of its entropy. NaN where no evidence is positive.
 
     Args:
-        share: see :func:`active_units`.
-        options: of :class:`PerImageMetric`.
+        share: Share of the sum of all positive evidence, in (0, 1].
+        **options: Options of :class:`PerImageMetric`.
 
     Example:
         >>> import torch
@@ -74,14 +77,20 @@ class ActiveUnits(PerImageMetric):
         self.share = share
 
     def update(self, evidence: Tensor, index: Index = None) -> None:
-        """Take in evidence (B, units), averaged over each image's region."""
+        """Add the evidence (B, units), averaged over each image's region."""
         if evidence.dim() != 2:
             raise ValueError(
                 f"evidence has shape {tuple(evidence.shape)}, expected (batch, units), averaged "
                 "over the region"
             )
         number = active_units(evidence, self.share).double()
-        rows = torch.stack(
-            [number.masked_fill(number == 0, torch.nan), effective_number(_positive(evidence))], 1
+        effective = effective_number(_positive(evidence))
+        self.add_values(
+            torch.stack([number.masked_fill(number == 0, torch.nan), effective], 1), index
         )
-        self._keep(self._numbers(index, len(evidence)), rows)
+
+    def update_from(self, explained: ExplainedTask) -> None:
+        """Add the units' evidence in an explained task."""
+        if explained.units is None:
+            raise UndefinedError("no units")
+        self.update(explained.units, index=explained.index)

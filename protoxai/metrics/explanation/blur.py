@@ -1,4 +1,4 @@
-"""What replaces a pixel: the image, blurred."""
+"""Gaussian blur, which replaces removed pixels."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 REACH = 4.0
-"""Deviations after which the filter is cut off."""
+"""Number of standard deviations after which the filter is cut off."""
 
 
 def gaussian_blur(images: Tensor, sigma: float) -> Tensor:
     """Blur images (B, C, H, W); beyond the border the nearest pixel is repeated.
 
     Args:
-        images: floating-point.
-        sigma: deviation of the Gaussian in pixels, above 0.
+        images: Floating-point images.
+        sigma: Standard deviation of the Gaussian in pixels, above 0.
 
     Example:
         >>> import torch

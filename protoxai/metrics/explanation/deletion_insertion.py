@@ -1,4 +1,4 @@
-"""Deletion and insertion: whether the pixels that matter to an attribution matter to the model."""
+"""Deletion and insertion: effect of the pixels on the model in the order of their attribution."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
+from protoxai.metrics.base.explained_task import ExplainedTask
 from protoxai.metrics.base.per_image import Index, PerImageMetric
+from protoxai.metrics.base.registry import register_metric
 from protoxai.metrics.explanation.blur import gaussian_blur
 
 BLUR_SHARE = 1 / 16
 Score = Callable[[Tensor], Tensor]
-"""From images (n, 3, H, W) to one number each (n,): the region's mean softmax of the class."""
+"""Function of images (n, 3, H, W) that returns the class's mean softmax over the region, (n,)."""
 
 
 class Areas(NamedTuple):
     """Areas under the curves, scalars.
 
     Attributes:
-        deletion: lower is better.
-        insertion: higher is better.
+        deletion: Area under the deletion curve; lower is better.
+        insertion: Area under the insertion curve; higher is better.
     """
 
     deletion: Tensor
@@ -40,25 +42,27 @@ def deletion_insertion(
 ) -> Areas:
     """Return the areas under the deletion and the insertion curve.
 
-    Petsiuk, Das and Saenko, "RISE", BMVC 2018, section 4.1. Pixels go in the order of their signed
-    attribution, the highest first, in equal steps; deletion replaces them by those of the blurred
-    image, insertion restores them in the blurred image. Trapezoids on [0, 1].
+    Petsiuk, Das and Saenko, "RISE", BMVC 2018, section 4.1. Pixels are ordered by their signed
+    attribution, the highest first, and change in equal steps: deletion replaces them by those of
+    the blurred image, insertion restores them in the blurred image. The areas are sums of
+    trapezoids on [0, 1].
 
     Args:
-        score: from images (n, 3, H, W) to one number each (n,): the mean over the region, fixed
-            from the original image, of the class's softmax.
-        image: (3, H, W) or (1, 3, H, W), normalised.
-        attribution: signed (H, W) or (1, H, W); where equal, the order is random.
-        steps: steps from 0 % to 100 %.
-        sigma: deviation of the blur in pixels; None: H / 16.
-        seed: of the order among equals; a constant attribution so gives a random order.
-        batch_size: most images scored at once.
+        score: Function of images (n, 3, H, W) that returns one number each, (n,): the class's mean
+            softmax over the region, which is fixed from the original image.
+        image: Normalised image, (3, H, W) or (1, 3, H, W).
+        attribution: Attribution map, signed, (H, W) or (1, H, W); equal values are ordered at
+            random.
+        steps: Number of steps from 0 % to 100 %.
+        sigma: Standard deviation of the blur in pixels; None for H / 16.
+        seed: Seed of the order of equal values; a constant attribution has a random order.
+        batch_size: Most images to score at once.
 
     Returns:
-        Scalars; NaN where the attribution or the score is.
+        Scalars; NaN where the attribution or the score is NaN.
 
     Raises:
-        ValueError: if a shape does not fit.
+        ValueError: If a shape does not fit.
 
     Example:
         >>> import torch
@@ -86,7 +90,7 @@ def perturbation_curves(
 ) -> Tensor:
     """Return the scores (2, steps + 1) along deletion and insertion, 0 % and 100 % included.
 
-    Arguments and errors as of :func:`deletion_insertion`.
+    Arguments and errors are those of :func:`deletion_insertion`.
     """
     image, attribution = _single(image, attribution)
     if steps < 1 or batch_size < 1:
@@ -132,17 +136,18 @@ def _single(image: Tensor, attribution: Tensor) -> tuple[Tensor, Tensor]:
     return image, attribution
 
 
+@register_metric("deletion_insertion")
 class DeletionInsertion(PerImageMetric):
-    """Areas of deletion and insertion, those of a random order, and the gaps to it.
+    """Areas of deletion and insertion, those of a random order, and the gaps between them.
 
-    Deletion: lower is better; insertion and both gaps: higher is better. A constant attribution is
-    a random order, so its gaps are 0.
+    Deletion: lower is better; insertion and both gaps: higher is better. A constant attribution
+    has a random order, so its gaps are 0. See :func:`deletion_insertion`.
 
     Args:
-        steps: see :func:`deletion_insertion`.
-        sigma: likewise.
-        batch_size: likewise.
-        options: of :class:`PerImageMetric`.
+        steps: Number of steps from 0 % to 100 %.
+        sigma: Standard deviation of the blur in pixels; None for H / 16.
+        batch_size: Most images to score at once.
+        **options: Options of :class:`PerImageMetric`.
 
     Example:
         >>> import torch
@@ -161,27 +166,31 @@ class DeletionInsertion(PerImageMetric):
         "deletion_gap": True,
         "insertion_gap": True,
     }
-    # Of deletion alone lower is better: see `figures`.
+    # For deletion itself lower is better, as `figures` states.
     higher_is_better = True
 
     def __init__(
         self, steps: int = 20, *, sigma: float | None = None, batch_size: int = 8, **options: Any
     ) -> None:
         super().__init__(**options)
-        self.settings: dict[str, Any] = {"steps": steps, "sigma": sigma, "batch_size": batch_size}
+        self.steps = steps
+        self.sigma = sigma
+        self.batch_size = batch_size
 
     def update(self, score: Score, image: Tensor, attribution: Tensor, index: Index = None) -> None:
-        """Take in one image, its attribution, and the score of images like it."""
-        numbers = self._numbers(index, 1)
-        options = {**self.settings, "seed": self.seed + int(numbers)}
-        deletion, insertion = deletion_insertion(score, image, attribution, **options)
-        constant = torch.zeros_like(attribution)
-        by_chance = deletion_insertion(score, image, constant, **options)
-        row = [
-            deletion,
-            insertion,
-            *by_chance,
-            by_chance.deletion - deletion,
-            insertion - by_chance.insertion,
-        ]
-        self._keep(numbers, torch.stack(row)[None])
+        """Add one image, its attribution, and the score of images like it."""
+        indices = self.image_indices(index, 1)
+        settings: dict[str, Any] = {
+            "steps": self.steps,
+            "sigma": self.sigma,
+            "seed": self.seed + int(indices),
+            "batch_size": self.batch_size,
+        }
+        own = deletion_insertion(score, image, attribution, **settings)
+        random = deletion_insertion(score, image, torch.zeros_like(attribution), **settings)
+        gaps = random.deletion - own.deletion, own.insertion - random.insertion
+        self.add_values(torch.stack([*own, *random, *gaps])[None], indices)
+
+    def update_from(self, explained: ExplainedTask) -> None:
+        """Add an explained task, scored by the class's softmax."""
+        self.update(explained.softmax, explained.image[0], explained.map[0], index=explained.index)

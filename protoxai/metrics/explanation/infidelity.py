@@ -1,4 +1,4 @@
-"""Infidelity: how badly an attribution foretells what noise does to the model."""
+"""Infidelity: how badly an attribution predicts the effect of noise on the model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from protoxai.metrics.base.checks import check_maps
+from protoxai.metrics.base.explained_task import ExplainedTask
 from protoxai.metrics.base.per_image import Index, PerImageMetric
+from protoxai.metrics.base.registry import register_metric
 
 NOISE = 0.1
 
@@ -31,17 +33,20 @@ def infidelity(
     does not matter.
 
     Args:
-        score: from images (n, 3, H, W) and the arguments to one number each (n,); a
-            ``SegmentationTarget``, say.
-        images: (B, 3, H, W), normalised.
-        attribution: (B, H, W), or for each channel (B, 3, H, W).
-        arguments: tensors (B, ...) that belong to the images: the regions and the classes.
-        samples: draws of the noise.
-        seeds: of each image's noise; None: the numbers from 0.
-        batch_size: most images scored at once.
+        score: Function of images (n, 3, H, W) and the arguments that returns one number each, (n,),
+            such as a ``SegmentationTarget``.
+        images: Normalised images (B, 3, H, W).
+        attribution: Attribution maps (B, H, W), or one for each channel (B, 3, H, W).
+        arguments: Tensors (B, ...) that belong to the images: the regions and the classes.
+        samples: Number of noise samples.
+        seeds: Seeds of each image's noise; None for the numbers from 0.
+        batch_size: Most images to score at once.
 
     Returns:
         (B,), at least 0; NaN where the attribution is 0.
+
+    Raises:
+        ValueError: If the attribution does not fit the images.
 
     Example:
         >>> import torch
@@ -55,7 +60,7 @@ def infidelity(
 
     if attribution.dim() == 3:
         check_maps(attribution)
-        # Shared out evenly: noise on any channel of a pixel counts alike, and a factor not at all.
+        # All channels of a pixel have the same attribution, since a factor does not matter.
         attribution = attribution[:, None].expand(-1, images.shape[1], -1, -1)
     if attribution.shape != images.shape:
         raise ValueError(
@@ -65,7 +70,7 @@ def infidelity(
     values = []
     for number, seed in enumerate(range(len(images)) if seeds is None else seeds):
         one = slice(number, number + 1)
-        # It sums up squares that nearly cancel, too near for float32.
+        # Captum sums squares that nearly cancel, which float32 cannot resolve.
         value = metrics.infidelity(
             lambda *inputs: score(*inputs).double(),
             _noise(seed),
@@ -81,7 +86,7 @@ def infidelity(
 
 
 def _noise(seed: int) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-    """Return what adds fresh noise to images, and says what it took away."""
+    """Return a function that draws noise and returns it with the images minus the noise."""
     generator = torch.Generator().manual_seed(seed)
 
     def perturb(images: Tensor) -> tuple[Tensor, Tensor]:
@@ -92,13 +97,14 @@ def _noise(seed: int) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
     return perturb
 
 
+@register_metric("infidelity")
 class Infidelity(PerImageMetric):
     """Infidelity of an attribution under noise, see :func:`infidelity`; lower is better.
 
     Args:
-        samples: draws of the noise.
-        batch_size: most images scored at once.
-        options: of :class:`PerImageMetric`.
+        samples: Number of noise samples.
+        batch_size: Most images to score at once.
+        **options: Options of :class:`PerImageMetric`.
 
     Example:
         >>> import torch
@@ -113,7 +119,8 @@ class Infidelity(PerImageMetric):
 
     def __init__(self, samples: int = 10, *, batch_size: int = 10, **options: Any) -> None:
         super().__init__(**options)
-        self.settings: dict[str, Any] = {"samples": samples, "batch_size": batch_size}
+        self.samples = samples
+        self.batch_size = batch_size
 
     def update(
         self,
@@ -123,8 +130,19 @@ class Infidelity(PerImageMetric):
         arguments: Sequence[Tensor] = (),
         index: Index = None,
     ) -> None:
-        """Take in images (B, 3, H, W), their attributions, and the score with its arguments."""
-        numbers = self._numbers(index, len(images))
-        seeds = (numbers + self.seed).tolist()
-        values = infidelity(score, images, attribution, arguments, seeds=seeds, **self.settings)
-        self._keep(numbers, values)
+        """Add images (B, 3, H, W), their attributions, and the score with its arguments."""
+        indices = self.image_indices(index, len(images))
+        values = infidelity(
+            score,
+            images,
+            attribution,
+            arguments,
+            samples=self.samples,
+            seeds=(indices + self.seed).tolist(),
+            batch_size=self.batch_size,
+        )
+        self.add_values(values, indices)
+
+    def update_from(self, explained: ExplainedTask) -> None:
+        """Add an explained task, scored by the class's logit."""
+        self.update(explained.logit, explained.image, explained.map, index=explained.index)

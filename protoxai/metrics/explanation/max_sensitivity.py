@@ -1,4 +1,4 @@
-"""Max sensitivity: how far a hardly visible change of the image moves an explanation."""
+"""Max sensitivity: largest change of an explanation under a hardly visible change of the image."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from protoxai.metrics.base.checks import check_batch
+from protoxai.metrics.base.explained_task import ExplainedTask
 from protoxai.metrics.base.per_image import Index, PerImageMetric
+from protoxai.metrics.base.registry import register_metric
 
 
 def max_sensitivity(
@@ -30,20 +32,20 @@ def max_sensitivity(
     ``radius`` around the normalised image.
 
     Args:
-        explain: from images (n, 3, H, W) and the arguments to maps (n, H, W).
-        images: (B, 3, H, W), normalised.
-        arguments: tensors (B, ...) that belong to the images: the regions and the classes.
-        original: maps (B, H, W) of the images themselves, if they are known already.
-        radius: of the change.
-        samples: draws of it.
-        seeds: of each image's draws; None: the numbers from 0.
-        batch_size: most images explained at once.
+        explain: Function of images (n, 3, H, W) and the arguments that returns maps (n, H, W).
+        images: Normalised images (B, 3, H, W).
+        arguments: Tensors (B, ...) that belong to the images: the regions and the classes.
+        original: Maps (B, H, W) of the images themselves, if they are known already.
+        radius: Largest change of a pixel.
+        samples: Number of changed images.
+        seeds: Seeds of each image's changes; None for the numbers from 0.
+        batch_size: Most images to explain at once.
 
     Returns:
         (B,), at least 0; NaN where the explanation is 0.
 
     Raises:
-        ValueError: if there are not as many maps as images.
+        ValueError: If there are not as many maps as images.
 
     Example:
         >>> import torch
@@ -83,17 +85,17 @@ def _explanation(
     inputs: Any,
     additional_forward_args: Any = None,
 ) -> Any:
-    # Captum asks for the images themselves as a tuple, for changed ones as a tensor.
+    # Captum passes the original images as a tuple, and changed ones as a tensor.
     if isinstance(inputs, tuple):
         return (before.contiguous(),)
     return explained(inputs, additional_forward_args or ())
 
 
 def _change(seed: int, radius: float) -> Callable[[Tensor], Tensor]:
-    """Return what moves every pixel of images by at most the radius."""
+    """Return a function that changes every pixel of images by at most the radius."""
     generator = torch.Generator().manual_seed(seed)
 
-    # Captum would hand over its own radius to a function of two arguments.
+    # Captum would pass its own radius to a function of two arguments.
     def perturb(images: Tensor) -> Tensor:
         change = torch.rand(images.shape, generator=generator, dtype=images.dtype) * 2 - 1
         return images + radius * change.to(images.device)
@@ -101,14 +103,15 @@ def _change(seed: int, radius: float) -> Callable[[Tensor], Tensor]:
     return perturb
 
 
+@register_metric("max_sensitivity")
 class MaxSensitivity(PerImageMetric):
     """Largest relative change of an explanation, see :func:`max_sensitivity`; lower is better.
 
     Args:
-        radius: of the change of the image.
-        samples: draws of it.
-        batch_size: most images explained at once.
-        options: of :class:`PerImageMetric`.
+        radius: Largest change of a pixel.
+        samples: Number of changed images.
+        batch_size: Most images to explain at once.
+        **options: Options of :class:`PerImageMetric`.
 
     Example:
         >>> import torch
@@ -125,11 +128,9 @@ class MaxSensitivity(PerImageMetric):
         self, radius: float = 0.02, samples: int = 10, *, batch_size: int = 10, **options: Any
     ) -> None:
         super().__init__(**options)
-        self.settings: dict[str, Any] = {
-            "radius": radius,
-            "samples": samples,
-            "batch_size": batch_size,
-        }
+        self.radius = radius
+        self.samples = samples
+        self.batch_size = batch_size
 
     def update(
         self,
@@ -139,16 +140,34 @@ class MaxSensitivity(PerImageMetric):
         index: Index = None,
         original: Tensor | None = None,
     ) -> None:
-        """Take in images (B, 3, H, W), and the explainer with its arguments.
+        """Add images, and the explainer with its arguments.
 
         Args:
-            explain: see :func:`max_sensitivity`.
-            images: normalised.
-            arguments: likewise.
-            index: data set index of each image.
-            original: likewise.
+            explain: Function of images (n, 3, H, W) and the arguments that returns maps (n, H, W).
+            images: Normalised images (B, 3, H, W).
+            arguments: Tensors (B, ...) that belong to the images: the regions and the classes.
+            index: Data set index of each image.
+            original: Maps (B, H, W) of the images themselves, if they are known already.
         """
-        numbers = self._numbers(index, len(images))
-        options = {**self.settings, "seeds": (numbers + self.seed).tolist()}
-        values = max_sensitivity(explain, images, arguments, original=original, **options)
-        self._keep(numbers, values)
+        indices = self.image_indices(index, len(images))
+        values = max_sensitivity(
+            explain,
+            images,
+            arguments,
+            original=original,
+            radius=self.radius,
+            samples=self.samples,
+            seeds=(indices + self.seed).tolist(),
+            batch_size=self.batch_size,
+        )
+        self.add_values(values, indices)
+
+    def update_from(self, explained: ExplainedTask) -> None:
+        """Add an explained task; the explainer runs again on changed images."""
+        self.update(
+            explained.explain,
+            explained.image,
+            explained.arguments,
+            index=explained.index,
+            original=explained.map,
+        )

@@ -1,38 +1,43 @@
-"""Parameter randomisation: whether an explanation depends on what the model has learnt."""
+"""Parameter randomisation: dependence of an explanation on the model's parameters."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
 from protoxai.heads.groups import SparseGroupHead
-from protoxai.metrics.base.bootstrap import Estimate, estimate
 from protoxai.metrics.base.checks import check_batch
+from protoxai.metrics.base.explained_task import ExplainedTask
+from protoxai.metrics.base.intervals import Estimate, estimate
 from protoxai.metrics.base.per_image import Index, PerImageMetric
 from protoxai.metrics.base.rank_correlation import spearman
+from protoxai.metrics.base.registry import register_metric
 from protoxai.runtime.modes import evaluating
+
+STEPS = 4
+"""Steps in which a comparison randomises a model: one for each layer would take too long."""
 
 
 def randomisation_layers(model: nn.Module, steps: int | None = None) -> tuple[tuple[str, ...], ...]:
-    """Return the model's layers from the top down: in the reverse order of their definition.
+    """Return the model's layers from the top down, in the reverse order of their definition.
 
     A layer is a module with parameters of its own, prototypes and heads included.
 
     Args:
-        model: any.
-        steps: None: every layer is a step of its own. A number: the last layer alone, then the
-            others in so many blocks (less one) of nearly equal size, for deep models.
+        model: Model.
+        steps: Number of steps, for deep models: the last layer alone, then the others in blocks of
+            nearly equal size. None for a step for each layer.
 
     Returns:
-        The names of the modules of each step.
+        Names of the modules of each step.
 
     Raises:
-        ValueError: if there is no layer, or ``steps`` is below 1.
+        ValueError: If there is no layer, or ``steps`` is below 1.
 
     Example:
         >>> from torch import nn
@@ -65,28 +70,29 @@ def parameter_randomisation(
 ) -> Tensor:
     """Correlate explanations with those of the model randomised layer by layer, cascading.
 
-    Adebayo et al., "Sanity checks for saliency maps", NeurIPS 2018, section 3. Randomised is a
-    layer whose parameters are shuffled, each within itself: what was learnt is lost, but not the
-    values' distribution, whatever the kind of layer (a group's weights stay on the simplex; a
-    parameter whose values are all equal, as of an untrained normalisation, stays). The model is as
-    before afterwards.
+    Adebayo et al., "Sanity checks for saliency maps", NeurIPS 2018, section 3. A layer is
+    randomised by shuffling the values within each of its parameters, which keeps their
+    distribution in any kind of layer (a group's weights stay on the simplex; a parameter whose
+    values are all equal, as in an untrained normalisation, does not change). The model is restored
+    afterwards.
 
     Args:
-        model: the model that is explained.
-        explain: from images (B, 3, H, W) and the arguments to maps (B, H, W), by this very model.
-        images: normalised.
-        arguments: tensors (B, ...) that belong to the images: the regions and the classes, fixed
+        model: Model that is explained.
+        explain: Function of images (B, 3, H, W) and the arguments that returns maps (B, H, W) of
+            this very model.
+        images: Normalised images (B, 3, H, W).
+        arguments: Tensors (B, ...) that belong to the images: the regions and the classes, fixed
             from the original model.
-        original: the original model's maps (B, H, W), if they are known already.
-        layers: names of the modules of each step; None: ``randomisation_layers(model)``.
-        seed: of the shuffling.
+        original: Maps (B, H, W) of the original model, if they are known already.
+        layers: Names of the modules of each step; None for ``randomisation_layers(model)``.
+        seed: Seed of the shuffling.
 
     Returns:
         Spearman's rank correlation with the original map (B, steps), in [-1, 1]; NaN where a map is
         constant.
 
     Raises:
-        ValueError: if there are not as many maps as images, or no layer.
+        ValueError: If there are not as many maps as images, or no layer.
 
     Example:
         >>> import torch
@@ -127,7 +133,7 @@ def _restored(model: nn.Module) -> Iterator[None]:
 def _shuffle(module: nn.Module, generator: torch.Generator) -> None:
     for name, parameter in module.named_parameters(recurse=False):
         if isinstance(module, SparseGroupHead) and name == "group_parameter":
-            # Within a group, and the padding stays where it is: behind the members.
+            # Weights are shuffled within a group; the padding stays behind the members.
             keys = torch.rand(parameter.shape, generator=generator).to(parameter.device)
             order = keys.masked_fill(~module.member_mask, 2).argsort(-1)
             parameter.copy_(parameter.gather(-1, order))
@@ -136,15 +142,16 @@ def _shuffle(module: nn.Module, generator: torch.Generator) -> None:
             parameter.copy_(parameter.flatten()[order].view_as(parameter))
 
 
+@register_metric("parameter_randomisation")
 class ParameterRandomisation(PerImageMetric):
     """Mean over layers of the correlation with the randomised model's explanations.
 
-    Lower is better: an explanation that does not change does not show what the model has learnt.
-    See :func:`parameter_randomisation`; :meth:`per_layer` has each layer's own.
+    Lower is better: an explanation that does not change does not depend on the parameters. See
+    :func:`parameter_randomisation`; :meth:`per_layer` returns the correlation of each layer.
 
     Args:
-        layers: names of the modules of each step, from :func:`randomisation_layers`.
-        options: of :class:`PerImageMetric`.
+        layers: Names of the modules of each step, from :func:`randomisation_layers`.
+        **options: Options of :class:`PerImageMetric`.
 
     Example:
         >>> import torch
@@ -163,6 +170,16 @@ class ParameterRandomisation(PerImageMetric):
         self.layers = tuple(tuple(names) for names in layers)
         self._width = len(self.layers)
 
+    @classmethod
+    def for_model(cls, model: nn.Module, *, seed: int = 0) -> Self:
+        """Return the metric for a model's layers, in few steps.
+
+        Args:
+            model: Model that is explained.
+            seed: Seed of the metric.
+        """
+        return cls(randomisation_layers(model, STEPS), seed=seed)
+
     def update(
         self,
         model: nn.Module,
@@ -172,30 +189,47 @@ class ParameterRandomisation(PerImageMetric):
         index: Index = None,
         original: Tensor | None = None,
     ) -> None:
-        """Take in images (B, 3, H, W), the model, and its explainer with the arguments.
+        """Add images, the model, and its explainer with the arguments.
 
         Args:
-            model: see :func:`parameter_randomisation`.
-            explain: likewise.
-            images: normalised.
-            arguments: likewise.
-            index: data set index of each image.
-            original: likewise.
+            model: Model that is explained.
+            explain: Function of images (B, 3, H, W) and the arguments that returns maps (B, H, W)
+                of this very model.
+            images: Normalised images (B, 3, H, W).
+            arguments: Tensors (B, ...) that belong to the images: the regions and the classes.
+            index: Data set index of each image.
+            original: Maps (B, H, W) of the original model, if they are known already.
         """
-        numbers = self._numbers(index, len(images))
-        options: dict[str, Any] = {"layers": self.layers, "seed": self.seed}
-        rows = parameter_randomisation(
-            model, explain, images, arguments, original=original, **options
+        correlations = parameter_randomisation(
+            model,
+            explain,
+            images,
+            arguments,
+            original=original,
+            layers=self.layers,
+            seed=self.seed,
         )
-        self._keep(numbers, rows)
+        self.add_values(correlations, index)
+
+    def update_from(self, explained: ExplainedTask) -> None:
+        """Add an explained task; the explainer runs again on the randomised model."""
+        self.update(
+            explained.model,
+            explained.explain,
+            explained.image,
+            explained.arguments,
+            index=explained.index,
+            original=explained.map,
+        )
 
     def per_layer(self) -> dict[str, Estimate]:
         """Return the correlation after each step, by the name of its last module."""
-        rows = self.per_image()[1]
+        with self.sync_context():
+            rows = self._unique_rows()[1]
         return {
-            names[-1]: estimate(column, resamples=self.resamples, seed=self.seed)
-            for names, column in zip(self.layers, rows.T, strict=True)
+            names[-1]: estimate(correlations, resamples=self.resamples, seed=self.seed)
+            for names, correlations in zip(self.layers, rows.T, strict=True)
         }
 
-    def _estimates(self, rows: Tensor) -> dict[str, Estimate]:
-        return super()._estimates(rows.nanmean(1, keepdim=True))
+    def _values_of(self, rows: Tensor) -> Tensor:
+        return rows.nanmean(1, keepdim=True)

@@ -1,4 +1,4 @@
-"""Pointing game: whether an attribution is highest inside of what it explains."""
+"""Pointing game: whether an attribution's maximum lies on the class that it explains."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from protoxai.metrics.base.checks import check_masked
+from protoxai.metrics.base.explained_task import ExplainedTask
 from protoxai.metrics.base.per_image import Index, PerImageMetric
+from protoxai.metrics.base.registry import register_metric
 
 
 def pointing_game(attribution: Tensor, mask: Tensor) -> Tensor:
@@ -18,8 +20,8 @@ def pointing_game(attribution: Tensor, mask: Tensor) -> Tensor:
     single maximum gives 0 or 1.
 
     Args:
-        attribution: signed (B, H, W).
-        mask: bool (B, H, W): the ground truth of the class, or of one of its parts.
+        attribution: Attribution maps, signed, (B, H, W).
+        mask: Ground truth of the class, or of one of its parts, bool (B, H, W).
 
     Returns:
         (B,), in [0, 1]; NaN for an empty mask and for a constant attribution.
@@ -35,15 +37,19 @@ def pointing_game(attribution: Tensor, mask: Tensor) -> Tensor:
     lowest, highest = values.aminmax(dim=1)
     maxima = values == highest[:, None]
     share = (maxima & inside).sum(1) / maxima.sum(1)
-    # Where there is a NaN, it is the minimum and the maximum, and differs from itself.
+    # A NaN in the map is its minimum and its maximum, and differs from itself.
     defined = inside.any(1) & (lowest < highest)
     return share.masked_fill(~defined, torch.nan)
 
 
+@register_metric("pointing_game")
 class PointingGame(PerImageMetric):
     """Share of an attribution's maxima in the ground-truth mask, see :func:`pointing_game`.
 
     Higher is better.
+
+    Args:
+        **options: Options of :class:`PerImageMetric`.
 
     Example:
         >>> import torch
@@ -58,6 +64,9 @@ class PointingGame(PerImageMetric):
     higher_is_better = True
 
     def update(self, attribution: Tensor, mask: Tensor, index: Index = None) -> None:
-        """Take in attribution maps and masks, (B, H, W) each."""
-        values = pointing_game(attribution, mask)
-        self._keep(self._numbers(index, len(values)), values)
+        """Add attribution maps and masks, (B, H, W) each."""
+        self.add_values(pointing_game(attribution, mask), index)
+
+    def update_from(self, explained: ExplainedTask) -> None:
+        """Add the map of an explained task, against the labels."""
+        self.update(explained.map, explained.truth, index=explained.index)

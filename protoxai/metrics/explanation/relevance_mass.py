@@ -1,4 +1,4 @@
-"""Relevance mass: how much of an attribution lies on what it explains."""
+"""Relevance mass: share of an attribution that lies on the class that it explains."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import ClassVar
 from torch import Tensor
 
 from protoxai.metrics.base.checks import check_masked
+from protoxai.metrics.base.explained_task import ExplainedTask
 from protoxai.metrics.base.per_image import Index, PerImageMetric
+from protoxai.metrics.base.registry import register_metric
 from protoxai.runtime.precision import widen
 
 
@@ -17,8 +19,8 @@ def relevance_mass(attribution: Tensor, mask: Tensor) -> Tensor:
     Arras, Osman and Samek, "CLEVR-XAI", Information Fusion 2022, section 3.2.
 
     Args:
-        attribution: signed (B, H, W).
-        mask: bool (B, H, W): the ground truth of the class, or of one of its parts.
+        attribution: Attribution maps, signed, (B, H, W).
+        mask: Ground truth of the class, or of one of its parts, bool (B, H, W).
 
     Returns:
         (B,), in [0, 1]; NaN for an empty mask and where nothing is positive.
@@ -36,10 +38,14 @@ def relevance_mass(attribution: Tensor, mask: Tensor) -> Tensor:
     return share.masked_fill(~inside.any(1), float("nan")).to(wide.dtype)
 
 
+@register_metric("relevance_mass")
 class RelevanceMass(PerImageMetric):
     """Share of positive attribution in the ground-truth mask, see :func:`relevance_mass`.
 
     Higher is better.
+
+    Args:
+        **options: Options of :class:`PerImageMetric`.
 
     Example:
         >>> import torch
@@ -53,6 +59,9 @@ class RelevanceMass(PerImageMetric):
     higher_is_better = True
 
     def update(self, attribution: Tensor, mask: Tensor, index: Index = None) -> None:
-        """Take in attribution maps and masks, (B, H, W) each."""
-        values = relevance_mass(attribution, mask)
-        self._keep(self._numbers(index, len(values)), values)
+        """Add attribution maps and masks, (B, H, W) each."""
+        self.add_values(relevance_mass(attribution, mask), index)
+
+    def update_from(self, explained: ExplainedTask) -> None:
+        """Add the map of an explained task, against the labels."""
+        self.update(explained.map, explained.truth, index=explained.index)

@@ -1,4 +1,4 @@
-"""Scale spectrum: at which sizes an attribution has its structure."""
+"""Scale spectrum: sizes of the structures in an attribution."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from protoxai.metrics.base.checks import check_maps
-from protoxai.metrics.base.concentration import complexity
+from protoxai.metrics.base.explained_task import ExplainedTask
 from protoxai.metrics.base.per_image import Index, PerImageMetric
+from protoxai.metrics.base.registry import register_metric
+from protoxai.metrics.explanation.complexity import complexity
 from protoxai.runtime.resize import resize
 
 
@@ -19,19 +21,20 @@ def scale_spectrum(attribution: Tensor, bands: int = 5) -> Tensor:
     """Return the energy of attribution maps in the bands of a Laplacian pyramid.
 
     Burt and Adelson, "The Laplacian pyramid as a compact image code", IEEE Trans. Comm. 1983. Each
-    level is smoothed (1, 2, 1) and halved (bilinear); a band is what the coarser level, resized
-    (bilinear), leaves over; the last band is the coarsest level itself. A band's energy is the mean
-    of its squares, so that bands of different size compare.
+    level is smoothed (1, 2, 1) and halved (bilinear). A band is a level minus the next coarser
+    one, resized (bilinear); the last band is the coarsest level itself. A band's energy is the mean
+    of its squares, so that bands of different sizes are comparable.
 
     Args:
-        attribution: (B, H, W); the shorter side at least ``2 ** (bands - 1)`` pixels.
-        bands: how many, 2 or more.
+        attribution: Attribution maps (B, H, W); the shorter side has at least ``2 ** (bands - 1)``
+            pixels.
+        bands: Number of bands, at least 2.
 
     Returns:
-        Energies (B, bands), finest first.
+        Energies (B, bands), the finest band first.
 
     Raises:
-        ValueError: if the map is too small or there are too few bands.
+        ValueError: If the map is too small or there are too few bands.
 
     Example:
         >>> import torch
@@ -41,8 +44,8 @@ def scale_spectrum(attribution: Tensor, bands: int = 5) -> Tensor:
     check_maps(attribution)
     if bands < 2 or min(attribution.shape[1:]) < 2 ** (bands - 1):
         raise ValueError(
-            f"{bands} bands came for maps of {tuple(attribution.shape[1:])} pixels, expected 2 or "
-            f"more bands and sides of at least {2 ** (max(bands, 2) - 1)}: choose other bands"
+            f"got {bands} bands for maps of {tuple(attribution.shape[1:])} pixels, expected at "
+            f"least 2 bands and sides of at least {2 ** (max(bands, 2) - 1)}: choose other bands"
         )
     finer = attribution.detach().double()[:, None]
     energies = []
@@ -57,20 +60,23 @@ def scale_spectrum(attribution: Tensor, bands: int = 5) -> Tensor:
 
 
 def _smooth(maps: Tensor) -> Tensor:
-    # Centred, unlike a filter that drops every second pixel: flipping the map changes nothing.
+    # The filter is centred, unlike one that drops every second pixel, so that flipping the map
+    # changes nothing.
     row = maps.new_tensor([0.25, 0.5, 0.25])
     return F.conv2d(F.pad(maps, (1, 1, 1, 1), mode="replicate"), row.outer(row)[None, None])
 
 
+@register_metric("scale_spectrum")
 class ScaleSpectrum(PerImageMetric):
     """Entropy of an attribution's energy over the bands of its Laplacian pyramid, in [0, 1].
 
-    1 where all sizes have their share, 0 where one has all; higher is better: an explanation of
-    several scales. NaN where the map is 0. Defined for any attribution.
+    It is 1 if all sizes have the same energy and 0 if one has all. Higher is better: the
+    explanation has structure at several scales. NaN where the map is 0. See
+    :func:`scale_spectrum`.
 
     Args:
-        bands: see :func:`scale_spectrum`.
-        options: of :class:`PerImageMetric`.
+        bands: Number of bands, at least 2.
+        **options: Options of :class:`PerImageMetric`.
 
     Example:
         >>> import torch
@@ -88,6 +94,10 @@ class ScaleSpectrum(PerImageMetric):
         self.bands = bands
 
     def update(self, attribution: Tensor, index: Index = None) -> None:
-        """Take in attribution maps (B, H, W)."""
+        """Add attribution maps (B, H, W)."""
         entropy = complexity(scale_spectrum(attribution, self.bands)) / math.log(self.bands)
-        self._keep(self._numbers(index, len(attribution)), entropy)
+        self.add_values(entropy, index)
+
+    def update_from(self, explained: ExplainedTask) -> None:
+        """Add the map of an explained task."""
+        self.update(explained.map, index=explained.index)

@@ -1,4 +1,4 @@
-"""Sparseness: how few pixels an attribution puts its weight on."""
+"""Sparseness: concentration of an attribution on few pixels."""
 
 from __future__ import annotations
 
@@ -7,36 +7,40 @@ from typing import ClassVar
 from torch import Tensor
 
 from protoxai.metrics.base.checks import check_maps
-from protoxai.metrics.base.concentration import gini
+from protoxai.metrics.base.explained_task import ExplainedTask
 from protoxai.metrics.base.per_image import Index, PerImageMetric
+from protoxai.metrics.base.registry import register_metric
+from protoxai.metrics.explanation.gini import gini
 
 
-class Gini(PerImageMetric):
-    """Gini index of the absolute values that an image has, of its units' evidence, say.
+def sparseness(attribution: Tensor) -> Tensor:
+    """Return the Gini index of the absolute values of attribution maps.
 
-    Higher is sparser, which is better. NaN where all values are 0. See
-    :func:`~protoxai.metrics.gini`.
+    Chalasani et al., "Concise explanations of neural networks", ICML 2020.
+
+    Args:
+        attribution: Attribution maps (B, H, W).
+
+    Returns:
+        (B,), in [0, 1 - 1/(H W)]; NaN where a map is 0.
 
     Example:
         >>> import torch
-        >>> metric = Gini()
-        >>> metric.update(torch.tensor([[3.0, 0.0, -1.0]]))
-        >>> float(metric.compute())
-        0.5
+        >>> sparseness(torch.tensor([[[0.0, 0.0], [0.0, 1.0]]]))
+        tensor([0.7500])
     """
-
-    figures: ClassVar[dict[str, bool | None]] = {"gini": True}
-    higher_is_better = True
-
-    def update(self, values: Tensor, index: Index = None) -> None:
-        """Take in values (B, ...) of any sign."""
-        self._keep(self._numbers(index, len(values)), gini(values.flatten(1)))
+    check_maps(attribution)
+    return gini(attribution.flatten(1))
 
 
-class Sparseness(Gini):
-    """Gini index of an attribution map's absolute values; higher is sparser, which is better.
+@register_metric("sparseness")
+class Sparseness(PerImageMetric):
+    """Gini index of an attribution map's absolute values, see :func:`sparseness`.
 
-    Chalasani et al., "Concise explanations of neural networks", ICML 2020. NaN where the map is 0.
+    Higher is sparser, which is better. NaN where the map is 0.
+
+    Args:
+        **options: Options of :class:`PerImageMetric`.
 
     Example:
         >>> import torch
@@ -47,8 +51,12 @@ class Sparseness(Gini):
     """
 
     figures: ClassVar[dict[str, bool | None]] = {"sparseness": True}
+    higher_is_better = True
 
-    def update(self, values: Tensor, index: Index = None) -> None:
-        """Take in attribution maps (B, H, W)."""
-        check_maps(values)
-        super().update(values, index)
+    def update(self, attribution: Tensor, index: Index = None) -> None:
+        """Add attribution maps (B, H, W)."""
+        self.add_values(sparseness(attribution), index)
+
+    def update_from(self, explained: ExplainedTask) -> None:
+        """Add the map of an explained task."""
+        self.update(explained.map, index=explained.index)

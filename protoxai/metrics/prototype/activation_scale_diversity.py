@@ -1,4 +1,4 @@
-"""Scale diversity of activations: whether prototypes of different scales look elsewhere."""
+"""Scale diversity of activations: difference of the places where a class's scales are active."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ QUANTILE = 0.8
 
 
 class ActivationDiversity(NamedTuple):
-    """How little activations of one class overlap, image by image.
+    """Diversity of the activations of a class, image by image.
 
     Attributes:
-        across: mean 1 - IoU over pairs of prototypes of different scales (B,), in [0, 1].
-        within: the same over pairs of one scale, the control (B,).
+        across: Mean 1 - IoU over pairs of prototypes of different scales, (B,), in [0, 1].
+        within: Mean 1 - IoU over pairs of prototypes of one scale, the control, (B,).
     """
 
     across: Tensor
@@ -31,20 +31,23 @@ class ActivationDiversity(NamedTuple):
 def activation_scale_diversity(
     activations: Tensor, labels: Tensor, table: PrototypeTable, *, ignore_index: int = 255
 ) -> ActivationDiversity:
-    """Measure how little the activations of a class's prototypes overlap.
+    """Return how little the activations of a class's prototypes overlap.
 
-    For every class in the image, each of its prototypes' activation is cut where it reaches its
-    0.8 quantile over the class's pixels; pairs of cuts are compared by intersection over union;
-    the mean runs over all pairs of all classes.
+    For every class in the image, the activation of each of its prototypes is cut where it reaches
+    its 0.8 quantile over the class's pixels. Pairs of cuts are compared by intersection over union,
+    and averaged over all pairs of all classes.
 
     Args:
-        activations: of all prototypes (B, P, h, w).
-        labels: (B, H, W), of any size: sampled on the activations' grid.
-        table: class and scale of each prototype.
-        ignore_index: label of pixels that do not count.
+        activations: Activations of all prototypes (B, P, h, w).
+        labels: Labels (B, H, W) of any size, which are sampled on the activations' grid.
+        table: Class and scale of each prototype.
+        ignore_index: Label of pixels that do not count.
 
     Returns:
         Two tensors (B,); NaN for an image without a pair.
+
+    Raises:
+        ValueError: If a label is no class, or the batches differ.
 
     Example:
         >>> import torch
@@ -59,11 +62,11 @@ def activation_scale_diversity(
     labels = labels_at(labels, (activations.shape[2], activations.shape[3]))
     table = table.to(activations.device)
     rows = []
-    for maps, own_labels in zip(activations, labels, strict=True):
+    for maps, image_labels in zip(activations, labels, strict=True):
         across, within = [], []
         for class_index in table.classes.tolist():
             own = table.class_index == class_index
-            pixels = own_labels == class_index
+            pixels = image_labels == class_index
             if bool(pixels.any()):
                 differing, other_scale = _pairs(maps[own][:, pixels], table.scale_index[own])
                 across.append(differing[other_scale])
@@ -90,14 +93,14 @@ def _mean(values: list[Tensor]) -> Tensor:
 
 
 class ActivationScaleDiversity(PerImageMetric):
-    """Measures how little activations of different scales overlap, and as its control of one scale.
+    """Diversity of activations across scales and, as the control, within a scale.
 
-    Higher is better, the control has no direction.
+    Higher is better; the control has no direction. See :func:`activation_scale_diversity`.
 
     Args:
-        table: class and scale of each prototype.
-        ignore_index: label of pixels that do not count.
-        options: of :class:`PerImageMetric`.
+        table: Class and scale of each prototype.
+        ignore_index: Label of pixels that do not count.
+        **options: Options of :class:`PerImageMetric`.
 
     Example:
         >>> import torch
@@ -117,8 +120,8 @@ class ActivationScaleDiversity(PerImageMetric):
         self.ignore_index = ignore_index
 
     def update(self, activations: Tensor, labels: Tensor, index: Index = None) -> None:
-        """Take in activations (B, P, h, w) and labels (B, H, W)."""
-        found = activation_scale_diversity(
+        """Add activations (B, P, h, w) and labels (B, H, W)."""
+        diversity = activation_scale_diversity(
             activations, labels, self.table, ignore_index=self.ignore_index
         )
-        self._keep(self._numbers(index, len(labels)), torch.stack(found, 1))
+        self.add_values(torch.stack(diversity, 1), index)

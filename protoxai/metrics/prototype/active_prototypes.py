@@ -1,4 +1,4 @@
-"""Active prototypes: those that a decision can rest on."""
+"""Active prototypes: those with a weight in the decisions."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ SMALLEST_OWN_WEIGHT = 1e-3
 
 
 class ActiveCounts(NamedTuple):
-    """How many prototypes are in use; ``float()`` gives the total.
+    """Numbers of prototypes in use; ``float()`` returns the total.
 
     Attributes:
-        total: int64 scalar.
-        per_class: int64 (C,).
-        per_group: int64 (N,); (0,) in stage 1, which has no groups.
+        total: Number in the model, int64 scalar.
+        per_class: Number in each class, int64 (C,).
+        per_group: Number in each group, int64 (N,); (0,) in stage 1, which has no groups.
     """
 
     total: Tensor
@@ -32,17 +32,17 @@ class ActiveCounts(NamedTuple):
 
 
 def active_prototypes(head: PrototypeHead | SparseGroupHead, threshold: float = 0.05) -> Tensor:
-    """Return the numbers of the prototypes that are in use.
+    """Return the indices of the prototypes that are in use.
 
     Stage 2: those with a weight of at least ``threshold`` in some group (smaller weights count as
     zero, as after ``head.threshold_``). Stage 1: those whose own-class weight exceeds 1e-3.
 
     Args:
-        head: the model's head; left as it is.
-        threshold: the smallest group weight that counts; 0 counts every weight above zero.
+        head: Head of the model, which is not changed.
+        threshold: Smallest group weight that counts; 0 counts every weight above zero.
 
     Returns:
-        Prototype numbers, ascending, int64.
+        Prototype indices, ascending, int64.
 
     Example:
         >>> import torch
@@ -55,24 +55,24 @@ def active_prototypes(head: PrototypeHead | SparseGroupHead, threshold: float = 
     if isinstance(head, SparseGroupHead):
         used = group_members(head, threshold).any(0)
     else:
-        own_class = head.table.to(head.weight.device).class_index
-        own_weight = head.weight.detach().gather(0, own_class[None])[0]
-        used = own_weight > SMALLEST_OWN_WEIGHT
+        used = head.own_class_weights().detach() > SMALLEST_OWN_WEIGHT
     return torch.nonzero(used).flatten()
 
 
 def group_members(head: SparseGroupHead, threshold: float) -> Tensor:
-    """Return which prototypes are active in which group, bool (N, P)."""
+    """Return the prototypes that are active in each group, bool (N, P)."""
     weights = head.group_weights().detach()
     return (weights > 0) & (weights >= threshold)
 
 
 class ActivePrototypes(ModelMetric):
-    """Counts the prototypes in use, in total, per class and per group; fewer are easier to read.
+    """Number of prototypes in use, in total, per class and per group; fewer are easier to read.
+
+    See :func:`active_prototypes`.
 
     Args:
-        threshold: see :func:`active_prototypes`.
-        options: of ``torchmetrics.Metric``.
+        threshold: Smallest group weight that counts.
+        **options: Options of ``torchmetrics.Metric``.
 
     Example:
         >>> from protoxai import PrototypeTable, PrototypeHead

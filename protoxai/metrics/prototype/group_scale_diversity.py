@@ -1,4 +1,4 @@
-"""Scale diversity of groups: over how many scales a group spreads its weight."""
+"""Scale diversity of groups: spread of a group's weight over the scales."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ from torch import Tensor
 from protoxai.heads.groups import SparseGroupHead
 from protoxai.heads.linear import PrototypeHead
 from protoxai.metrics.base.checks import check_grouped
-from protoxai.metrics.base.concentration import complexity, effective_number
 from protoxai.metrics.base.per_model import ModelMetric
+from protoxai.metrics.explanation.complexity import complexity
+from protoxai.metrics.explanation.effective_number import effective_number
 
 
 class GroupScales(NamedTuple):
-    """How groups spread their weight over scales; ``float()`` gives the model's entropy.
+    """Spread of the groups' weight over scales; ``float()`` returns the model's entropy.
 
-    NaN where it is not defined: for a group without weight, and the entropy of a class whose
-    prototypes have a single scale.
+    Values are NaN for a group without weight, and the entropy is NaN for a class whose prototypes
+    have a single scale.
 
     Attributes:
-        mass: share of each group's weight on each scale (N, S).
-        group_entropy: entropy of a group's mass (N,), divided by the logarithm of the number of
+        mass: Share of each group's weight on each scale (N, S).
+        group_entropy: Entropy of each group's mass (N,), divided by the logarithm of the number of
             scales where its class has prototypes: in [0, 1].
-        group_effective_number: effective number of scales of a group (N,), in [1, S].
-        class_entropy: mean over a class's groups (C,).
-        class_effective_number: likewise (C,).
-        entropy: mean over all groups, scalar.
-        effective_number: likewise.
-        spanning: share of groups with weight on two scales or more, scalar.
+        group_effective_number: Effective number of scales of each group (N,), in [1, S].
+        class_entropy: Mean entropy of each class's groups (C,).
+        class_effective_number: Mean effective number of each class's groups (C,).
+        entropy: Mean entropy of all groups, scalar.
+        effective_number: Mean effective number of all groups, scalar.
+        spanning: Share of groups with weight on two scales or more, scalar.
     """
 
     mass: Tensor
@@ -46,14 +47,14 @@ class GroupScales(NamedTuple):
 
 
 def group_scale_diversity(head: PrototypeHead | SparseGroupHead) -> GroupScales:
-    """Measure over how many scales each group spreads its weight.
+    """Return how each group spreads its weight over the scales.
 
     Args:
-        head: of stage 2, as it is: apply ``head.threshold_`` before, so that weights too small to
-            matter do not count.
+        head: Head of stage 2. Apply ``head.threshold_`` before, so that weights too small to matter
+            do not count.
 
     Raises:
-        ValueError: in stage 1.
+        ValueError: If the head has no groups.
 
     Example:
         >>> import torch
@@ -88,9 +89,12 @@ def group_scale_diversity(head: PrototypeHead | SparseGroupHead) -> GroupScales:
 
 
 class GroupScaleDiversity(ModelMetric):
-    """Measures over how many scales groups spread, see :func:`group_scale_diversity`.
+    """Spread of the groups' weight over scales, see :func:`group_scale_diversity`.
 
-    Higher is better: what the multi-scale model is for.
+    Higher is better: a multi-scale model is to combine scales.
+
+    Args:
+        **options: Options of ``torchmetrics.Metric``.
 
     Example:
         >>> from protoxai import PrototypeTable, SparseGroupHead

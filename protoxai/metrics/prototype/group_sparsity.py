@@ -1,4 +1,4 @@
-"""Group sparsity: on how few prototypes each group rests."""
+"""Group sparsity: concentration of each group on few prototypes."""
 
 from __future__ import annotations
 
@@ -10,20 +10,22 @@ from torch import Tensor
 from protoxai.heads.groups import SparseGroupHead
 from protoxai.heads.linear import PrototypeHead
 from protoxai.metrics.base.checks import check_grouped
-from protoxai.metrics.base.concentration import complexity, effective_number, gini
 from protoxai.metrics.base.per_model import ModelMetric
+from protoxai.metrics.explanation.complexity import complexity
+from protoxai.metrics.explanation.effective_number import effective_number
+from protoxai.metrics.explanation.gini import gini
 
 
 class GroupSparsities(NamedTuple):
-    """How sparse each group is; ``float()`` gives the mean effective number.
+    """Sparsity of each group; ``float()`` returns the mean effective number.
 
-    A group without any weight left has 0 prototypes, and NaN for the rest.
+    A group without weight has 0 prototypes, and NaN for the other values.
 
     Attributes:
-        nonzero: prototypes with a weight, int64 (N,).
+        nonzero: Number of prototypes with a weight, int64 (N,).
         gini: Gini index of the weights (N,), in [0, 1 - 1/M_c].
-        entropy: of the weights, divided by log M_c (N,), in [0, 1]; NaN where M_c is 1.
-        effective_number: exponential of the entropy (N,), in [1, M_c].
+        entropy: Entropy of the weights divided by log M_c (N,), in [0, 1]; NaN where M_c is 1.
+        effective_number: Exponential of the entropy (N,), in [1, M_c].
     """
 
     nonzero: Tensor
@@ -38,14 +40,14 @@ class GroupSparsities(NamedTuple):
 def group_sparsity(
     head: PrototypeHead | SparseGroupHead, threshold: float = 0.05
 ) -> GroupSparsities:
-    """Measure how sparse each group's weights over its class's own M_c prototypes are.
+    """Return how sparse each group's weights over its class's own M_c prototypes are.
 
     Args:
-        head: of stage 2; left as it is.
-        threshold: weights below it count as zero.
+        head: Head of stage 2, which is not changed.
+        threshold: Smallest weight that does not count as zero.
 
     Raises:
-        ValueError: in stage 1.
+        ValueError: If the head has no groups.
 
     Example:
         >>> import torch
@@ -63,7 +65,7 @@ def group_sparsity(
 def _sparsities(weights: Tensor, threshold: float) -> GroupSparsities:
     weights = weights.detach()
     weights = torch.where(weights >= threshold, weights, 0)
-    # Of a single prototype the logarithm is 0, and 0 / 0 is not defined.
+    # The logarithm of a single prototype is 0, so that its entropy is 0 / 0, which is NaN.
     longest = torch.tensor(float(weights.shape[1]), device=weights.device).log()
     return GroupSparsities(
         (weights > 0).sum(1),
@@ -74,14 +76,14 @@ def _sparsities(weights: Tensor, threshold: float) -> GroupSparsities:
 
 
 class GroupSparsity(ModelMetric):
-    """Measures how sparse the groups are, see :func:`group_sparsity`.
+    """Sparsity of the groups, see :func:`group_sparsity`.
 
-    Its figure is the mean effective number of prototypes in a group; fewer are easier to read. Of
-    the others, a higher Gini index is better, and a lower count and entropy.
+    A lower count, entropy and effective number of prototypes are easier to read, and so is a
+    higher Gini index.
 
     Args:
-        threshold: weights below it count as zero.
-        options: of ``torchmetrics.Metric``.
+        threshold: Smallest weight that does not count as zero.
+        **options: Options of ``torchmetrics.Metric``.
 
     Example:
         >>> import torch

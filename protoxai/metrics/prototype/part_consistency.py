@@ -1,4 +1,4 @@
-"""Part consistency: whether a prototype means the same part in every image."""
+"""Part consistency: whether a prototype shows the same part in every image."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from protoxai.metrics.base.bootstrap import Estimate, estimate
+from protoxai.metrics.base.intervals import Estimate, estimate
 from protoxai.metrics.base.per_image import Index
 from protoxai.metrics.prototype.part_hits import PartMetric
 
@@ -18,10 +18,10 @@ def part_consistency(hits: Tensor) -> Tensor:
     """Return the share of prototypes that hit some part in more than 80 % of its images.
 
     Args:
-        hits: of the active prototypes, from :func:`part_hits` (B, P, K).
+        hits: Hits of the active prototypes, from :func:`part_hits`, (B, P, K).
 
     Returns:
-        Scalar in [0, 1], over the prototypes of which any part is shown; NaN if there is none.
+        Scalar in [0, 1], over the prototypes with any part in the images; NaN if there are none.
 
     Example:
         >>> import torch
@@ -45,13 +45,16 @@ def _share(rows: Tensor, counts: Tensor, prototypes: Tensor, number: int) -> Ten
 
 
 class PartConsistency(PartMetric):
-    """Share of active prototypes that mean the same part in every image; higher is better.
+    """Share of active prototypes that show the same part in every image; higher is better.
 
-    See :func:`part_hits` and :func:`part_consistency`. Prototypes of classes that show no part are
-    left out. The interval is that of the share over resampled images.
+    See :func:`part_hits` and :func:`part_consistency`. Prototypes of classes without a visible part
+    are left out. The interval is that of the share over resampled images.
 
     Args:
-        table: see :class:`PartMetric`, as of the other arguments.
+        table: Class and scale of each prototype.
+        part_class: Class of each part number, such as ``Shapes.part_class``.
+        active: Indices of the prototypes that count, from ``active_prototypes``; None for all.
+        **options: Options of :class:`PerImageMetric`.
 
     Example:
         >>> import torch
@@ -72,13 +75,13 @@ class PartConsistency(PartMetric):
     def update(
         self, activations: Tensor, labels: Tensor, parts: Tensor, index: Index = None
     ) -> None:
-        """Take in activations (B, P, h, w), labels and parts (B, H, W)."""
+        """Add activations (B, P, h, w), labels and parts (B, H, W)."""
         hits = self._hits(activations, labels, parts)
-        self._keep(self._numbers(index, len(labels)), hits[:, *self._pairs])
+        self.add_values(hits[:, *self._pairs], index)
 
     def _estimates(self, rows: Tensor) -> dict[str, Estimate]:
         def share(rows: Tensor, counts: Tensor) -> Tensor:
             return _share(rows, counts, self._pairs[0], len(self.table))
 
-        found = estimate(rows, share, resamples=self.resamples, seed=self.seed)
-        return {"part_consistency": found}
+        consistency = estimate(rows, share, resamples=self.resamples, seed=self.seed)
+        return {"part_consistency": consistency}

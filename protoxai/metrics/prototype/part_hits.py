@@ -1,4 +1,4 @@
-"""Which parts of an object a prototype looks at."""
+"""Parts of an object that a prototype is active on, and the base of the metrics of parts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,6 +14,7 @@ from protoxai.labels import labels_at
 from protoxai.metrics.base.checks import check_batch
 from protoxai.metrics.base.per_image import PerImageMetric
 from protoxai.prototypes.table import PrototypeTable
+from protoxai.runtime.components import connected_components
 
 QUANTILE = 0.8
 
@@ -27,7 +27,7 @@ def part_hits(
     table: PrototypeTable,
     part_class: Sequence[int],
 ) -> Tensor:
-    """Return which parts of its own class each prototype hits in each image.
+    """Return the parts of its own class that each prototype hits in each image.
 
     A prototype's activation, resized to the labels (nearest), is cut where it reaches its 0.8
     quantile over the class's pixels. A part is hit if the centroid of one of its components
@@ -36,18 +36,18 @@ def part_hits(
     form Porta et al., WACV 2025, give it for segmentation.
 
     Args:
-        activations: of all prototypes (B, P, h, w).
-        labels: (B, H, W).
-        parts: number of the part of every pixel (B, H, W), 0 = none.
-        table: class and scale of each prototype.
-        part_class: the class of each of the K part numbers; of number 0 it does not matter.
+        activations: Activations of all prototypes (B, P, h, w).
+        labels: Labels (B, H, W).
+        parts: Part number of every pixel (B, H, W), 0 for none.
+        table: Class and scale of each prototype.
+        part_class: Class of each of the K part numbers; that of number 0 does not matter.
 
     Returns:
         Float (B, P, K): 1 where hit, 0 where missed, NaN where the image does not show the part or
         the part is not of the prototype's class.
 
     Raises:
-        ValueError: if shapes do not fit, or a part number has no class.
+        ValueError: If shapes do not fit, or a part number has no class.
 
     Example:
         >>> import torch
@@ -71,7 +71,7 @@ def part_hits(
             if not numbers or not bool(pixels.any()):
                 continue
             own = class_of == class_index
-            # In float32 a quantile may come out above the very value that it is.
+            # In float32 a quantile may be larger than the value that it equals.
             maps = labels_at(activations[image, own.to(activations.device)].double(), size)
             least = torch.stack([row[pixels].quantile(QUANTILE) for row in maps])
             for part in numbers:
@@ -86,7 +86,7 @@ def centroids(mask: Tensor) -> tuple[list[int], list[int]]:
     """Return rows and columns of the pixels nearest to the centroids of a mask's components."""
     from scipy import ndimage
 
-    components, number = ndimage.label(mask.cpu().numpy(), np.ones((3, 3)))
+    components, number = connected_components(mask.cpu().numpy())
     centres = ndimage.center_of_mass(components > 0, components, range(1, number + 1))
     return [math.floor(r + 0.5) for r, _ in centres], [math.floor(c + 0.5) for _, c in centres]
 
@@ -97,9 +97,9 @@ def own_parts(
     """Return the pairs of a prototype and a part of its class.
 
     Args:
-        table: class and scale of each prototype.
-        part_class: the class of each part number.
-        active: numbers of the prototypes that count; None: all.
+        table: Class and scale of each prototype.
+        part_class: Class of each part number.
+        active: Indices of the prototypes that count; None for all.
     """
     classes = torch.tensor(tuple(part_class))
     belongs = table.to("cpu").class_index[:, None] == classes
@@ -113,13 +113,13 @@ def own_parts(
 
 
 class PartMetric(PerImageMetric):
-    """Base of the metrics of the parts that prototypes look at; higher is better.
+    """Base of the metrics of the parts that prototypes are active on; higher is better.
 
     Args:
-        table: class and scale of each prototype.
-        part_class: the class of each part number, such as ``Shapes.part_class``.
-        active: numbers of the prototypes that count, from ``active_prototypes``; None: all.
-        options: of :class:`PerImageMetric`.
+        table: Class and scale of each prototype.
+        part_class: Class of each part number, such as ``Shapes.part_class``.
+        active: Indices of the prototypes that count, from ``active_prototypes``; None for all.
+        **options: Options of :class:`PerImageMetric`.
     """
 
     higher_is_better = True
@@ -134,12 +134,13 @@ class PartMetric(PerImageMetric):
         super().__init__(**options)
         self.table = table.to("cpu")
         self.part_class = tuple(part_class)
+        self.active = active
         self._pairs = own_parts(self.table, self.part_class, active)
         self._width = self._values_per_image()
 
     @abstractmethod
     def _values_per_image(self) -> int:
-        """Return how many values are kept of each image."""
+        """Return the number of values that are kept of each image."""
 
     def _hits(self, activations: Tensor, labels: Tensor, parts: Tensor) -> Tensor:
         return part_hits(activations, labels, parts, self.table, self.part_class)

@@ -1,4 +1,4 @@
-"""Part stability: whether noise changes the parts a prototype looks at."""
+"""Part stability: whether noise changes the parts that a prototype is active on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from protoxai.metrics.base.bootstrap import Estimate, estimate
+from protoxai.metrics.base.intervals import Estimate, estimate
 from protoxai.metrics.base.per_image import Index
 from protoxai.metrics.prototype.part_hits import PartMetric
 
@@ -21,11 +21,11 @@ def part_stability(hits: Tensor, noisy_hits: Tensor) -> Tensor:
     Huang et al., ICCV 2023, section 3.
 
     Args:
-        hits: of the active prototypes, from :func:`part_hits` (B, P, K).
-        noisy_hits: the same for the images with noise.
+        hits: Hits of the active prototypes, from :func:`part_hits`, (B, P, K).
+        noisy_hits: Their hits in the images with noise.
 
     Returns:
-        Scalar in [0, 1], over the pairs where a part is shown; NaN if there is none.
+        Scalar in [0, 1], over the pairs with a visible part; NaN if there are none.
 
     Example:
         >>> import torch
@@ -38,7 +38,7 @@ def part_stability(hits: Tensor, noisy_hits: Tensor) -> Tensor:
 
 
 def _stable_pairs(hits: Tensor, noisy_hits: Tensor) -> Tensor:
-    """Return for each image how many of its pairs are stable, and how many it has (B, 2)."""
+    """Return the number of stable pairs, and of all pairs, in each image (B, 2)."""
     shown = ~hits.isnan()
     pairs = shown.any(2)
     stable = ((hits == noisy_hits) | ~shown).all(2) & pairs
@@ -54,11 +54,14 @@ def _share(rows: Tensor, counts: Tensor) -> Tensor:
 class PartStability(PartMetric):
     """Share of pairs of a prototype and an image whose hit parts noise does not change.
 
-    Higher is better. Noise N(0, 0.2²) on the normalised image. The interval is that of the share
-    over resampled images.
+    Higher is better. The noise on the normalised image is N(0, 0.2²). The interval is that of the
+    share over resampled images. See :func:`part_hits` and :func:`part_stability`.
 
     Args:
-        table: see :class:`PartMetric`, as of the other arguments.
+        table: Class and scale of each prototype.
+        part_class: Class of each part number, such as ``Shapes.part_class``.
+        active: Indices of the prototypes that count, from ``active_prototypes``; None for all.
+        **options: Options of :class:`PerImageMetric`.
 
     Example:
         >>> import torch
@@ -74,7 +77,8 @@ class PartStability(PartMetric):
     figures: ClassVar[dict[str, bool | None]] = {"part_stability": True}
 
     def _values_per_image(self) -> int:
-        return 2  # stable pairs, and all
+        # Stable pairs, and all pairs.
+        return 2
 
     @torch.no_grad()
     def update(
@@ -85,32 +89,32 @@ class PartStability(PartMetric):
         parts: Tensor,
         index: Index = None,
     ) -> None:
-        """Take in images (B, 3, H, W), labels and parts (B, H, W).
+        """Add images with their labels and parts.
 
         Args:
-            activations_of: from images to activations (B, P, h, w), such as
+            activations_of: Function of images that returns activations (B, P, h, w), such as
                 ``lambda images: model(images).activations``.
-            images: normalised.
-            labels: of every pixel.
-            parts: part number of every pixel, 0 = none.
-            index: data set index of each image.
+            images: Normalised images (B, 3, H, W).
+            labels: Labels (B, H, W).
+            parts: Part number of every pixel (B, H, W), 0 for none.
+            index: Data set index of each image.
         """
-        numbers = self._numbers(index, len(images))
+        indices = self.image_indices(index, len(images))
         active = self._pairs[0].unique()
         clean, noisy = (
             self._hits(activations_of(x), labels, parts)[:, active]
-            for x in (images, images + self._noise(images, numbers))
+            for x in (images, images + self._noise(images, indices))
         )
-        self._keep(numbers, _stable_pairs(clean, noisy))
+        self.add_values(_stable_pairs(clean, noisy), indices)
 
-    def _noise(self, images: Tensor, numbers: Tensor) -> Tensor:
+    def _noise(self, images: Tensor, indices: Tensor) -> Tensor:
         """Return noise that depends on an image's index alone, not on its batch."""
-        draws = [
+        noise = [
             torch.randn(images.shape[1:], generator=torch.Generator().manual_seed(seed))
-            for seed in (numbers + self.seed).tolist()
+            for seed in (indices + self.seed).tolist()
         ]
-        return NOISE * torch.stack(draws).to(images)
+        return NOISE * torch.stack(noise).to(images)
 
     def _estimates(self, rows: Tensor) -> dict[str, Estimate]:
-        found = estimate(rows, _share, resamples=self.resamples, seed=self.seed)
-        return {"part_stability": found}
+        stability = estimate(rows, _share, resamples=self.resamples, seed=self.seed)
+        return {"part_stability": stability}

@@ -1,4 +1,4 @@
-"""Prototype redundancy: how many prototypes nearly repeat another."""
+"""Prototype redundancy: share of prototypes that nearly repeat another."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from protoxai.prototypes.layer import MultiScalePrototypeLayer
 
 
 class Redundancy(NamedTuple):
-    """How near prototypes of one class and scale are to each other; ``float()`` gives the share.
+    """Distances of prototypes of one class and scale; ``float()`` returns the share.
 
     Attributes:
-        share: share of pairs nearer than the tolerance, scalar; NaN where there is no pair.
+        share: Share of pairs closer than the tolerance, scalar; NaN if there is no pair.
         distances: Euclidean distance of every pair.
     """
 
@@ -27,11 +27,11 @@ class Redundancy(NamedTuple):
 
 
 def prototype_redundancy(layer: MultiScalePrototypeLayer, tolerance: float = 0.1) -> Redundancy:
-    """Measure the share of pairs, within class and scale, that are nearer than a tolerance.
+    """Return the share of pairs, within class and scale, that are closer than a tolerance.
 
     Args:
-        layer: of a model.
-        tolerance: a Euclidean distance (not squared) in the embedding, whose entries lie in (0, 1).
+        layer: Prototype layer of a model.
+        tolerance: Euclidean distance (not squared) in the embedding, whose entries lie in (0, 1).
 
     Example:
         >>> import torch
@@ -44,7 +44,7 @@ def prototype_redundancy(layer: MultiScalePrototypeLayer, tolerance: float = 0.1
     prototypes = layer.prototypes.detach()
     members = layer.table.to(prototypes.device).members("cell")
     own = prototypes[members.numbers]
-    # Through products, nearly equal prototypes would lose their distance to rounding.
+    # Computed by matrix products, small distances would be lost to rounding.
     distances = torch.cdist(own, own, compute_mode="donot_use_mm_for_euclid_dist")
     both = members.mask[:, :, None] & members.mask[:, None, :]
     pairs = distances[both.triu(1)]
@@ -52,11 +52,13 @@ def prototype_redundancy(layer: MultiScalePrototypeLayer, tolerance: float = 0.1
 
 
 class PrototypeRedundancy(ModelMetric):
-    """Measures the share of pairs of prototypes that nearly repeat each other; lower is better.
+    """Share of pairs of prototypes that nearly repeat each other; lower is better.
+
+    See :func:`prototype_redundancy`.
 
     Args:
-        tolerance: see :func:`prototype_redundancy`.
-        options: of ``torchmetrics.Metric``.
+        tolerance: Euclidean distance (not squared) in the embedding.
+        **options: Options of ``torchmetrics.Metric``.
 
     Example:
         >>> from protoxai import MultiScalePrototypeLayer, PrototypeTable

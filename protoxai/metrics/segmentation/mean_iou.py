@@ -9,7 +9,7 @@ from torch import Tensor
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from protoxai.labels import check_ignore_index, check_labels
-from protoxai.metrics.base.bootstrap import RESAMPLES, Estimate, estimate
+from protoxai.metrics.base.intervals import RESAMPLES, Estimate, estimate
 from protoxai.metrics.base.per_image import ImageRows, Index
 
 
@@ -17,7 +17,7 @@ def iou_per_class(confusion: Tensor) -> Tensor:
     """Return the intersection over union of each class.
 
     Args:
-        confusion: counts (C, C), rows the labels, columns the predictions.
+        confusion: Counts (C, C) by label (rows) and prediction (columns).
 
     Returns:
         (C,) in [0, 1]; NaN for a class that is neither labelled nor predicted.
@@ -30,26 +30,56 @@ def iou_per_class(confusion: Tensor) -> Tensor:
     return _iou(confusion.diagonal(), confusion.sum(1), confusion.sum(0)).float()
 
 
+def mean_iou(
+    predicted: Tensor, labels: Tensor, num_classes: int, ignore_index: int = 255
+) -> Tensor:
+    """Return the mean over classes of intersection over union, over all pixels together.
+
+    Args:
+        predicted: Predicted classes, int64 (B, ...), or scores (B, C, ...).
+        labels: Labels (B, ...).
+        num_classes: Number of classes C.
+        ignore_index: Label of pixels that do not count.
+
+    Returns:
+        Scalar in [0, 1], over the classes that are labelled or predicted; NaN without a labelled
+        pixel.
+
+    Raises:
+        ValueError: If a label is neither a class nor the ignored value, or the ignored value is
+            one of the classes.
+
+    Example:
+        >>> import torch
+        >>> mean_iou(torch.tensor([0, 0, 1, 1]), torch.tensor([0, 0, 0, 1]), num_classes=2)
+        tensor(0.5833)
+    """
+    metric = MeanIoU(num_classes, ignore_index).to(predicted.device)
+    metric.update(predicted, labels)
+    return metric.compute()
+
+
 def _iou(hits: Tensor, labelled: Tensor, predicted: Tensor) -> Tensor:
-    # In whole numbers large counts stay exact.
+    # The difference is taken of whole numbers, in which large counts stay exact.
     return hits.double() / (labelled + predicted - hits).double()
 
 
 class MeanIoU(ImageRows, MulticlassConfusionMatrix):
     """Mean over classes of intersection over union, all images in one confusion matrix.
 
-    Classes neither labelled nor predicted are left out. (torchmetrics' segmentation metric of that
-    name averages over images instead.)
+    Classes that are neither labelled nor predicted are left out. (torchmetrics' segmentation metric
+    of the same name averages over images instead.)
 
-    Updates that say which images they hold count each image once, and give an :meth:`interval`.
+    If every update names the data set indices of its images, each image counts once, and the mean
+    has an :meth:`interval`.
 
     Args:
-        num_classes: number of classes C.
-        ignore_index: label of pixels that do not count.
-        options: of ``torchmetrics.Metric``.
+        num_classes: Number of classes C.
+        ignore_index: Label of pixels that do not count.
+        **options: Options of ``torchmetrics.Metric``.
 
     Raises:
-        ValueError: if the ignored value is one of the classes.
+        ValueError: If the ignored value is one of the classes.
 
     Example:
         >>> import torch
@@ -59,42 +89,41 @@ class MeanIoU(ImageRows, MulticlassConfusionMatrix):
         tensor(0.5833)
     """
 
+    ignore_index: int
     is_differentiable = False
     higher_is_better = True
     full_state_update = False
 
     def __init__(self, num_classes: int, ignore_index: int = 255, **options: Any) -> None:
         check_ignore_index(ignore_index, num_classes)
-        self._ignored = ignore_index
-        # Validation by torchmetrics sorts all values of every batch.
+        # Validation by torchmetrics sorts all values of every batch, which is slow.
         super().__init__(num_classes, ignore_index, validate_args=False, **options)
-        # Of an image's confusion matrix: what intersection over union needs of it.
+        # Hits, labelled and predicted pixels of each class.
         self._add_rows(3 * num_classes)
 
     def update(self, preds: Tensor, target: Tensor, index: Index = None) -> None:
-        """Count predicted classes, or scores (B, C, ...) of them, against labels.
+        """Count predictions against labels.
 
         Args:
-            preds: int64 (B, ...), or scores (B, C, ...).
-            target: labels (B, ...).
-            index: data set index of each of the B images; None: they are not told apart.
+            preds: Predicted classes, int64 (B, ...), or scores (B, C, ...).
+            target: Labels (B, ...).
+            index: Data set index of each of the B images; None if images are not distinguished.
 
         Raises:
-            ValueError: if a label is neither a class nor the ignored value.
+            ValueError: If a label is neither a class nor the ignored value.
         """
-        check_labels(target, self.num_classes, self._ignored)
+        check_labels(target, self.num_classes, self.ignore_index)
         super().update(preds, target)
         if index is not None:
-            numbers = self._numbers(index, len(target))
             predicted = preds.argmax(1) if preds.dim() > target.dim() else preds
-            self._keep(numbers, self._tallies(predicted, target))
+            self.add_values(self._tallies(predicted, target), index)
 
     def compute(self) -> Tensor:
         """Return the mean as a scalar in [0, 1]; NaN before any labelled pixel."""
         return torch.nanmean(self._per_class())
 
     def confusion(self) -> Tensor:
-        """Return the counts (C, C) of all updates over all processes, rows the labels."""
+        """Return the counts (C, C) by label (rows) and prediction, over all processes."""
         with self.sync_context():
             return self.confmat.clone()
 
@@ -104,39 +133,43 @@ class MeanIoU(ImageRows, MulticlassConfusionMatrix):
             return self._per_class()
 
     def interval(self, resamples: int = RESAMPLES, seed: int = 0) -> Estimate:
-        """Return the mean with its 95 % bootstrap interval: of the sum of resampled images.
+        """Return the mean with its 95 % bootstrap interval over resampled images.
+
+        Args:
+            resamples: Number of resamples.
+            seed: Seed of the resampling.
 
         Raises:
-            ValueError: if not every update said which images it held.
+            ValueError: If an update did not name its images.
         """
         with self.sync_context():
-            if not self._told_apart():
+            if not self._images_named():
                 raise ValueError(
-                    "the images were not told apart, expected update(preds, target, index) with "
-                    "each image's data set index in every update"
+                    "got updates without index, expected update(preds, target, index) with each "
+                    "image's data set index in every update"
                 )
-            rows = self._kept()[1]
+            rows = self._unique_rows()[1]
         return estimate(rows, self._mean, resamples=resamples, seed=seed)
 
     def _per_class(self) -> Tensor:
-        if not self._told_apart():
+        if not self._images_named():
             return iou_per_class(self.confmat)
-        return _iou(*self._kept()[1].sum(0).view(3, -1)).float()
+        return _iou(*self._unique_rows()[1].sum(0).view(3, -1)).float()
 
     def _mean(self, rows: Tensor, counts: Tensor) -> Tensor:
         totals = (counts @ rows).view(len(counts), 3, -1)
         return _iou(*totals.unbind(1)).nanmean(1)
 
-    def _told_apart(self) -> bool:
-        """Whether what is known image by image is all there is."""
+    def _images_named(self) -> bool:
+        """Return whether the rows of the images account for all counts."""
         _, labelled, _ = self._all_rows()[1].sum(0).view(3, -1)
         return int(labelled.sum()) == int(self.confmat.sum())
 
     def _tallies(self, predicted: Tensor, target: Tensor) -> Tensor:
-        """Return hits, labelled and predicted pixels of each class and image (B, 3, C)."""
+        """Return the hits, labelled and predicted pixels of each class and image (B, 3, C)."""
         images = torch.arange(len(target), device=target.device)
         images = images.view(-1, *[1] * (target.dim() - 1)).expand_as(target)
-        counted = target != self._ignored
+        counted = target != self.ignore_index
         images, predicted, target = images[counted], predicted[counted], target[counted]
         hit = predicted == target
         chosen = [(images[hit], target[hit]), (images, target), (images, predicted)]

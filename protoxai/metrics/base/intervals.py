@@ -1,4 +1,4 @@
-"""How sure a figure is: its 95 % interval over resampled images."""
+"""Means over images with their 95 % intervals."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ LARGEST_BLOCK = 2**20
 """Most image counts drawn at once, so that memory does not grow with the data set."""
 
 Statistic = Callable[[Tensor, Tensor], Tensor]
-"""From rows (n, ...) and how often each is taken (R, n) to R values (R,)."""
+"""Function of the rows (n, ...) and of how often each is drawn (R, n) that returns R values."""
 
 
 class Estimate(NamedTuple):
-    """A figure over images with its 95 % bootstrap interval; ``float()`` gives the figure.
+    """A figure over images with its 95 % bootstrap interval; ``float()`` returns the figure.
 
     Attributes:
-        mean: the figure; NaN where no image defines it.
-        low: lower end of the interval.
-        high: upper end.
-        images: how many images define it.
-        undefined: how many were left out because they do not.
+        mean: The figure; NaN if it is not defined for any image.
+        low: Lower end of the interval.
+        high: Upper end of the interval.
+        images: Number of images for which the figure is defined.
+        undefined: Number of images left out because the figure is not defined for them.
     """
 
     mean: float
@@ -45,7 +45,7 @@ class Estimate(NamedTuple):
 
 
 def mean_of_rows(rows: Tensor, counts: Tensor) -> Tensor:
-    """Return the mean (R,) of values (n,), each taken as often as ``counts`` (R, n) says."""
+    """Return the means (R,) of values (n,), each of which counts ``counts`` (R, n) times."""
     return counts @ rows / counts.sum(1)
 
 
@@ -61,10 +61,10 @@ def estimate(
     Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, section 13.3.
 
     Args:
-        rows: what each image says, (n,) or (n, K); a row of NaN alone is left out and counted.
-        statistic: from rows and counts to the figure; the mean by default.
-        resamples: how often the images are drawn anew.
-        seed: of the draws.
+        rows: Values of each image, (n,) or (n, K); images with NaN alone are left out and counted.
+        statistic: Function of the rows and of how often each is drawn; the mean by default.
+        resamples: Number of resamples.
+        seed: Seed of the resampling.
 
     Example:
         >>> import torch
@@ -78,12 +78,13 @@ def estimate(
     if len(rows) == 0:
         return Estimate(torch.nan, torch.nan, torch.nan, 0, left_out)
     value = statistic(rows, rows.new_ones(1, len(rows)))
-    samples = torch.cat([statistic(rows, counts) for counts in _draws(len(rows), resamples, seed)])
+    blocks = _resampled_counts(len(rows), resamples, seed)
+    samples = torch.cat([statistic(rows, counts) for counts in blocks])
     low, high = samples.nanquantile(samples.new_tensor(INTERVAL)).tolist()
     return Estimate(float(value), low, high, len(rows), left_out)
 
 
-def _draws(images: int, resamples: int, seed: int) -> Iterator[Tensor]:
+def _resampled_counts(images: int, resamples: int, seed: int) -> Iterator[Tensor]:
     """Yield how often each image is drawn, in blocks (r, images) of resamples."""
     generator = torch.Generator().manual_seed(seed)
     while resamples > 0:

@@ -1,0 +1,59 @@
+"""The input that every metric of a comparison takes: a task and its explanation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from protoxai.attribution import Cost
+
+
+class UndefinedError(ValueError):
+    """Error of a metric that is not defined for an explainer, such as one without units."""
+
+
+@dataclass(frozen=True)
+class ExplainedTask:
+    """A task (an image and a class), what the model predicts for it and its explanation.
+
+    All tensors are on the model's device and have a batch axis of 1.
+
+    Attributes:
+        index: Data set index of the image.
+        image: Normalised image, (1, 3, H, W).
+        class_index: Class to explain, int64 (1,).
+        truth: Pixels that are labelled as the class, bool (1, H, W).
+        region: Pixels that the model predicts as the class, which are explained, bool (1, H, W).
+        map: Attribution map, signed, (1, H, W).
+        units: Evidence of the explainer's units, signed, (1, U); None if it has no units.
+        cost: Cost of the explanation.
+        model: Model that is explained.
+        softmax: Function of images (n, 3, H, W) that returns the class's mean softmax over the
+            region, (n,). It does not score an image twice.
+        logit: Function of images (n, 3, H, W) that returns the class's mean logit over the region,
+            (n,). It does not score an image twice.
+        explain: Function of images (n, 3, H, W), regions (n, H, W) and classes (n,) that returns
+            maps (n, H, W). It runs the explainer on the model as the model is when called.
+    """
+
+    index: int
+    image: Tensor
+    class_index: Tensor
+    truth: Tensor
+    region: Tensor
+    map: Tensor
+    units: Tensor | None
+    cost: Cost
+    model: nn.Module
+    softmax: Callable[[Tensor], Tensor]
+    logit: Callable[[Tensor], Tensor]
+    explain: Callable[[Tensor, Tensor, Tensor], Tensor]
+
+    @property
+    def arguments(self) -> tuple[Tensor, Tensor]:
+        """Region and class, the arguments of :attr:`explain` beside the images."""
+        return self.region, self.class_index
