@@ -123,7 +123,7 @@ def _train(
     smoke: bool = False,
 ) -> int:
     quiet_lightning()
-    from protoxai.runtime.distributed import rank
+    from protoxai.runtime.distributed import process_group, rank
     from protoxai.training import Recipe, run
     from protoxai.training.runner import write_metrics
 
@@ -133,42 +133,44 @@ def _train(
     output = output or Path("runs") / f"{recipe.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     started = time.monotonic()
     print(f"{recipe.name}: {recipe.method}")
-    results = [run(recipe, output, resume=resume)]
-    if recipe.baseline:
-        baseline = recipe.as_baseline()
-        print(f"{recipe.name}: {baseline.method}, on the same trunk, as many steps")
-        splits = results[0].splits
-        results.append(run(baseline, output / "baseline", splits=splits, resume=resume))
-    if rank() != 0:
+    with process_group():
+        results = [run(recipe, output, resume=resume)]
+        if recipe.baseline:
+            baseline = recipe.as_baseline()
+            print(f"{recipe.name}: {baseline.method}, on the same trunk, as many steps")
+            splits = results[0].splits
+            results.append(run(baseline, output / "baseline", splits=splits, resume=resume))
+        if rank() != 0:
+            return 0
+        write_metrics(output / "metrics.json", results)
+        _explain(results[0], output / "explanation.png")
+        _print_table(results)
+        print(f"{output}: model/, metrics.json, explanation.png ({_minutes(started)})")
         return 0
-    write_metrics(output / "metrics.json", results)
-    _explain(results[0], output / "explanation.png")
-    _print_table(results)
-    print(f"{output}: model/, metrics.json, explanation.png ({_minutes(started)})")
-    return 0
 
 
 def _evaluate(chosen: argparse.Namespace, overrides: Sequence[str]) -> int:
     require("train", "lightning", "jsonargparse", "rich")
-    from protoxai.runtime.distributed import rank
+    from protoxai.runtime.distributed import process_group, rank
     from protoxai.training.evaluate_saved import evaluate_model
 
-    scores = evaluate_model(
-        chosen.model,
-        overrides,
-        window=None if chosen.window is None else tuple(chosen.window),
-        stride=None if chosen.stride is None else tuple(chosen.stride),
-        predictions=chosen.predictions,
-        output=chosen.output,
-    )
-    if rank() == 0:
-        print(scores)
+    with process_group():
+        scores = evaluate_model(
+            chosen.model,
+            overrides,
+            window=None if chosen.window is None else tuple(chosen.window),
+            stride=None if chosen.stride is None else tuple(chosen.stride),
+            predictions=chosen.predictions,
+            output=chosen.output,
+        )
+        if rank() == 0:
+            print(scores)
     return 0
 
 
 def _compare(chosen: argparse.Namespace, overrides: Sequence[str]) -> int:
     require("train", "lightning", "jsonargparse", "rich")
-    from protoxai.comparison import ask, compare, explainers_of
+    from protoxai.comparison import compare, explainers_of, select_tasks
     from protoxai.model.loading import load_model
     from protoxai.training.evaluate_saved import check_classes_fit, open_evaluation
     from protoxai.training.feeding.loaders import evaluation_view
@@ -180,10 +182,10 @@ def _compare(chosen: argparse.Namespace, overrides: Sequence[str]) -> int:
         check_classes_fit(model, dataset)
     skip = [number for number, name in enumerate(dataset.class_names) if name in chosen.skip]
     view = evaluation_view(dataset, recipe, models[0])
-    questions = ask(view, images=chosen.images, ignore_index=dataset.ignore_index, skip=skip)
+    tasks = select_tasks(view, images=chosen.images, ignore_index=dataset.ignore_index, skip=skip)
     table = compare(
         explainers_of(models, chosen.methods),
-        questions,
+        tasks,
         metrics=chosen.metrics,
         output=chosen.output,
         budget=chosen.budget,

@@ -1,8 +1,10 @@
-"""The processes of a run: alone, or many under ``torchrun``."""
+"""The processes of a run: a single one, or several under ``torchrun``."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -10,38 +12,62 @@ from torch import Tensor, distributed
 
 
 def is_distributed() -> bool:
-    """Whether several processes work together."""
+    """Return whether several processes work together."""
     return distributed.is_available() and distributed.is_initialized()
 
 
 def rank() -> int:
-    """Return the number of this process, 0 when alone."""
+    """Return the number of this process, 0 without a process group."""
     return distributed.get_rank() if is_distributed() else 0
 
 
 def world_size() -> int:
-    """Return how many processes work together, 1 when alone."""
+    """Return the number of processes that work together, 1 without a process group."""
     return distributed.get_world_size() if is_distributed() else 1
 
 
-def join_processes() -> None:
-    """Join the other processes, where ``torchrun`` started several; else do nothing."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not is_distributed():
-        device = own_device()
-        if device.type == "cuda":
-            torch.cuda.set_device(device)
-        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+@contextmanager
+def process_group() -> Iterator[None]:
+    """Work in a process group while the block runs, where ``torchrun`` started several processes.
+
+    The group is destroyed on every way out: threads of a live group abort the interpreter at exit.
+    A group that exists already belongs to the caller and is used as it is, so blocks may be nested.
+    All processes reach the end of the outermost block before any of them leaves, so that the first
+    process may still write its results there.
+
+    Example:
+        >>> with process_group():
+        ...     gather(rank())
+        [0]
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or is_distributed():
+        yield
+        return
+    device = own_device()
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield
+        # After an error the others may be anywhere, and waiting for them could last forever.
+        distributed.barrier(device_ids=[device.index] if device.type == "cuda" else None)
+    finally:
+        distributed.destroy_process_group()
 
 
 def own_device() -> torch.device:
-    """Return the device of this process: its GPU where there are any, else the CPU."""
+    """Return the device of this process: its own GPU if there is any, otherwise the CPU."""
     if torch.cuda.is_available():
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     return torch.device("cpu")
 
 
 def gather(value: Any) -> list[Any]:
-    """Return every process's value, in the order of their numbers, on every process."""
+    """Return the values of all processes, in the order of their numbers, to every process.
+
+    Args:
+        value: The value of this process; any object that can be pickled.
+    """
     values: list[Any] = [value]
     if is_distributed():
         values = [None] * world_size()
@@ -52,15 +78,15 @@ def gather(value: Any) -> list[Any]:
 def mean_over_processes(total: Tensor, count: Tensor) -> Tensor:
     """Divide a sum over this process's items by the mean number of items a process has.
 
-    Averaged over processes, as gradients are, that is the mean over all items of all processes,
-    however unevenly they are spread.
+    Averaged over processes, as gradients are, the result is the mean over the items of all
+    processes, however unevenly they are spread.
 
     Args:
-        total: scalar sum, with its gradient.
-        count: scalar number (or weight) of the items, at least 0.
+        total: Scalar sum, with its gradient.
+        count: Scalar number (or weight) of the items, at least 0.
 
     Returns:
-        Scalar; 0 where no process has an item.
+        A scalar, 0 if no process has an item.
     """
     if is_distributed():
         count = count.detach().clone()

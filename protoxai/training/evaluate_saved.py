@@ -16,7 +16,7 @@ from protoxai.evaluation.scores import Scores, evaluate
 from protoxai.evaluation.sliding import sliding_logits
 from protoxai.model.loading import load_model
 from protoxai.model.segmenter import Segmenter
-from protoxai.runtime.distributed import join_processes, own_device, rank
+from protoxai.runtime.distributed import own_device, process_group, rank
 from protoxai.training.feeding.loaders import whole_images
 from protoxai.training.recipes.recipe import DataRecipe, Recipe
 from protoxai.training.recipes.yaml_files import RecipeError, read_data_keys
@@ -80,30 +80,30 @@ def evaluate_model(
     Raises:
         ValueError: if the model, a key or the data do not fit.
     """
-    join_processes()
-    folder, recipe, dataset = open_evaluation(source, overrides)
-    model = load_model(folder).to(own_device())
-    check_classes_fit(model, dataset)
+    with process_group():
+        folder, recipe, dataset = open_evaluation(source, overrides)
+        model = load_model(folder).to(own_device())
+        check_classes_fit(model, dataset)
 
-    def write(predicted: Tensor, batch: Mapping[str, Any]) -> None:
-        if predictions is None:
-            return
-        for labels, name in zip(predicted, batch["id"], strict=True):
-            file = predictions / dataset.prediction_name(name)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            dataset.encode_prediction(labels).save(file)
+        def write(predicted: Tensor, batch: Mapping[str, Any]) -> None:
+            if predictions is None:
+                return
+            for labels, name in zip(predicted, batch["id"], strict=True):
+                file = predictions / dataset.prediction_name(name)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                dataset.encode_prediction(labels).save(file)
 
-    logits_of = None
-    if window is not None:
-        stride = stride or (max(1, window[0] // 2), max(1, window[1] // 2))
-        logits_of = partial(sliding_logits, model, window=window, stride=stride)
-    loader = whole_images(dataset, recipe, model)
-    scores = evaluate(
-        model, loader, ignore_index=dataset.ignore_index, logits_of=logits_of, seen=write
-    )
-    if output is not None and rank() == 0:
-        per_class = dict(zip(dataset.class_names, scores.per_class, strict=True))
-        content = {**asdict(scores), "per_class": per_class}
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(json.dumps(content, indent=1) + "\n")
-    return scores
+        logits_of = None
+        if window is not None:
+            stride = stride or (max(1, window[0] // 2), max(1, window[1] // 2))
+            logits_of = partial(sliding_logits, model, window=window, stride=stride)
+        loader = whole_images(dataset, recipe, model)
+        scores = evaluate(
+            model, loader, ignore_index=dataset.ignore_index, logits_of=logits_of, on_batch=write
+        )
+        if output is not None and rank() == 0:
+            per_class = dict(zip(dataset.class_names, scores.per_class, strict=True))
+            content = {**asdict(scores), "per_class": per_class}
+            output.parent.mkdir(parents=True, exist_ok=True)
+            output.write_text(json.dumps(content, indent=1) + "\n")
+        return scores

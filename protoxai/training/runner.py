@@ -16,7 +16,7 @@ from protoxai.evaluation.scores import Scores, evaluate
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
 from protoxai.model.segmenter import Segmenter
 from protoxai.prototypes.provenance import Provenance
-from protoxai.runtime.distributed import join_processes, own_device, rank
+from protoxai.runtime.distributed import own_device, process_group, rank
 from protoxai.training.build_model import build_model
 from protoxai.training.feeding.loaders import Splits, evaluation_view, whole_images
 from protoxai.training.feeding.seeded_sampling import mixed_seed
@@ -95,17 +95,17 @@ def run(
     Example:
         >>> result = run(Recipe.load("shapes"), "runs/shapes")  # doctest: +SKIP
     """
-    join_processes()
-    splits = splits or Splits.of(recipe.data)
-    torch.manual_seed(recipe.seed)
-    model = (model or build_model(recipe.model, splits.train)).to(own_device())
-    walk = _Walk(recipe, Path(output), model, splits, say, progress)
-    walk.begin(resume=resume)
-    walk.go()
-    result = RunResult(recipe, model.eval(), splits, tuple(walk.rows))
-    if rank() == 0:
-        model.save_pretrained(walk.output / "model")
-        write_metrics(walk.output / "metrics.json", [result])
+    with process_group():
+        splits = splits or Splits.of(recipe.data)
+        torch.manual_seed(recipe.seed)
+        model = (model or build_model(recipe.model, splits.train)).to(own_device())
+        walk = _Walk(recipe, Path(output), model, splits, say, progress)
+        walk.begin(resume=resume)
+        walk.go()
+        result = RunResult(recipe, model.eval(), splits, tuple(walk.rows))
+        if rank() == 0:
+            model.save_pretrained(walk.output / "model")
+            write_metrics(walk.output / "metrics.json", [result])
     return result
 
 
