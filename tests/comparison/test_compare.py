@@ -1,14 +1,22 @@
 import math
-from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from protoxai.attribution import CaptumAttribution, PrototypeAttribution
-from protoxai.comparison import METRICS, Comparison, Question, compare
+from protoxai.comparison import Comparison, Task, compare
+from protoxai.metrics import (
+    Complexity,
+    ExplainedTask,
+    PerImageMetric,
+    register_metric,
+    registered_metrics,
+)
+from protoxai.metrics.base import registry
 from tests.comparison.toys import (
-    QUESTIONS,
+    TASKS,
     Clock,
     Scripted,
     colours,
@@ -31,27 +39,25 @@ def test_every_metric_measures_every_explainer() -> None:
         PrototypeAttribution(small_model(num_classes=1).eval()),
     ]
     lines: list[str] = []
-    comparison = compare(explainers, QUESTIONS, say=lines.append)
+    comparison = compare(explainers, TASKS, log=lines.append)
     assert comparison.explainers == ["red", "InputXGradient", "groups"]
-    assert [cell.metric for cell in comparison.cells] == list(METRICS) * 3
+    assert [r.metric for r in comparison.results] == list(registered_metrics()) * 3
     assert comparison.failures() == [
         "InputXGradient, active_units: no units",
     ]
-    assert all(
-        cell.indices == (4, 9) and cell.complete for cell in comparison.cells if not cell.failure
-    )
-    assert len(lines) == len(comparison.cells)
+    assert all(r.indices == (4, 9) and r.complete for r in comparison.results if not r.failure)
+    assert len(lines) == len(comparison.results)
     assert lines[0].startswith("red, deletion_insertion: 2 images in ")
 
     undefined = {"active_units", "effective_units"}
     for explainer in comparison.explainers[:2]:
         for figure in set(comparison.figures) - {"peak_memory"}:
-            found = comparison[explainer, figure]
+            value = comparison[explainer, figure]
             if explainer == "InputXGradient" and figure in undefined:
-                assert found is None
+                assert value is None
             else:
-                assert found.images == 2, (explainer, figure)
-                assert math.isfinite(found.mean), (explainer, figure)
+                assert value.images == 2, (explainer, figure)
+                assert math.isfinite(value.mean), (explainer, figure)
     # 0.9 of 10 is reached by the 8 and one of the two ones.
     assert comparison["red", "active_units"].mean == 2
     assert comparison["red", "pointing_game"].mean == 1
@@ -65,10 +71,10 @@ def test_values_are_the_metrics_own() -> None:
     image = torch.zeros(1, 3, 1, 4)
     image[0, 0] = torch.tensor([3.0, 1.0, 0.0, 0.0])
     truth = torch.tensor([[[True, False, False, False]]])
-    question = Question(0, image, truth, torch.tensor([0]))
+    task = Task(0, image, truth, torch.tensor([0]))
     names = ["relevance_mass", "complexity", "sparseness"]
-    comparison = compare([Scripted("red", red)], [question], metrics=names, say=quiet)
-    assert [cell.metric for cell in comparison.cells] == names
+    comparison = compare([Scripted("red", red)], [task], metrics=names, log=quiet)
+    assert [r.metric for r in comparison.results] == names
     assert comparison["red", "relevance_mass"].mean == 0.75
     entropy = -(0.75 * math.log(0.75) + 0.25 * math.log(0.25))
     assert comparison["red", "complexity"].mean == pytest.approx(entropy)
@@ -76,26 +82,26 @@ def test_values_are_the_metrics_own() -> None:
     assert comparison["red", "sparseness"].mean == pytest.approx(0.625)
 
 
-def test_an_answer_is_given_once_for_all_metrics() -> None:
+def test_a_task_is_explained_once_for_all_metrics() -> None:
     explainer = Scripted("red", red)
-    compare([explainer], QUESTIONS, metrics=[*FAST, "deletion_insertion"], say=quiet)
-    assert explainer.asked == 2
+    compare([explainer], TASKS, metrics=[*FAST, "deletion_insertion"], log=quiet)
+    assert explainer.explained == 2
 
 
 def test_the_region_is_the_models_own_prediction() -> None:
     regions = []
 
-    def say(images: Tensor, region: Tensor) -> Tensor:
+    def explain(images: Tensor, region: Tensor) -> Tensor:
         regions.append(region)
         return images[:, 0]
 
-    compare([Scripted("red", say)], QUESTIONS, metrics=["sparseness"], say=quiet)
-    assert all(torch.equal(r, q.truth) for r, q in zip(regions, QUESTIONS, strict=True))
+    compare([Scripted("red", explain)], TASKS, metrics=["sparseness"], log=quiet)
+    assert all(torch.equal(r, task.truth) for r, task in zip(regions, TASKS, strict=True))
 
 
-def test_a_failing_cell_is_reported_and_the_others_go_on() -> None:
+def test_a_failure_is_reported_and_the_others_continue() -> None:
     explainers = [Scripted("broken", fails_on(2)), Scripted("red", red)]
-    comparison = compare(explainers, QUESTIONS, metrics=["sparseness", "cost"], say=quiet)
+    comparison = compare(explainers, TASKS, metrics=["sparseness", "cost"], log=quiet)
     assert comparison.failures() == ["broken, sparseness: RuntimeError: it broke"]
     assert measured(comparison) == {
         ("broken", "sparseness"): 1,
@@ -110,15 +116,15 @@ def test_a_failing_metric_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setitem(METRICS, "complexity", replace(METRICS["complexity"], update=broken))
+    monkeypatch.setattr(Complexity, "update_from", broken)
     names = ["sparseness", "complexity", "cost"]
-    comparison = compare([Scripted("red", red)], QUESTIONS, metrics=names, say=quiet)
-    assert [cell.failure for cell in comparison.cells] == ["", "MemoryError: ", ""]
-    assert [len(cell.indices) for cell in comparison.cells] == [2, 0, 2]
+    comparison = compare([Scripted("red", red)], TASKS, metrics=names, log=quiet)
+    assert [r.failure for r in comparison.results] == ["", "MemoryError: ", ""]
+    assert [len(r.indices) for r in comparison.results] == [2, 0, 2]
 
 
 class Fixed(nn.Module):
-    """Nothing in it could be randomised."""
+    """A model without parameters, which cannot be randomised."""
 
     def forward(self, images: Tensor) -> Tensor:
         return images
@@ -126,7 +132,7 @@ class Fixed(nn.Module):
 
 def test_a_metric_that_a_model_does_not_allow_is_reported() -> None:
     names = ["parameter_randomisation", "sparseness"]
-    comparison = compare([Scripted("red", red, Fixed())], QUESTIONS, metrics=names, say=quiet)
+    comparison = compare([Scripted("red", red, Fixed())], TASKS, metrics=names, log=quiet)
     assert measured(comparison) == {
         ("red", "parameter_randomisation"): 0,
         ("red", "sparseness"): 2,
@@ -144,16 +150,16 @@ def test_a_class_that_the_model_does_not_predict_is_undefined_not_failed() -> No
         CaptumAttribution("FeatureAblation", colours(), segments=4),
         CaptumAttribution("KernelShap", colours(), segments=4),
     ]
-    comparison = compare(explainers, [nowhere, QUESTIONS[0]], say=quiet)
+    comparison = compare(explainers, [nowhere, TASKS[0]], log=quiet)
     assert all("no units" in failure for failure in comparison.failures())
-    for cell in comparison.cells:
-        for figure in cell.directions if cell.metric != "cost" else ():
-            assert 5 not in cell.values(figure), (cell.explainer, figure)
+    for result in comparison.results:
+        for figure in result.figures if result.metric != "cost" else ():
+            assert 5 not in result.values(figure), (result.explainer, figure)
     assert comparison["red", "sparseness"].undefined == 1
 
 
 class Normalised(nn.Module):
-    """A model that counts what it sees in training mode, and then behaves otherwise."""
+    """A model with a normalisation, which behaves differently in training mode."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -171,61 +177,90 @@ def test_models_are_compared_in_evaluation_mode_and_left_as_they_were() -> None:
         model = Normalised().train(training)
         before = {name: value.clone() for name, value in model.state_dict().items()}
         explainer = CaptumAttribution("InputXGradient", model)
-        metrics = [name for name in METRICS if name != "cost"]
-        tables.append(compare([explainer], QUESTIONS, metrics=metrics, say=quiet))
+        metrics = [name for name in registered_metrics() if name != "cost"]
+        tables.append(compare([explainer], TASKS, metrics=metrics, log=quiet))
         assert model.training == model.normalisation.training == training
         after = model.state_dict()
         assert all(torch.equal(after[name], value) for name, value in before.items())
     assert same_values(*tables)
 
 
-def test_the_seed_decides_what_is_drawn() -> None:
+def test_the_seed_decides_the_random_numbers() -> None:
     def infidelity(seed: int) -> Comparison:
         explainers = [Scripted("red", red)]
-        return compare(explainers, QUESTIONS, metrics=["infidelity"], seed=seed, say=quiet)
+        return compare(explainers, TASKS, metrics=["infidelity"], seed=seed, log=quiet)
 
     assert same_values(infidelity(1), infidelity(1))
     assert not same_values(infidelity(1), infidelity(2))
 
 
-def test_the_budget_ends_a_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_budget_ends_a_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
     slow = Clock(monkeypatch).explainer
-    questions = [red_corner(index) for index in range(5)]
+    tasks = [red_corner(index) for index in range(5)]
     names = ["sparseness", "complexity"]
-    comparison = compare([slow], questions, metrics=names, budget=2.5, say=quiet)
-    first, second = comparison.cells
+    comparison = compare([slow], tasks, metrics=names, budget=2.5, log=quiet)
+    first, second = comparison.results
     assert first.indices == (0, 1, 2)
     assert first.failure == "2.5 s were over after 3 images"
     assert first.seconds == 3
     assert not first.complete
-    # What was explained for the first metric costs the second nothing; then two images fit, and
-    # all are done when the budget is over.
+    # The explanations for the first metric cost the second nothing, so the two other images fit.
     assert second.indices == (0, 1, 2, 3, 4)
     assert second.failure == ""
     assert comparison.failures() == ["slow, sparseness: 2.5 s were over after 3 images"]
 
 
-def test_wrong_questions_name_what_is_wrong() -> None:
+def test_errors_name_what_is_wrong() -> None:
     explainers = [Scripted("red", red)]
     with pytest.raises(ValueError, match="two explainers are called 'red'"):
-        compare([*explainers, Scripted("red", red)], QUESTIONS, say=quiet)
+        compare([*explainers, Scripted("red", red)], TASKS, log=quiet)
     with pytest.raises(ValueError, match=r"'sparsenes' \(did you mean 'sparseness'\?\)"):
-        compare(explainers, QUESTIONS, metrics=["cost", "sparsenes"], say=quiet)
-    with pytest.raises(ValueError, match=r"there is no metric 'xyz'; there are deletion_insertion"):
-        compare(explainers, QUESTIONS, metrics=["xyz"], say=quiet)
-    with pytest.raises(ValueError, match="0 explainers and 2 questions"):
-        compare([], QUESTIONS, say=quiet)
-    with pytest.raises(ValueError, match="1 explainers and 0 questions"):
-        compare(explainers, [], say=quiet)
-    assert explainers[0].asked == 0
+        compare(explainers, TASKS, metrics=["cost", "sparsenes"], log=quiet)
+    with pytest.raises(
+        ValueError, match=r"there is no metric 'xyz'; expected one of deletion_insertion"
+    ):
+        compare(explainers, TASKS, metrics=["xyz"], log=quiet)
+    with pytest.raises(ValueError, match="0 explainers and 2 tasks"):
+        compare([], TASKS, log=quiet)
+    with pytest.raises(ValueError, match="1 explainers and 0 tasks"):
+        compare(explainers, [], log=quiet)
+    assert explainers[0].explained == 0
 
 
 def test_without_a_metric_there_is_nothing_to_compare(tmp_path) -> None:
     with pytest.raises(ValueError, match="metric"):
-        compare([Scripted("red", red)], QUESTIONS, metrics=[], output=tmp_path, say=quiet)
+        compare([Scripted("red", red)], TASKS, metrics=[], output=tmp_path, log=quiet)
 
 
-def test_an_image_is_asked_about_once() -> None:
+def test_an_image_has_one_task() -> None:
     twice = [red_corner(4), red_corner(4, class_index=2)]
-    with pytest.raises(ValueError, match="image 4"):
-        compare([Scripted("red", red)], twice, metrics=["cost"], say=quiet)
+    with pytest.raises(ValueError, match="2 tasks for image 4"):
+        compare([Scripted("red", red)], twice, metrics=["cost"], log=quiet)
+
+
+def test_a_registered_metric_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The registry of this test is a copy, so that others do not see the metric.
+    known = dict(registry._REGISTERED)
+    monkeypatch.setattr(registry, "_REGISTERED", known)
+
+    @register_metric("negative_share")
+    class NegativeShare(PerImageMetric):
+        figures: ClassVar = {"negative_share": False}
+        higher_is_better = False
+
+        def update(self, attribution: Tensor, index=None) -> None:
+            self.add_values((attribution < 0).flatten(1).double().mean(1), index)
+
+        def update_from(self, explained: ExplainedTask) -> None:
+            self.update(explained.map, index=explained.index)
+
+    def half(images: Tensor, region: Tensor) -> Tensor:
+        return torch.where(torch.arange(20) < 10, -1.0, 1.0).expand(len(images), 16, 20)
+
+    options = {"metrics": ["negative_share", "cost"], "log": quiet}
+    comparison = compare([Scripted("half", half)], TASKS, **options)
+    assert comparison.failures() == []
+    assert comparison["half", "negative_share"][:1] == (0.5,)
+    assert comparison.figures["negative_share"] is False
+    with pytest.raises(ValueError, match=r"'negative_shar' \(did you mean 'negative_share'\?\)"):
+        compare([Scripted("half", half)], TASKS, metrics=["negative_shar"], log=quiet)

@@ -1,4 +1,4 @@
-"""A ladder of explainers whose worth is known: the truth, real ones, chance, and nothing."""
+"""Explainers of known quality: the truth, real ones, chance, and a constant map."""
 
 import math
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from protoxai import PrototypeTable
 from protoxai.attribution import AttributionMethod, CaptumAttribution, PrototypeAttribution
-from protoxai.comparison import Comparison, Question, ask, compare
+from protoxai.comparison import Comparison, Task, compare, select_tasks
 from protoxai.data.shapes.shapes import Shapes
 from tests.comparison.toys import Scripted
 from tests.toys import colour_model, set_prototypes
@@ -25,30 +25,30 @@ RANKED = (
     "relevance_mass",
 )
 ONLY_NEARLY_LINEAR = {
-    "infidelity": "noise on all pixels: where the model answers to it sharply, no map foretells it"
+    "infidelity": "noise on all pixels: no map predicts its effect on a model far from linear"
 }
 CANNOT_RANK = {
-    "random_deletion": "a reference: of a random order, whoever explains",
-    "random_insertion": "a reference, likewise",
-    "sparseness": "the form of a map: it is as sparse in the wrong place",
-    "complexity": "the form of a map, likewise",
-    "scale_spectrum": "the form of a map, likewise",
-    "active_units": "how many units speak, not whether they are right; few methods have any",
-    "effective_units": "how many units speak, likewise",
-    "max_sensitivity": "how steady a map is: one that never changes is the steadiest",
-    "parameter_randomisation": "how much a map hangs on the model: the truth does not, chance less",
+    "random_deletion": "a reference: a random order, for every explainer",
+    "random_insertion": "a reference: a random order, for every explainer",
+    "sparseness": "the form of a map: mirrored, it is as sparse",
+    "complexity": "the form of a map: mirrored, it has the same",
+    "scale_spectrum": "the form of a map: mirrored, it has the same",
+    "active_units": "the number of units, not whether they are right; few methods have any",
+    "effective_units": "the number of units, not whether they are right",
+    "max_sensitivity": "the stability of a map: a constant map is the most stable",
+    "parameter_randomisation": "dependence on the model: the truth has none, chance seems to have",
     "forward_passes": "effort: chance is cheap",
-    "backward_passes": "effort, likewise",
-    "seconds": "effort, likewise",
-    "peak_memory": "effort, likewise; unknown on the CPU",
+    "backward_passes": "effort: chance is cheap",
+    "seconds": "effort: chance is cheap",
+    "peak_memory": "effort: chance is cheap; unknown on the CPU",
 }
 SLACK = 0.1
-"""Of the way from chance to the truth. A map can know the model better than the truth does: where
-the borders count for less, say."""
+"""Tolerance, as a share of the difference between chance and the truth. A map can follow the model
+better than the truth does, for example where borders count for less."""
 
 
 class Bright(nn.Module):
-    """Class 1 where a pixel and its neighbours are bright; nothing else decides."""
+    """A model that predicts class 1 where a pixel and its neighbours are bright."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,32 +62,32 @@ class Bright(nn.Module):
 
 
 def painted(shapes: Shapes, index: int) -> dict:
-    """A picture of Shapes, in which all but the objects of its largest class is darkened."""
+    """A picture of Shapes in which everything but its largest class is darkened."""
     sample = shapes[index]
-    [question] = ask([sample], skip=[0])
-    mask = question.truth[0]
+    [task] = select_tasks([sample], skip=[0])
+    mask = task.truth[0]
     return {"image": 0.3 * sample["image"] + 0.7 * mask, "labels": mask.long(), "index": index}
 
 
-def truth_of(questions: list[Question], mirrored: bool = False):
-    """The truth of whichever question is asked, the image a little changed or not."""
+def truth_of(tasks: list[Task], mirrored: bool = False):
+    """An explanation that returns the truth, also for a slightly changed image."""
 
-    def say(images: Tensor, region: Tensor) -> Tensor:
-        own = [min(questions, key=lambda q: (q.image - i).square().sum()) for i in images]
-        maps = torch.cat([question.truth for question in own]).float()
+    def explain(images: Tensor, region: Tensor) -> Tensor:
+        own = [min(tasks, key=lambda t: (t.image - i).square().sum()) for i in images]
+        maps = torch.cat([task.truth for task in own]).float()
         return maps.flip(1, 2) if mirrored else maps
 
-    return say
+    return explain
 
 
 def chance():
-    """Noise, drawn anew at each call."""
+    """An explanation that returns fresh noise at each call."""
     generator = torch.Generator().manual_seed(0)
 
-    def say(images: Tensor, region: Tensor) -> Tensor:
+    def explain(images: Tensor, region: Tensor) -> Tensor:
         return torch.randn(region.shape, generator=generator)
 
-    return say
+    return explain
 
 
 def nothing(images: Tensor, region: Tensor) -> Tensor:
@@ -95,7 +95,7 @@ def nothing(images: Tensor, region: Tensor) -> Tensor:
 
 
 def prototypes() -> nn.Module:
-    """A prototype of the painted and one of the darkened, in each of red, green and blue."""
+    """A model with a bright and a dark prototype in each of red, green and blue."""
     table = PrototypeTable.regular(num_classes=2, num_scales=3, per_scale=1)
     model = colour_model(table).eval()
     set_prototypes(model, [(0.15, 0.85)[c] for c in table.class_index.tolist()])
@@ -104,27 +104,27 @@ def prototypes() -> nn.Module:
 
 @pytest.fixture(scope="module")
 def ladders() -> dict[str, Comparison]:
-    """A ladder for each model: what a model's own softmax and logits enter is not for two."""
+    """A comparison for each model: figures that depend on its logits are not comparable."""
     shapes = Shapes(size=64, length=IMAGES, split="val")
-    questions = ask((painted(shapes, index) for index in range(IMAGES)), skip=[0])
-    assert len(questions) == IMAGES
+    tasks = select_tasks((painted(shapes, index) for index in range(IMAGES)), skip=[0])
+    assert len(tasks) == IMAGES
     bright, colours = Bright().eval(), prototypes()
     real: dict[str, list[AttributionMethod]] = {
         "bright": [CaptumAttribution(name, bright) for name in REAL["bright"]],
         "prototypes": [PrototypeAttribution(colours)],
     }
-    found = {}
+    comparisons = {}
     for name, explainers in real.items():
         model = explainers[0].model
         rungs = [
-            Scripted("perfect", truth_of(questions), model),
+            Scripted("perfect", truth_of(tasks), model),
             *explainers,
             Scripted("random", chance(), model),
             Scripted("constant", nothing, model),
-            Scripted("mirrored", truth_of(questions, mirrored=True), model),
+            Scripted("mirrored", truth_of(tasks, mirrored=True), model),
         ]
-        found[name] = compare(rungs, questions, say=lambda line: None)
-    return found
+        comparisons[name] = compare(rungs, tasks, log=lambda line: None)
+    return comparisons
 
 
 @pytest.fixture(params=LADDERS)
@@ -133,11 +133,11 @@ def ladder(ladders: dict[str, Comparison], request: pytest.FixtureRequest) -> Co
 
 
 def worth(ladder: Comparison, explainer: str, figure: str) -> float:
-    """The figure, turned so that higher is better; NaN where it is undefined."""
-    found = ladder[explainer, figure]
-    if found is None:
+    """The figure with its sign such that higher is better; NaN if it is undefined."""
+    value = ladder[explainer, figure]
+    if value is None:
         return math.nan
-    return found.mean if ladder.figures[figure] else -found.mean
+    return value.mean if ladder.figures[figure] else -value.mean
 
 
 def test_every_figure_is_ranked_or_named_with_the_reason_why_not(ladder: Comparison) -> None:
@@ -159,13 +159,13 @@ def test_the_ladder_stands(ladders: dict[str, Comparison], name: str, figure: st
     assert slack > 0
     for real in REAL[name]:
         assert perfect >= worth(ladder, real, figure) - slack
-        # Half of the way at least, so that no metric passes which can hardly tell them apart.
+        # A metric that can hardly distinguish them must not pass.
         assert worth(ladder, real, figure) > (perfect + random) / 2
     assert random >= mirrored - slack
     assert math.isnan(constant) or random >= constant - slack
 
 
-def test_infidelity_can_hardly_tell_where_the_model_answers_sharply(
+def test_infidelity_hardly_ranks_where_the_model_is_far_from_linear(
     ladders: dict[str, Comparison],
 ) -> None:
     perfect, random = (worth(ladders["prototypes"], n, "infidelity") for n in ("perfect", "random"))
@@ -177,7 +177,7 @@ def test_infidelity_can_hardly_tell_where_the_model_answers_sharply(
 def test_form_is_the_same_in_the_wrong_place(ladder: Comparison, figure: str) -> None:
     own, mirrored = (worth(ladder, name, figure) for name in ("perfect", "mirrored"))
     assert own == pytest.approx(mirrored, rel=1e-5)
-    # Of form, too, the constant map has least.
+    # The constant map has the least structure.
     assert worth(ladder, "constant", figure) < worth(ladder, "random", figure) < own
 
 
@@ -194,7 +194,7 @@ def test_only_methods_with_units_have_any(ladders: dict[str, Comparison]) -> Non
         assert ladders["prototypes"]["perfect", figure] is None
 
 
-def test_the_steadiest_map_is_one_that_never_changes(ladders: dict[str, Comparison]) -> None:
+def test_the_most_stable_map_is_one_that_never_changes(ladders: dict[str, Comparison]) -> None:
     figure = "max_sensitivity"
     for name, ladder in ladders.items():
         assert worth(ladder, "constant", figure) == worth(ladder, "perfect", figure) == 0
@@ -202,7 +202,7 @@ def test_the_steadiest_map_is_one_that_never_changes(ladders: dict[str, Comparis
             assert worth(ladder, "random", figure) < worth(ladder, real, figure) < 0
 
 
-def test_the_truth_does_not_hang_on_the_model(ladders: dict[str, Comparison]) -> None:
+def test_the_truth_does_not_depend_on_the_model(ladders: dict[str, Comparison]) -> None:
     ladder, figure = ladders["prototypes"], "parameter_randomisation"
     assert ladder["perfect", figure].mean == 1
     assert ladder["groups", figure].mean < 0.9

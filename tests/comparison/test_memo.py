@@ -1,4 +1,4 @@
-"""What is asked of models and explainers, and how often."""
+"""How often models and explainers run."""
 
 import pytest
 import torch
@@ -6,12 +6,12 @@ from torch import Tensor, nn
 
 from protoxai.attribution import SegmentationTarget
 from protoxai.comparison import Comparison, compare
-from protoxai.comparison.memo import Answers, Case, Cases, Remembered
-from tests.comparison.toys import QUESTIONS, Scripted, colours, red
+from protoxai.comparison.memo import ExplainedTasks, MemoizedScore, ModelTask, ModelTasks
+from tests.comparison.toys import TASKS, Scripted, colours, red
 
 
 class Counted(nn.Module):
-    """Counts the images that go through it."""
+    """A model that counts its images."""
 
     def __init__(self, factor: float = 1.0) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class Counted(nn.Module):
 
 
 def measured(*explainers: Scripted, metrics: list[str]) -> Comparison:
-    return compare(explainers, QUESTIONS, metrics=metrics, say=lambda line: None)
+    return compare(explainers, TASKS, metrics=metrics, log=lambda line: None)
 
 
 def test_no_image_is_scored_twice_and_each_has_its_own_score() -> None:
@@ -36,10 +36,10 @@ def test_no_image_is_scored_twice_and_each_has_its_own_score() -> None:
         return 10 * images[:, 0, 0, 0]
 
     images = torch.tensor([1.0, 2, 3, 4])[:, None, None, None].expand(-1, 3, 2, 2)
-    remembered = Remembered(score)
-    assert remembered(images[[1, 0, 1]]).tolist() == [20, 10, 20]
-    assert remembered(images[[3, 1, 2, 3]]).tolist() == [40, 20, 30, 40]
-    assert remembered(images[[0, 2]]).tolist() == [10, 30]
+    memoized = MemoizedScore(score)
+    assert memoized(images[[1, 0, 1]]).tolist() == [20, 10, 20]
+    assert memoized(images[[3, 1, 2, 3]]).tolist() == [40, 20, 30, 40]
+    assert memoized(images[[0, 2]]).tolist() == [10, 30]
     assert sorted(scored) == [1, 2, 3, 4]
 
 
@@ -47,34 +47,54 @@ def test_images_that_differ_in_a_bit_are_different() -> None:
     image = torch.rand(1, 3, 4, 4)
     other = image.clone()
     other[0, 2, 3, 3] = torch.nextafter(other[0, 2, 3, 3], torch.tensor(9.0))
-    remembered = Remembered(lambda images: images.double().sum((1, 2, 3)))
-    assert remembered(image) != remembered(other)
+    memoized = MemoizedScore(lambda images: images.double().sum((1, 2, 3)))
+    assert memoized(image) != memoized(other)
 
 
 @pytest.mark.parametrize(("output", "name"), [("softmax", "softmax"), ("logits", "logit")])
 def test_scores_are_the_regions_mean(output: str, name: str) -> None:
-    model, question = colours(), QUESTIONS[0]
-    case = Case(model, question)
-    assert torch.equal(case.region, question.region(model))
-    images = torch.rand(3, *question.image.shape[1:])
+    model, task = colours(), TASKS[0]
+    own = ModelTask(model, task)
+    assert torch.equal(own.region, task.region(model))
+    images = torch.rand(3, *task.image.shape[1:])
     target = SegmentationTarget(model, output=output)
-    expected = target(images, case.region.expand(3, -1, -1), question.class_index.expand(3))
-    torch.testing.assert_close(getattr(case, name)(images), expected)
-    assert not getattr(case, name)(images).requires_grad
+    expected = target(images, own.region.expand(3, -1, -1), task.class_index.expand(3))
+    torch.testing.assert_close(getattr(own, name)(images), expected)
+    assert not getattr(own, name)(images).requires_grad
 
 
-def test_a_question_is_put_to_each_model_once() -> None:
+def test_a_model_predicts_a_task_once() -> None:
     one, other = Counted(), Counted(2.0)
-    cases = Cases(QUESTIONS)
-    first, second = Answers(Scripted("a", red, one), cases), Answers(Scripted("b", red, one), cases)
-    assert first[1].case is second[1].case is first[1].case
-    assert first[0].case is not first[1].case
-    assert Answers(Scripted("c", red, other), cases)[1].case is not first[1].case
+    tasks = ModelTasks(TASKS)
+    first = ExplainedTasks(Scripted("a", red, one), tasks)
+    second = ExplainedTasks(Scripted("b", red, one), tasks)
+    third = ExplainedTasks(Scripted("c", red, other), tasks)
+    assert first[1].logit is second[1].logit is first[1].logit
+    assert first[0].logit is not first[1].logit
+    assert third[1].logit is not first[1].logit
     assert (one.images, other.images) == (2, 1)
-    assert first[1].explainer is not second[1].explainer
+    assert first[1] is first[1] is not second[1]
 
 
-def test_explainers_of_a_model_share_what_the_model_says() -> None:
+def test_an_explained_task_holds_the_task_and_its_explanation() -> None:
+    explainer = Scripted("red", red, units=[1.0, 2.0])
+    task = TASKS[1]
+    explained = ExplainedTasks(explainer, ModelTasks(TASKS))[1]
+    assert explained.index == 9
+    assert torch.equal(explained.image, task.image)
+    assert torch.equal(explained.truth, task.truth)
+    assert torch.equal(explained.map, task.image[:, 0])
+    assert torch.equal(explained.units, torch.tensor([[1.0, 2.0]]))
+    assert explained.model is explainer.model
+    assert explained.cost.backward_passes == 0
+    region, class_index = explained.arguments
+    assert torch.equal(region, task.region(explainer.model))
+    assert class_index.tolist() == [0]
+    changed = torch.rand(1, 3, *task.image.shape[2:])
+    assert torch.equal(explained.explain(changed, *explained.arguments), changed[:, 0])
+
+
+def test_explainers_of_a_model_share_its_scores() -> None:
     model = Counted()
 
     def blue(images: Tensor, region: Tensor) -> Tensor:
@@ -83,8 +103,8 @@ def test_explainers_of_a_model_share_what_the_model_says() -> None:
     names = ["deletion_insertion", "infidelity"]
     alone = measured(Scripted("red", red, model), metrics=names)
     passes, model.images = model.images, 0
-    # Of each image: its region; both ends, 19 steps there and back, and as many in a random order;
-    # its logit, and that under ten draws of noise.
+    # For each image: its region; both ends, 19 steps of deletion and of insertion, and as many in a
+    # random order; its logit, and its logit under ten samples of noise.
     assert passes == 2 * (1 + 2 + 4 * 19 + 11)
     same = measured(Scripted("red", red, model), Scripted("again", red, model), metrics=names)
     assert model.images == passes
@@ -97,7 +117,7 @@ def test_explainers_of_a_model_share_what_the_model_says() -> None:
     assert both["blue", "deletion"] != both["red", "deletion"]
 
 
-def test_what_one_model_says_is_not_taken_for_anothers() -> None:
+def test_scores_of_models_are_not_mixed_up() -> None:
     names = ["deletion_insertion", "infidelity"]
     soft, sharp = Scripted("soft", red, Counted(0.5)), Scripted("sharp", red, Counted(4.0))
     both = measured(soft, sharp, metrics=names)
@@ -112,5 +132,5 @@ def test_what_one_model_says_is_not_taken_for_anothers() -> None:
 def test_the_map_is_not_explained_again() -> None:
     explainer = Scripted("red", red)
     measured(explainer, metrics=["sparseness", "max_sensitivity", "parameter_randomisation"])
-    # Of each image: itself; ten changes of it; the one layer randomised.
-    assert explainer.asked == 2 * (1 + 10 + 1)
+    # For each image: itself; ten changed images; the one layer randomised.
+    assert explainer.explained == 2 * (1 + 10 + 1)

@@ -6,9 +6,9 @@ import math
 import pytest
 import torch
 
-from protoxai.comparison import Cell, Comparison
-from protoxai.metrics.base.bootstrap import estimate
-from tests.comparison.toys import cell
+from protoxai.comparison import Comparison, Result
+from protoxai.metrics import estimate
+from tests.comparison.toys import result
 
 NAN = math.nan
 
@@ -18,10 +18,10 @@ def table() -> Comparison:
     cost = {"passes": False, "memory": None}
     return Comparison(
         (
-            cell("ours", "pointing", {3: 1.0, 5: 1.0}),
-            cell("ours", "cost", {3: (1.0, NAN), 5: (1.0, 8.0)}, cost),
-            cell("theirs", "pointing", {3: 0.0, 5: 0.5}),
-            cell("theirs", "cost", {}, cost, failure="OutOfMemoryError: too large"),
+            result("ours", "pointing", {3: 1.0, 5: 1.0}),
+            result("ours", "cost", {3: (1.0, NAN), 5: (1.0, 8.0)}, cost),
+            result("theirs", "pointing", {3: 0.0, 5: 0.5}),
+            result("theirs", "cost", {}, cost, failure="OutOfMemoryError: too large"),
         )
     )
 
@@ -36,41 +36,40 @@ def strict(text: str) -> dict:
 
 
 def test_a_constant_has_no_width() -> None:
-    found = table()["ours", "pointing"]
-    assert found == (1.0, 1.0, 1.0, 2, 0)
+    assert table()["ours", "pointing"] == (1.0, 1.0, 1.0, 2, 0)
 
 
 def test_the_interval_is_that_of_the_bootstrap() -> None:
     values = {0: 0.0, 1: 0.25, 2: 0.5, 3: 1.0}
-    found = Comparison((cell("a", "m", values),), seed=3)["a", "m"]
-    assert found == estimate(torch.tensor(list(values.values())), seed=3)
-    assert found.low < found.mean == 0.4375 < found.high
+    value = Comparison((result("a", "m", values),), seed=3)["a", "m"]
+    assert value == estimate(torch.tensor(list(values.values())), seed=3)
+    assert value.low < value.mean == 0.4375 < value.high
 
 
 def test_an_image_undefined_for_one_is_left_out_for_all() -> None:
-    cells = (
-        cell("a", "m", {0: 1.0, 1: 3.0, 2: 8.0}),
-        cell("b", "m", {0: 1.0, 1: NAN, 2: 2.0}),
+    results = (
+        result("a", "m", {0: 1.0, 1: 3.0, 2: 8.0}),
+        result("b", "m", {0: 1.0, 1: NAN, 2: 2.0}),
     )
-    comparison = Comparison(cells)
+    comparison = Comparison(results)
     first, second = comparison["a", "m"], comparison["b", "m"]
     assert (first.mean, first.images, first.undefined) == (4.5, 2, 1)
     assert (second.mean, second.images, second.undefined) == (1.5, 2, 1)
 
 
 def test_an_image_that_one_did_not_reach_is_left_out_for_all() -> None:
-    cells = (
-        cell("a", "m", {0: 1.0, 1: 3.0, 2: 8.0}),
-        cell("b", "m", {0: 5.0}, failure="2 s were over after 1 images"),
+    results = (
+        result("a", "m", {0: 1.0, 1: 3.0, 2: 8.0}),
+        result("b", "m", {0: 5.0}, failure="2 s were over after 1 images"),
     )
-    comparison = Comparison(cells)
+    comparison = Comparison(results)
     assert (comparison["a", "m"].mean, comparison["b", "m"].mean) == (1.0, 5.0)
     assert comparison["a", "m"].undefined == 2
 
 
 @pytest.mark.parametrize("values", [{}, {0: NAN, 1: NAN}])
 def test_an_explainer_without_values_does_not_empty_the_others(values: dict) -> None:
-    comparison = Comparison((cell("a", "m", {0: 1.0, 1: 3.0}), cell("b", "m", values)))
+    comparison = Comparison((result("a", "m", {0: 1.0, 1: 3.0}), result("b", "m", values)))
     assert comparison["a", "m"].mean == 2.0
     assert comparison["a", "m"].images == 2
     assert comparison["b", "m"] is None
@@ -84,7 +83,9 @@ def test_figures_of_one_metric_are_defined_apart() -> None:
 
 
 def test_no_image_in_common_gives_no_figure() -> None:
-    comparison = Comparison((cell("a", "m", {0: 1.0, 1: NAN}), cell("b", "m", {0: NAN, 1: 2.0})))
+    comparison = Comparison(
+        (result("a", "m", {0: 1.0, 1: NAN}), result("b", "m", {0: NAN, 1: 2.0}))
+    )
     assert [line.split() for line in comparison.to_text().splitlines()[1:3]] == [
         ["a", "–"],
         ["b", "–"],
@@ -119,7 +120,7 @@ def many(explainers: int, figures: int, name: str = "ScaleProtoSeg: LayerGradien
     directions = {f"figure_{number}": True for number in range(figures)}
     values = {0: (-0.123456,) * figures, 1: (0.987654,) * figures}
     return Comparison(
-        tuple(cell(f"{name} {e}", "m", values, directions) for e in range(explainers))
+        tuple(result(f"{name} {e}", "m", values, directions) for e in range(explainers))
     )
 
 
@@ -129,8 +130,8 @@ def test_text_stays_narrow_and_has_every_figure_of_every_explainer(explainers, f
     lines = comparison.to_text().splitlines()
     assert max(map(len, lines)) <= 118
     headers = [line for line in lines if line.startswith("explainer")]
-    found = [word for line in headers for word in line.split() if word.startswith("figure")]
-    assert found == list(comparison.figures)
+    names = [word for line in headers for word in line.split() if word.startswith("figure")]
+    assert names == list(comparison.figures)
     # Three fit beside such names.
     assert len(headers) == -(-figures // 3)
     for explainer in comparison.explainers:
@@ -144,7 +145,7 @@ def test_text_stays_narrow_and_has_every_figure_of_every_explainer(explainers, f
 @pytest.mark.parametrize(("letters", "blocks"), [(52, 1), (53, 2)])
 def test_the_last_column_fits_to_the_letter(letters: int, blocks: int) -> None:
     figures = {"a" * 52: None, "b" * letters: None}
-    text = Comparison((cell("explainers", "m", {0: (1.0, 2.0)}, figures),)).to_text()
+    text = Comparison((result("explainers", "m", {0: (1.0, 2.0)}, figures),)).to_text()
     assert text.count("explainers ") == blocks
     assert max(map(len, text.splitlines())) == (118 if blocks == 1 else 65)
 
@@ -178,13 +179,13 @@ def test_json_is_json_and_has_the_values_of_every_image() -> None:
         "images": 1,
         "undefined": 1,
     }
-    assert content["cells"][1]["indices"] == [3, 5]
-    assert content["cells"][1]["rows"] == [[1.0, None], [1.0, 8.0]]
+    assert content["results"][1]["indices"] == [3, 5]
+    assert content["results"][1]["rows"] == [[1.0, None], [1.0, 8.0]]
 
 
-def test_a_cell_is_stored_as_json() -> None:
-    original = table().cells[1]
-    restored = Cell.from_config(strict(json.dumps(original.to_config())))
+def test_a_result_is_stored_as_json() -> None:
+    original = table().results[1]
+    restored = Result.from_config(strict(json.dumps(original.to_config())))
     assert restored.values("memory") == {5: 8.0}
     assert restored.values("passes") == original.values("passes") == {3: 1.0, 5: 1.0}
     assert math.isnan(restored.rows[0][1])
@@ -192,9 +193,9 @@ def test_a_cell_is_stored_as_json() -> None:
     assert (type(restored.rows), type(restored.rows[0]), type(restored.indices)) == (tuple,) * 3
 
 
-def test_summaries_say_what_came_and_what_failed() -> None:
-    assert table().cells[0].summary() == "2 images in 0.5 s"
-    assert table().cells[3].summary() == "0 images in 0.5 s; OutOfMemoryError: too large"
+def test_summaries_have_the_number_of_images_and_the_failure() -> None:
+    assert table().results[0].summary() == "2 images in 0.5 s"
+    assert table().results[3].summary() == "0 images in 0.5 s; OutOfMemoryError: too large"
 
 
 def test_the_figure_has_a_panel_for_each_figure_and_a_point_for_each_value() -> None:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from protoxai.comparison import ask
+from protoxai.comparison import select_tasks
 from tests.comparison.toys import SIZE, colours, red_corner
 
 
@@ -11,44 +11,44 @@ def sample(labels: list[list[int]], size: tuple[int, int] | None = None, **more)
     return {"image": torch.rand(3, *(size or known.shape)), "labels": known, **more}
 
 
-def test_the_largest_class_is_asked_for() -> None:
+def test_the_largest_class_is_explained() -> None:
     one = sample([[0, 2, 2], [1, 2, 0]])
-    [question] = ask([one])
-    assert question.class_index.tolist() == [2]
-    assert question.class_index.dtype == torch.int64
-    assert question.truth.tolist() == [[[False, True, True], [False, True, False]]]
-    assert torch.equal(question.image, one["image"][None])
+    [task] = select_tasks([one])
+    assert task.class_index.tolist() == [2]
+    assert task.class_index.dtype == torch.int64
+    assert task.truth.tolist() == [[[False, True, True], [False, True, False]]]
+    assert torch.equal(task.image, one["image"][None])
 
 
 @pytest.mark.parametrize(("ignore_index", "void"), [(255, 255), (-1, -1)])
 def test_ignored_pixels_do_not_count(ignore_index: int, void: int) -> None:
-    [question] = ask([sample([[void, void, void, 3, 3, 4]])], ignore_index=ignore_index)
-    assert question.class_index.tolist() == [3]
-    assert question.truth.tolist() == [[[False, False, False, True, True, False]]]
+    [task] = select_tasks([sample([[void, void, void, 3, 3, 4]])], ignore_index=ignore_index)
+    assert task.class_index.tolist() == [3]
+    assert task.truth.tolist() == [[[False, False, False, True, True, False]]]
 
 
 def test_classes_can_be_skipped() -> None:
     samples = [sample([[0, 0, 0, 4, 4, 7]])]
-    assert ask(samples)[0].class_index.tolist() == [0]
-    assert ask(samples, skip=[0])[0].class_index.tolist() == [4]
-    assert ask(samples, skip={0, 4})[0].class_index.tolist() == [7]
+    assert select_tasks(samples)[0].class_index.tolist() == [0]
+    assert select_tasks(samples, skip=[0])[0].class_index.tolist() == [4]
+    assert select_tasks(samples, skip={0, 4})[0].class_index.tolist() == [7]
 
 
-def test_images_without_a_class_to_ask_for_are_left_out_and_keep_their_place() -> None:
+def test_images_without_a_class_are_left_out_and_the_others_keep_their_index() -> None:
     samples = [sample([[0, 0]]), sample([[255, 255]]), sample([[0, 1]])]
-    [question] = ask(samples, skip=[0])
-    assert question.index == 2
-    assert question.class_index.tolist() == [1]
+    [task] = select_tasks(samples, skip=[0])
+    assert task.index == 2
+    assert task.class_index.tolist() == [1]
 
 
 def test_the_data_sets_index_is_kept() -> None:
     samples = [sample([[1]], index=31), sample([[1]], index=torch.tensor(7))]
-    indices = [question.index for question in ask(samples)]
+    indices = [task.index for task in select_tasks(samples)]
     assert indices == [31, 7]
     assert all(type(index) is int for index in indices)
 
 
-def test_no_more_images_are_drawn_than_asked_for() -> None:
+def test_no_more_images_are_read_than_needed() -> None:
     drawn = []
 
     def stream():
@@ -56,27 +56,27 @@ def test_no_more_images_are_drawn_than_asked_for() -> None:
             drawn.append(number)
             yield sample([[0 if number % 2 else 1]])
 
-    questions = ask(stream(), images=2, skip=[0])
-    assert [question.index for question in questions] == [0, 2]
+    tasks = select_tasks(stream(), images=2, skip=[0])
+    assert [task.index for task in tasks] == [0, 2]
     assert len(drawn) <= 4
 
 
 def test_labels_of_another_size_are_sampled_at_the_images() -> None:
     labels = [[1, 1, 1, 1, 2, 2], [1, 1, 1, 1, 2, 2]]
-    [question] = ask([sample(labels, size=(1, 3))])
-    assert question.truth.tolist() == [[[True, True, False]]]
-    [larger] = ask([sample([[1, 2, 2]], size=(2, 6))])
+    [task] = select_tasks([sample(labels, size=(1, 3))])
+    assert task.truth.tolist() == [[[True, True, False]]]
+    [larger] = select_tasks([sample([[1, 2, 2]], size=(2, 6))])
     assert larger.truth.tolist() == [[[False, False, True, True, True, True]] * 2]
 
 
 def test_the_region_is_what_the_model_predicts() -> None:
-    question = red_corner(0)
-    assert torch.equal(question.region(colours()), question.truth)
-    assert torch.equal(red_corner(0, class_index=2).region(colours()), ~question.truth)
+    task = red_corner(0)
+    assert torch.equal(task.region(colours()), task.truth)
+    assert torch.equal(red_corner(0, class_index=2).region(colours()), ~task.truth)
 
 
 class Halved(nn.Module):
-    """Logits at half the size, and a layer that behaves otherwise in training."""
+    """A model with logits at half the size and a layer that behaves differently in training."""
 
     def __init__(self) -> None:
         super().__init__()

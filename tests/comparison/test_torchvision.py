@@ -1,4 +1,4 @@
-"""A black box as it comes, through everything."""
+"""A black box of torchvision, with every method and metric."""
 
 import math
 import time
@@ -9,8 +9,9 @@ from torch import nn
 
 from protoxai.attribution import CaptumAttribution
 from protoxai.attribution.captum_methods import METHODS, WITH_UNITS
-from protoxai.comparison import METRICS, Question, ask, compare
+from protoxai.comparison import Task, compare, select_tasks
 from protoxai.data.shapes.shapes import Shapes
+from protoxai.metrics import registered_metrics
 
 SECONDS, CORES = 300, 2
 MAY_BE_UNDEFINED = {
@@ -22,7 +23,7 @@ MAY_BE_UNDEFINED = {
 
 
 def calibrated(images: torch.Tensor) -> nn.Module:
-    """Random weights, and the batch norm's statistics of these images: else all maps vanish."""
+    """A random model whose normalisation fits the images, or all maps would vanish."""
     from torchvision.models.segmentation import deeplabv3_mobilenet_v3_large
 
     model = deeplabv3_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=9)
@@ -35,36 +36,37 @@ def calibrated(images: torch.Tensor) -> nn.Module:
 
 
 @pytest.fixture(scope="module")
-def case() -> tuple[nn.Module, list[Question]]:
+def case() -> tuple[nn.Module, list[Task]]:
     torch.manual_seed(0)
     shapes = Shapes(size=64, length=16)
     model = calibrated(torch.stack([sample["image"] for sample in shapes]))
     with torch.no_grad():
         common = model(shapes[0]["image"][None])["out"].argmax(1).flatten().mode().values
-    # Of weights that know nothing, the class has to be one that they predict.
-    questions = [Question(q.index, q.image, q.truth, common[None]) for q in ask(shapes, images=2)]
-    assert all(question.region(model).any() for question in questions)
-    return model, questions
+    # With random weights, the class has to be one that the model predicts.
+    chosen = select_tasks(shapes, images=2)
+    tasks = [Task(t.index, t.image, t.truth, common[None]) for t in chosen]
+    assert all(task.region(model).any() for task in tasks)
+    return model, tasks
 
 
 @pytest.mark.slow
 def test_a_black_box_goes_through_all_methods_and_metrics(case) -> None:
-    model, questions = case
+    model, tasks = case
     before = {name: value.clone() for name, value in model.state_dict().items()}
     started = time.process_time()
     explainers = [CaptumAttribution(name, model) for name in METHODS]
-    comparison = compare(explainers, questions, say=lambda line: None)
-    # Cores that others use make it no slower.
+    comparison = compare(explainers, tasks, log=lambda line: None)
+    # Processor time does not depend on other work on the machine.
     assert time.process_time() - started < SECONDS * CORES
     assert all(torch.equal(model.state_dict()[name], value) for name, value in before.items())
 
     without = [name for name in METHODS if name not in WITH_UNITS]
     assert comparison.failures() == [f"{name}, active_units: no units" for name in without]
-    assert len(comparison.cells) == len(METHODS) * len(METRICS)
-    for cell in comparison.cells:
-        if not cell.failure:
-            assert cell.indices == (0, 1)
-            for figure in cell.directions:
-                values = cell.values(figure).values()
-                assert all(map(math.isfinite, values)), (cell.explainer, figure)
-                assert len(values) == 2 or figure in MAY_BE_UNDEFINED, (cell.explainer, figure)
+    assert len(comparison.results) == len(METHODS) * len(registered_metrics())
+    for result in comparison.results:
+        if not result.failure:
+            assert result.indices == (0, 1)
+            for figure in result.figures:
+                values = result.values(figure).values()
+                assert all(map(math.isfinite, values)), (result.explainer, figure)
+                assert len(values) == 2 or figure in MAY_BE_UNDEFINED, (result.explainer, figure)

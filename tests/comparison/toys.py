@@ -1,5 +1,6 @@
-"""Explainers whose answers are known before they are asked."""
+"""Explainers whose explanations are known, and tasks for them."""
 
+import sys
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 
@@ -8,32 +9,32 @@ import torch
 from torch import Tensor, nn
 
 from protoxai.attribution import AttributionMethod
-from protoxai.comparison import Cell, Comparison, Question
+from protoxai.comparison import Comparison, Result, Task
 
 SIZE = (16, 20)
 
 
 class Scripted(AttributionMethod):
-    """Says what a function says, and counts how many images it was asked for."""
+    """Returns what a function returns, and counts the images that it explains."""
 
     def __init__(
         self,
         name: str,
-        say: Callable[[Tensor, Tensor], Tensor],
+        explain: Callable[[Tensor, Tensor], Tensor],
         model: nn.Module | None = None,
         units: Sequence[float] | None = None,
     ) -> None:
         super().__init__(name, colours() if model is None else model)
-        self.say = say
+        self.explain = explain
         self.units = units
-        self.asked = 0
+        self.explained = 0
 
     def attribute(
         self, images: Tensor, region: Tensor, class_index: Tensor
     ) -> tuple[Tensor, Tensor | None]:
-        self.asked += len(images)
+        self.explained += len(images)
         units = None if self.units is None else torch.tensor([self.units] * len(images))
-        return self.say(images, region), units
+        return self.explain(images, region), units
 
 
 def red(images: Tensor, region: Tensor) -> Tensor:
@@ -41,38 +42,38 @@ def red(images: Tensor, region: Tensor) -> Tensor:
 
 
 def colours() -> nn.Conv2d:
-    """Class 0 where a pixel is rather red, class 1 where it is green, class 2 where blue."""
+    """A model that predicts class 0, 1 or 2 where a pixel is mostly red, green or blue."""
     model = nn.Conv2d(3, 3, 1, bias=False)
     model.weight.data = 5 * torch.eye(3)[:, :, None, None]
     return model.eval()
 
 
-def red_corner(index: int, class_index: int = 0) -> Question:
-    """A blue picture, noisy, with a red rectangle in its corner, which is the truth."""
+def red_corner(index: int, class_index: int = 0) -> Task:
+    """A noisy blue picture with a red rectangle in its corner, which is the truth."""
     generator = torch.Generator().manual_seed(index)
     image = 0.3 * torch.rand(1, 3, *SIZE, generator=generator)
     truth = torch.zeros(1, *SIZE, dtype=torch.bool)
     truth[:, :4, :5] = True
     image[:, 0] += truth
     image[:, 2] += ~truth
-    return Question(index, image, truth, torch.tensor([class_index]))
+    return Task(index, image, truth, torch.tensor([class_index]))
 
 
-QUESTIONS = [red_corner(index) for index in (4, 9)]
+TASKS = [red_corner(index) for index in (4, 9)]
 
 
-def cell(
+def result(
     explainer: str,
     metric: str,
     values: dict[int, float] | dict[int, tuple[float, ...]],
-    directions: dict[str, bool | None] | None = None,
+    figures: dict[str, bool | None] | None = None,
     failure: str = "",
-) -> Cell:
-    """What a metric found on each image; a single figure has the metric's name."""
-    return Cell(
+) -> Result:
+    """The values of a metric on each image; a single figure has the metric's name."""
+    return Result(
         explainer=explainer,
         metric=metric,
-        directions={metric: True} if directions is None else directions,
+        figures={metric: True} if figures is None else figures,
         indices=tuple(values),
         rows=tuple(v if isinstance(v, tuple) else (v,) for v in values.values()),
         seconds=0.5,
@@ -86,40 +87,40 @@ def quiet(line: str) -> None:
 
 
 def measured(comparison: Comparison) -> dict[tuple[str, str], int]:
-    """How many images each cell has."""
-    return {(cell.explainer, cell.metric): len(cell.indices) for cell in comparison.cells}
+    """The number of images in each result."""
+    return {(r.explainer, r.metric): len(r.indices) for r in comparison.results}
 
 
 def same_values(one: Comparison, other: Comparison) -> bool:
     def values(comparison: Comparison) -> list:
-        return [(c.explainer, c.metric, c.indices, repr(c.rows)) for c in comparison.cells]
+        return [(r.explainer, r.metric, r.indices, repr(r.rows)) for r in comparison.results]
 
     return values(one) == values(other)
 
 
 def fails_on(number: int):
-    """An explainer's words: an error at the call of that number, counted from 1."""
+    """An explanation that fails at the call of that number, counted from 1."""
     calls = []
 
-    def say(images: Tensor, region: Tensor) -> Tensor:
+    def explain(images: Tensor, region: Tensor) -> Tensor:
         calls.append(1)
         if len(calls) == number:
             raise RuntimeError("it broke\nin several lines")
         return images[:, 0]
 
-    return say
+    return explain
 
 
 class Clock:
-    """An explainer of its own, which takes a second for each image."""
+    """A clock, and an explainer that takes a second for each image."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, name: str = "slow") -> None:
         self.now = 100.0
-        monkeypatch.setattr(
-            "protoxai.comparison.compare.time", SimpleNamespace(monotonic=lambda: self.now)
-        )
-        self.explainer = Scripted(name, self._say)
+        # The package's attribute of this name is the function.
+        module = sys.modules["protoxai.comparison.compare"]
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: self.now))
+        self.explainer = Scripted(name, self._explain)
 
-    def _say(self, images: Tensor, region: Tensor) -> Tensor:
+    def _explain(self, images: Tensor, region: Tensor) -> Tensor:
         self.now += len(images)
         return images[:, 0]

@@ -1,0 +1,80 @@
+import pytest
+import torch
+from torch import Tensor, nn
+
+from protoxai import LinearSegmenter
+from protoxai.attribution import AttributionMethod, register_explainer
+from protoxai.attribution.registry import EXPLAINERS
+from protoxai.comparison import compare, explainers_of
+from protoxai.comparison.explainers import DEFAULT_METHODS
+from tests.comparison.toys import TASKS, quiet
+from tests.toys import small_model
+
+
+def linear() -> LinearSegmenter:
+    return LinearSegmenter(nn.Conv2d(3, 8, 3, stride=8, padding=1), num_classes=3).eval()
+
+
+def names(*models: nn.Module, methods: list[str] | None = None) -> list[str]:
+    return [explainer.name for explainer in explainers_of(models, methods)]
+
+
+def test_each_method_explains_the_models_that_it_applies_to() -> None:
+    methods = ["groups", "prototypes", "Saliency"]
+    kind = "ScaleProtoSeg" if small_model().table.num_scales > 1 else "ProtoSeg"
+    assert names(small_model(), linear(), methods=methods) == [
+        f"{kind}: prototypes",
+        f"{kind}: Saliency",
+        "DeepLabv2: Saliency",
+    ]
+    assert names(small_model().group(), methods=["groups"]) == [f"{kind}: groups"]
+
+
+def test_models_of_one_kind_are_numbered() -> None:
+    assert names(linear(), linear(), methods=["Saliency"]) == [
+        "DeepLabv2 1: Saliency",
+        "DeepLabv2 2: Saliency",
+    ]
+
+
+def test_the_default_is_a_models_own_explanation_and_usual_methods() -> None:
+    assert names(linear()) == [f"DeepLabv2: {method}" for method in DEFAULT_METHODS[2:]]
+
+
+def test_a_registered_explainer_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The registry of this test is a copy, so that others do not see the explainer.
+    monkeypatch.setattr("protoxai.attribution.registry.EXPLAINERS", dict(EXPLAINERS))
+
+    @register_explainer("red")
+    class Red(AttributionMethod):
+        def __init__(self, model: nn.Module) -> None:
+            super().__init__("red", model)
+
+        def attribute(
+            self, images: Tensor, region: Tensor, class_index: Tensor
+        ) -> tuple[Tensor, Tensor | None]:
+            return images[:, 0], None
+
+    explainers = explainers_of([linear()], ["red"])
+    comparison = compare(explainers, TASKS, metrics=["cost"], log=quiet)
+    assert comparison["DeepLabv2: red", "forward_passes"].mean == 0
+
+
+def test_an_unknown_method_is_named() -> None:
+    with pytest.raises(ValueError, match=r"'Salience' \(did you mean 'Saliency'\?\)"):
+        explainers_of([linear()], ["Salience"])
+
+
+def test_methods_that_apply_to_no_model_are_named() -> None:
+    with pytest.raises(ValueError, match="none of groups, prototypes can explain"):
+        explainers_of([linear()], ["groups", "prototypes"])
+
+
+def test_the_explanation_is_that_of_the_model() -> None:
+    model = small_model().eval()
+    [explainer] = explainers_of([model], ["prototypes"])
+    assert explainer.model is model
+    images = torch.rand(1, 3, 16, 20)
+    region = torch.ones(1, 16, 20, dtype=torch.bool)
+    attribution = explainer(images, region, torch.tensor([0]))
+    assert attribution.units.shape == (1, len(model.table))
