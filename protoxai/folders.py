@@ -1,4 +1,4 @@
-"""The model folder: weights as safetensors, everything else as JSON; nothing is ever executed."""
+"""Model folders: weights as safetensors, everything else as JSON; loading executes no code."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ PROVENANCE = "provenance.json"
 
 
 def write_folder(folder: str | Path, files: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-    """Write JSON files and the weights, each complete or not at all.
+    """Write JSON files and the weights; an interrupted write leaves no incomplete file.
 
     Args:
-        folder: made if missing.
-        files: name -> content that JSON can hold.
-        tensors: name -> tensor of any device.
+        folder: Folder, created if missing.
+        files: Content of each JSON file by name.
+        tensors: Weights by name, on any device.
     """
     from safetensors.torch import save
 
     folder = Path(folder)
-    # Cloned, because tied weights share memory, which the format does not allow.
+    # Tied weights share memory, which the format does not allow, so all are cloned.
     weights = save({name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()})
     texts = {name: json.dumps(content, indent=1) + "\n" for name, content in files.items()}
     folder.mkdir(parents=True, exist_ok=True)
@@ -35,13 +35,16 @@ def write_folder(folder: str | Path, files: dict[str, Any], tensors: dict[str, T
 
 
 def read_folder(source: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Read the JSON files by name, and the weights.
+    """Read a model folder.
 
     Args:
-        source: a folder, or a hub id ``owner/name``, which is downloaded.
+        source: Folder, or a hub id ``owner/name``, which is downloaded.
+
+    Returns:
+        The content of each JSON file by name, and the weights by name.
 
     Raises:
-        ValueError: if there is no such folder, or a file of it is missing or damaged.
+        ValueError: If the folder does not exist, or one of its files is missing or damaged.
     """
     from safetensors.torch import load_file
 
@@ -49,7 +52,7 @@ def read_folder(source: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
     if missing:
         raise ValueError(
-            f"{folder} holds no {' and no '.join(missing)}: expected a folder written by "
+            f"{folder} holds no {' and no '.join(missing)}, expected a folder written by "
             "save_pretrained"
         )
     try:
@@ -59,7 +62,7 @@ def read_folder(source: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     except Exception as error:
         raise ValueError(f"{folder} is damaged ({error}): save the model again") from error
     if not isinstance(files[CONFIG], dict):
-        raise ValueError(f"{folder} is damaged ({CONFIG} is no mapping): save the model again")
+        raise ValueError(f"{folder} is damaged ({CONFIG} is not a mapping): save the model again")
     return files, tensors
 
 
@@ -75,7 +78,7 @@ def _download(source: str) -> Path:
         return Path(snapshot_download(source, allow_patterns=[CONFIG, PROVENANCE, WEIGHTS]))
     except Exception as error:
         raise ValueError(
-            f"{source} is no folder here, and as a hub id it could not be downloaded: {error}"
+            f"{source} is not a folder, and as a hub id it could not be downloaded: {error}"
         ) from error
 
 

@@ -109,7 +109,7 @@ def test_content_that_is_no_json_leaves_the_old_folder(folder: Path) -> None:
 @pytest.mark.parametrize("name", [WEIGHTS, CONFIG])
 def test_missing_file(name: str, folder: Path) -> None:
     (folder / name).unlink()
-    with pytest.raises(ValueError, match=rf"{folder} holds no {name}: expected.*save_pretrained"):
+    with pytest.raises(ValueError, match=rf"{folder} holds no {name}, expected.*save_pretrained"):
         read_folder(folder)
 
 
@@ -163,5 +163,5 @@ def test_hub_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ConnectionError("no route")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
-    with pytest.raises(ValueError, match=r"owner/name is no folder here.*hub id.*no route"):
+    with pytest.raises(ValueError, match=r"owner/name is not a folder.*hub id.*no route"):
         read_folder("owner/name")

@@ -1,5 +1,6 @@
-"""Explanations: what a model decided, and by which prototypes."""
+"""Explanations: the prototypes behind a model's decisions, as data and figures."""
 
+from protoxai.explanations.figures import explanation_figure
 from protoxai.explanations.local import (
     Explanation,
     GroupEvidence,
@@ -14,4 +15,5 @@ __all__ = [
     "PrototypeEvidence",
     "RegionExplanation",
     "explain",
+    "explanation_figure",
 ]

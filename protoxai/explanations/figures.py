@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 Palette = Sequence[tuple[int, int, int]]
 SCALE_COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
 CONTEXT = 0.35
+"""Share of a prototype's region shown around it on each side."""
 FADED = 0.45
+"""Contrast of the image outside of the explained region."""
 ROW = 2.2
+"""Height of a region's row, in inches."""
 
 
 def explanation_figure(
@@ -40,19 +43,19 @@ def explanation_figure(
 ) -> Figure:
     """Draw an image, its prediction, and the strongest groups of its largest regions.
 
-    Each prototype is shown by its source: the training image around its active region, its patch
-    framed in the colour of its scale, and what it adds to the region's logit.
+    Each prototype is shown as the training image around its active region, with its patch framed in
+    the colour of its scale and its evidence for the region's class.
 
     Args:
-        explanation: from :func:`~protoxai.explain`.
-        image_of: from a data set index to the training image, uint8 (3, H, W).
+        explanation: Explanation from :func:`~protoxai.explain`.
+        image_of: Function from a data set index to the training image, uint8 (3, H, W).
         palette: RGB colour of each class, 0 to 255.
-        regions: regions shown, the largest first.
-        groups: groups shown for each region, the most evidence first.
-        prototypes: prototypes shown for each group.
+        regions: Number of regions to show, the largest first.
+        groups: Number of groups to show per region, those with the most evidence first.
+        prototypes: Number of prototypes to show per group.
 
     Returns:
-        A matplotlib figure: ``figure.savefig("explanation.png")``.
+        A matplotlib figure; save it with ``figure.savefig("explanation.png")``.
     """
     from matplotlib.figure import Figure
 
@@ -68,10 +71,10 @@ def explanation_figure(
     _draw_prediction(above, explanation, colours)
     for part, region in zip(below, shown, strict=True):
         ratios = [1.6] + [prototypes] * columns
-        cells = part.subfigures(1, 1 + columns, width_ratios=ratios, squeeze=False)[0]
-        _draw_region(cells[0], explanation, region, colours[region.class_index])
-        for cell, group in zip(cells[1:], region.groups, strict=False):
-            _draw_group(cell, group, image_of, prototypes)
+        panels = part.subfigures(1, 1 + columns, width_ratios=ratios, squeeze=False)[0]
+        _draw_region(panels[0], explanation, region, colours[region.class_index])
+        for panel, group in zip(panels[1:], region.groups, strict=False):
+            _draw_group(panel, group, image_of, prototypes)
     return figure
 
 
@@ -138,10 +141,10 @@ def _draw_group(
     figure.suptitle(
         f"Group {group.group}: {group.evidence:+.2f}{more}", fontsize=10, x=0.02, ha="left"
     )
-    cells = figure.subplots(1, prototypes)
-    for axes in np.atleast_1d(cells):
+    panels = np.atleast_1d(figure.subplots(1, prototypes))
+    for axes in panels:
         axes.set_axis_off()
-    for axes, prototype in zip(np.atleast_1d(cells), group.prototypes, strict=False):
+    for axes, prototype in zip(panels, group.prototypes, strict=False):
         _draw_prototype(axes, prototype, image_of)
 
 
@@ -173,12 +176,12 @@ def _draw_prototype(
 
 
 def _view(source: Provenance, size: tuple[int, int]) -> Box:
-    """Return a square of the image with the patch and, as far as it fits, its active region."""
+    """Return a square box that contains the patch and as much of its active region as fits."""
     top, left, bottom, right = source.active_region or source.patch or (0, 0, *size)
     side = max(bottom - top, right - left, min(size) // 4)
     side = min(round(side * (1 + 2 * CONTEXT)), *size)
     centre = ((top + bottom) // 2, (left + right) // 2)
-    # A region larger than the square must not push the patch out of it.
+    # The patch stays inside even if the active region is larger than the square.
     patch = source.patch or (top, left, bottom, right)
     starts = [
         min(max(min(max(at - side // 2, end - side), start), 0), limit - side)

@@ -1,4 +1,4 @@
-"""One image explained: for each predicted class, the groups and prototypes that decided it."""
+"""Explanation of one image: the groups and prototypes behind each predicted class."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from protoxai.runtime.modes import evaluating
 
 @dataclass(frozen=True)
 class PrototypeEvidence:
-    """What one prototype adds to a region's class.
+    """Evidence of one prototype for a region's class.
 
     Attributes:
-        prototype: its number.
-        scale: its scale.
-        evidence: contribution to the logit, averaged over the region.
-        weight: its weight in the group (1 in stage 1).
-        provenance: the training patch behind it, if the model was projected.
+        prototype: Index of the prototype.
+        scale: Scale of the prototype.
+        evidence: Contribution to the logit, averaged over the region.
+        weight: Weight of the prototype in the group (1 in stage 1).
+        provenance: Training patch that the prototype shows, if the model was projected.
     """
 
     prototype: int
@@ -37,13 +37,13 @@ class PrototypeEvidence:
 
 @dataclass(frozen=True)
 class GroupEvidence:
-    """What one group adds to a region's class. In stage 1 each prototype is a group of its own.
+    """Evidence of one group for a region's class. In stage 1 each prototype is its own group.
 
     Attributes:
-        group: its number.
-        evidence: contribution to the logit, averaged over the region.
-        prototypes: its prototypes with a weight, the most evidence first; their evidence sums to
-            the group's.
+        group: Index of the group.
+        evidence: Contribution to the logit, averaged over the region.
+        prototypes: Prototypes with a weight in the group, by decreasing evidence; their evidence
+            sums to the group's.
     """
 
     group: int
@@ -53,16 +53,16 @@ class GroupEvidence:
 
 @dataclass(frozen=True)
 class RegionExplanation:
-    """Why a region was given its class.
+    """Explanation of a region, the pixels predicted as one class.
 
     Attributes:
-        class_index: the class.
-        class_name: its name.
-        region: bool (H, W), the pixels predicted as the class.
-        logit: the class's logit, averaged over the region: ``baseline`` plus all evidence.
-        baseline: the logit where no prototype is active; nothing is credited with it.
-        groups: the class's own groups, the most evidence first.
-        other_evidence: what groups of other classes add (mostly against), in all.
+        class_index: Index of the class.
+        class_name: Name of the class.
+        region: Pixels predicted as the class, bool (H, W).
+        logit: Logit of the class, averaged over the region: ``baseline`` plus all evidence.
+        baseline: Logit where no prototype is active, which no group is credited with.
+        groups: Groups of the class, by decreasing evidence.
+        other_evidence: Sum of the evidence of all groups of other classes (mostly negative).
     """
 
     class_index: int
@@ -76,13 +76,13 @@ class RegionExplanation:
 
 @dataclass(frozen=True)
 class Explanation:
-    """An image, its segmentation, and the reasons.
+    """An image, its segmentation, and the explanation of each region.
 
     Attributes:
-        image: RGB in [0, 1], (3, H, W).
-        prediction: labels, int64 (H, W).
-        class_names: names of all classes.
-        regions: one for each predicted class, the largest region first.
+        image: RGB image (3, H, W), in [0, 1].
+        prediction: Predicted labels, int64 (H, W).
+        class_names: Names of all classes.
+        regions: Explanation of each predicted class, by decreasing area.
     """
 
     image: Tensor
@@ -109,18 +109,18 @@ def explain(model: ScaleProtoSeg, image: Tensor) -> Explanation:
     """Explain the segmentation of one image.
 
     Every number is exact: a region's logit is its baseline plus the evidence of all groups, and a
-    group's evidence is that of its prototypes.
+    group's evidence is the sum of its prototypes' evidence.
 
     Args:
-        model: in either stage.
-        image: normalised, (3, H, W) or (1, 3, H, W).
+        model: Model in either stage.
+        image: Normalised image, (3, H, W) or (1, 3, H, W).
 
     Returns:
         The explanation, on the CPU.
 
     Raises:
-        TypeError: if the model has no prototypes.
-        ValueError: if the image's shape is another.
+        TypeError: If the model has no prototypes.
+        ValueError: If the image has another shape.
 
     Example:
         >>> import torch
@@ -146,31 +146,39 @@ def explain(model: ScaleProtoSeg, image: Tensor) -> Explanation:
     with evaluating(model):
         output = model(image.to(model.prototype_layer.prototypes.device))
     prediction = predicted_labels(output.logits, image.shape[2:])[0]
-    names = model.class_names or tuple(f"class {c}" for c in range(model.num_classes))
     classes, sizes = prediction.unique(return_counts=True)
-    regions = []
-    for class_index in classes[sizes.argsort(descending=True, stable=True)].tolist():
-        region = prediction == class_index
-        grid = (output.logits.shape[2], output.logits.shape[3])
-        weights = region_weights(region, grid).to(output.logits)
-        units = (unit_evidence(model.head, output, class_index)[0] * weights).sum((1, 2))
-        groups = _groups(model, output, class_index, weights, units)
-        regions.append(
-            RegionExplanation(
-                class_index,
-                names[class_index],
-                region.cpu(),
-                float((output.logits[0, class_index] * weights).sum()),
-                float(baseline_logit(model.head)[class_index]),
-                groups,
-                float(units.sum()) - sum(group.evidence for group in groups),
-            )
-        )
+    by_size = classes[sizes.argsort(descending=True, stable=True)].tolist()
+    regions = tuple(
+        _explain_region(model, output, prediction == class_index, class_index)
+        for class_index in by_size
+    )
     mean, std = (
         torch.tensor(v, device=image.device)[:, None, None] for v in (model.mean, model.std)
     )
     shown = (image[0].float() * std + mean).clamp(0, 1)
-    return Explanation(shown.cpu(), prediction.cpu(), names, tuple(regions))
+    return Explanation(shown.cpu(), prediction.cpu(), _class_names(model), regions)
+
+
+def _class_names(model: ScaleProtoSeg) -> tuple[str, ...]:
+    return model.class_names or tuple(f"class {c}" for c in range(model.num_classes))
+
+
+def _explain_region(
+    model: ScaleProtoSeg, output: SegmentationOutput, region: Tensor, class_index: int
+) -> RegionExplanation:
+    grid = (output.logits.shape[2], output.logits.shape[3])
+    weights = region_weights(region, grid).to(output.logits)
+    units = (unit_evidence(model.head, output, class_index)[0] * weights).sum((1, 2))
+    groups = _groups(model, output, class_index, weights, units)
+    return RegionExplanation(
+        class_index,
+        _class_names(model)[class_index],
+        region.cpu(),
+        float((output.logits[0, class_index] * weights).sum()),
+        float(baseline_logit(model.head)[class_index]),
+        groups,
+        float(units.sum()) - sum(group.evidence for group in groups),
+    )
 
 
 def _groups(
@@ -180,21 +188,21 @@ def _groups(
     weights: Tensor,
     units: Tensor,
 ) -> tuple[GroupEvidence, ...]:
-    """Return the class's own groups, the most evidence first."""
+    """Return the groups of a class by decreasing evidence."""
     head = model.head
     prototypes = (model.table.class_index == class_index).nonzero().flatten().tolist()
     if isinstance(head, SparseGroupHead):
-        numbers = (head.group_class == class_index).nonzero().flatten().tolist()
+        indices = (head.group_class == class_index).nonzero().flatten().tolist()
         member_weights = head.group_weights(class_index).tolist()
         shares = member_evidence(head, output, class_index, weights).tolist()
     else:
-        # Each prototype is a group of its own.
-        numbers = prototypes
+        # In stage 1 each prototype is its own group.
+        indices = prototypes
         member_weights = torch.eye(len(prototypes)).tolist()
         shares = units[prototypes].diag().tolist()
     scales = model.table.scale_index.tolist()
     groups = []
-    for number, row, evidence in zip(numbers, member_weights, shares, strict=True):
+    for index, row, evidence in zip(indices, member_weights, shares, strict=True):
         members = [
             PrototypeEvidence(
                 p, scales[p], share, weight, model.provenance[p] if model.provenance else None
@@ -203,5 +211,5 @@ def _groups(
             if weight > 0
         ]
         members.sort(key=lambda member: -member.evidence)
-        groups.append(GroupEvidence(number, float(units[number]), tuple(members)))
+        groups.append(GroupEvidence(index, float(units[index]), tuple(members)))
     return tuple(sorted(groups, key=lambda group: -group.evidence))

@@ -1,4 +1,4 @@
-"""Models: scale prototypes, and the black box on the same trunk."""
+"""Models: scale prototypes, and the black box on the same trunk for comparison."""
 
 from protoxai._lazy import attach
 

@@ -1,4 +1,4 @@
-"""Reading a model of either kind."""
+"""Loading of a model of either kind."""
 
 from __future__ import annotations
 
@@ -11,10 +11,17 @@ from protoxai.model.segmenter import Segmenter
 
 
 def load_model(source: str | Path) -> Segmenter:
-    """Read a model of either kind from a folder or a hub id.
+    """Load a model of either kind.
+
+    Args:
+        source: Folder written by ``save_pretrained``, or a hub id ``owner/name``.
+
+    Returns:
+        The model, in evaluation mode.
 
     Raises:
-        ValueError: if the folder is missing, damaged or of an unknown kind of model.
+        ValueError: If the folder is missing, damaged or of an unknown kind of model, or if the
+            model was built with the user's own modules: use its class's ``from_pretrained``.
     """
     files, _ = folders.read_folder(source)
     kind = files[folders.CONFIG].get("architecture")

@@ -1,4 +1,4 @@
-"""What a segmentation model returns."""
+"""Outputs of the models."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from torch import Tensor
 
 
 class SegmentationOutput(NamedTuple):
-    """Everything on the way from the embedding to the logits, at feature resolution h x w.
+    """Output of :class:`~protoxai.ScaleProtoSeg`, from the embedding to the logits.
+
+    All maps are at feature resolution h x w.
 
     Attributes:
-        logits: (B, C, h, w).
-        embedding: (B, S, D, h, w), in (0, 1).
-        distances: squared distances (B, P, h, w).
-        activations: (B, P, h, w).
-        group_scores: (B, N, h, w) in stage 2, else None.
-        auxiliary: in training with input scales, the outputs of the full image and of each scaled
-            one, each at its own size; else empty.
+        logits: Logits (B, C, h, w).
+        embedding: Embedding (B, S, D, h, w), in (0, 1).
+        distances: Squared distances (B, P, h, w).
+        activations: Prototype activations (B, P, h, w).
+        group_scores: Group scores (B, N, h, w) in stage 2, else None.
+        auxiliary: Outputs of the full image and of each scaled one, each at its own size, if the
+            model is in training mode and has input scales; else empty.
     """
 
     logits: Tensor
@@ -29,11 +31,12 @@ class SegmentationOutput(NamedTuple):
 
 
 class LinearOutput(NamedTuple):
-    """What a model without prototypes returns, at feature resolution h x w.
+    """Output of :class:`~protoxai.LinearSegmenter`, at feature resolution h x w.
 
     Attributes:
-        logits: (B, C, h, w).
-        auxiliary: as of :class:`SegmentationOutput`.
+        logits: Logits (B, C, h, w).
+        auxiliary: Outputs of the full image and of each scaled one, each at its own size, if the
+            model is in training mode and has input scales; else empty.
     """
 
     logits: Tensor

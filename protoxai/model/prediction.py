@@ -1,4 +1,4 @@
-"""Labels out of logits on a coarser grid, without ever resizing the logits of all classes."""
+"""Labels at image resolution, without resizing the logits of all classes at once."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ CLASSES_AT_ONCE = 16
 
 @torch.no_grad()
 def predicted_labels(logits: Tensor, size: Sequence[int]) -> Tensor:
-    """Return the class of the largest logit at every pixel, the first of equals.
+    """Return the class of the largest logit at every pixel, the first of equal ones.
 
-    Logits are resized bilinearly, image by image and a few classes at a time: as many classes as
-    there may be, memory stays that of a few maps of the size asked for.
+    Logits are resized bilinearly, image by image and a few classes at a time, so memory does not
+    grow with the number of classes.
 
     Args:
-        logits: (B, C, h, w).
-        size: height and width (H, W) of the labels.
+        logits: Logits (B, C, h, w).
+        size: Height and width (H, W) of the labels.
 
     Returns:
         Labels int64 (B, H, W).
@@ -34,13 +34,14 @@ def predicted_labels(logits: Tensor, size: Sequence[int]) -> Tensor:
     if tuple(logits.shape[2:]) == tuple(size):
         return logits.max(1).indices
     labels = logits.new_empty(len(logits), *size, dtype=torch.long)
-    for image, found in zip(logits, labels, strict=True):
-        found.copy_(_labels(image[None], size)[0])
+    for image_logits, image_labels in zip(logits, labels, strict=True):
+        image_labels.copy_(_labels(image_logits[None], size)[0])
     return labels
 
 
 def _labels(logits: Tensor, size: Sequence[int]) -> Tensor:
-    # Channels last, all classes of a pixel lie together: they are compared several times faster.
+    # With channels last, the classes of a pixel are adjacent, which makes their maximum several
+    # times faster.
     labels = logits.new_zeros(1, *size, dtype=torch.long)
     largest = logits.new_full((1, *size), -torch.inf)
     for start in range(0, logits.shape[1], CLASSES_AT_ONCE):

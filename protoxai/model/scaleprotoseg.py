@@ -89,7 +89,7 @@ class ScaleProtoSeg(Segmenter):
         return isinstance(self.head, SparseGroupHead)
 
     def forward(self, images: Tensor) -> SegmentationOutput:
-        """Segment normalised images (B, 3, H, W); maps are at feature resolution h x w."""
+        """Segment normalised images (B, 3, H, W); all maps are at feature resolution h x w."""
         maps, each = self.scale_maps(images)
         output = self.decide(_embedding(maps))
         if not (self.training and each):
@@ -121,10 +121,10 @@ class ScaleProtoSeg(Segmenter):
         return SegmentationOutput(logits, embedding, distances, activations, scores)
 
     def group(self, num_groups: int = 3) -> Self:
-        """Enter stage 2, in place: a fresh grouping head; all before it is frozen.
+        """Enter stage 2, in place: add a fresh grouping head and freeze all parts before it.
 
         Args:
-            num_groups: groups of each class.
+            num_groups: Number of groups per class.
 
         Returns:
             The model itself.
@@ -138,8 +138,11 @@ class ScaleProtoSeg(Segmenter):
     def keep_prototypes(self, indices: Tensor | Sequence[int]) -> None:
         """Drop all other prototypes from the layer, the table, the head and the provenance.
 
+        Args:
+            indices: Prototypes to keep; their order stays.
+
         Raises:
-            ValueError: in stage 2, whose groups are made for the prototypes there are.
+            ValueError: If the model is in stage 2, whose groups depend on the prototypes.
         """
         if not isinstance(self.head, PrototypeHead):
             raise ValueError(
@@ -151,12 +154,12 @@ class ScaleProtoSeg(Segmenter):
     def compact(self) -> ScaleProtoSeg:
         """Return a new, smaller model without the prototypes that no group uses.
 
-        It has the same logits, in less time and memory, and its groups the same weights. A class
-        whose groups use nothing keeps one prototype, which weighs nothing. Thresholded models
+        The new model computes the same logits in less time and memory. A class whose groups use no
+        prototype keeps one, with weight 0. Thresholded models
         (:meth:`~protoxai.SparseGroupHead.threshold_`) gain the most.
 
         Raises:
-            ValueError: in stage 1, where every prototype has a weight.
+            ValueError: If the model is in stage 1, where every prototype has a weight.
 
         Example:
             >>> model = ScaleProtoSeg(torch.nn.Conv2d(3, 8, 3, stride=8), 2, prototype_dim=4)
@@ -189,15 +192,21 @@ class ScaleProtoSeg(Segmenter):
         return self
 
     def structure(self) -> dict[str, Any]:
-        """Return what decides the shapes of the weights: the table and the number of groups."""
+        """Return the table and the number of groups, which determine the shapes of the weights."""
         groups = self.head.num_groups if isinstance(self.head, SparseGroupHead) else None
         return {"table": self.table.to_config(), "num_groups": groups}
 
     def restructure(self, structure: dict[str, Any]) -> None:
-        """Take on the :meth:`structure` of another model of the same configuration, in place.
+        """Adopt the :meth:`structure` of another model of the same configuration, in place.
 
-        Read before the weights, so that pruned and grouped models load and resume. The weights
-        become fresh ones of the right shapes.
+        It is read before the weights, so that pruned and grouped models load and resume. The layer
+        and the head are replaced by fresh ones.
+
+        Args:
+            structure: Result of :meth:`structure`.
+
+        Raises:
+            ValueError: If the structure is of other classes or scales.
         """
         table = PrototypeTable(**structure["table"])
         self._check_table(table)
@@ -215,8 +224,8 @@ class ScaleProtoSeg(Segmenter):
         num_scales = self.scales.num_scales
         if (table.num_classes, table.num_scales) != (self.num_classes, num_scales):
             raise ValueError(
-                f"the table is of {table.num_classes} classes and {table.num_scales} scales, "
-                f"expected {self.num_classes} classes and the {num_scales} scales of the model"
+                f"the table has {table.num_classes} classes and {table.num_scales} scales, "
+                f"expected the model's {self.num_classes} classes and {num_scales} scales"
             )
 
     @classmethod
@@ -232,7 +241,7 @@ class ScaleProtoSeg(Segmenter):
     def _documents(self) -> dict[str, Any]:
         config = {**self.config, "structure": self.structure()}
         entries = self.provenance and [entry.to_config() for entry in self.provenance]
-        # Written even where there is none, so that it replaces an older model's.
+        # The file is written even without provenance, so that it replaces an older model's.
         return {folders.CONFIG: config, folders.PROVENANCE: entries}
 
 

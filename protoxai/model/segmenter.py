@@ -147,7 +147,11 @@ class Segmenter(nn.Module):
         return self
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write the model to a folder: ``model.safetensors`` and JSON, never pickle."""
+        """Write the model to a folder: ``model.safetensors`` and JSON, never pickle.
+
+        Args:
+            folder: Folder, created if missing.
+        """
         folders.write_folder(folder, self._documents(), self.state_dict())
 
     @classmethod
@@ -158,7 +162,7 @@ class Segmenter(nn.Module):
         backbone: nn.Module | None = None,
         scales: nn.Module | None = None,
     ) -> Self:
-        """Read a model from a folder or a hub id.
+        """Load a model, in evaluation mode, from a folder or a hub id.
 
         Args:
             source: Folder written by :meth:`save_pretrained`, or a hub id ``owner/name``.
@@ -180,7 +184,7 @@ class Segmenter(nn.Module):
                 config[name] = module
             if config.get(name) is None:
                 raise ValueError(
-                    f"{source} was built with its own {name} module: give it as "
+                    f"{source} was built with its own {name} module: pass it as "
                     f"from_pretrained(..., {name}=module)"
                 )
         config["pretrained"] = False

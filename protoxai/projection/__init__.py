@@ -1,4 +1,4 @@
-"""Projection: prototypes become training patches."""
+"""Projection: prototypes become patches of training images."""
 
 from protoxai._lazy import attach
 

@@ -1,4 +1,4 @@
-"""What a prototype saw around its patch: the region of the image where it was most active."""
+"""Active regions: where in its training image a projected prototype is most active."""
 
 from __future__ import annotations
 
@@ -10,23 +10,27 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from protoxai.kernels import exact_squared_distances
 from protoxai.prototypes.provenance import Box
 from protoxai.prototypes.table import PrototypeTable
+from protoxai.runtime.components import connected_components
 from protoxai.runtime.distributed import gather
 
 QUANTILE = 0.95
+"""Quantile of the activation within the class that bounds the active region."""
 
 
 def patch_box(row: int, col: int, grid: tuple[int, int], size: tuple[int, int]) -> Box:
     """Return the box of a feature pixel in pixels of the original image, ends exclusive.
 
-    Rows are ``floor(row H / h)`` to ``floor((row + 1) H / h) + 1``, clipped to the image.
+    The rows are ``floor(row H / h)`` to ``floor((row + 1) H / h) + 1``, clipped to the image; the
+    columns follow the same rule.
 
     Args:
-        row: of the feature pixel.
-        col: of it.
-        grid: height and width (h, w) of the feature grid.
-        size: height and width (H, W) of the image.
+        row: Row of the feature pixel on the feature grid.
+        col: Column of the feature pixel on the feature grid.
+        grid: Height and width (h, w) of the feature grid.
+        size: Height and width (H, W) of the image.
 
     Example:
         >>> patch_box(1, 0, grid=(4, 4), size=(32, 32))
@@ -39,16 +43,16 @@ def patch_box(row: int, col: int, grid: tuple[int, int], size: tuple[int, int]) 
 
 
 @dataclass(frozen=True)
-class SeenPatch:
-    """A prototype's image, as far as the active region needs it.
+class SourceImage:
+    """Training image of a prototype's nearest patch, reduced to what its active region requires.
 
     Attributes:
-        image_index: data set index of the image.
-        name: of the image.
-        grid: height and width of the feature grid.
-        size: height and width of the image.
-        activation: of the prototype (h, w).
-        own_class: packed bits of where the label is the prototype's class.
+        image_index: Data set index of the image.
+        name: Name of the image.
+        grid: Height and width (h, w) of the feature grid.
+        size: Height and width (H, W) of the image.
+        activation: Activation (h, w) of the prototype.
+        own_class: Packed bits of the pixels whose label is the prototype's class.
     """
 
     image_index: int
@@ -59,13 +63,15 @@ class SeenPatch:
     own_class: NDArray[np.uint8]
 
     def active_region(self, row: int, col: int) -> Box:
-        """Return the box of the 8-connected active region that holds the patch.
+        """Return the bounding box of the 8-connected active region that contains the patch.
 
-        Active is what reaches the 95th percentile of the activation, upsampled (cubic), within the
-        class; the patch always is.
+        A pixel is active if its activation, upsampled bicubically, reaches the 95th percentile of
+        the activation within the class. The patch itself is always active.
+
+        Args:
+            row: Row of the patch on the feature grid.
+            col: Column of the patch on the feature grid.
         """
-        from skimage.measure import label
-
         activation = F.interpolate(
             self.activation[None, None].float(), self.size, mode="bicubic", align_corners=False
         )[0, 0].numpy()
@@ -74,21 +80,25 @@ class SeenPatch:
         active = activation >= np.quantile(activation[own_class], QUANTILE)
         top, left, bottom, right = patch_box(row, col, self.grid, self.size)
         active[top:bottom, left:right] = True
-        regions = label(active, connectivity=2)
-        region = regions == regions[top, left]
+        components, _ = connected_components(active)
+        region = components == components[top, left]
         rows, cols = (np.flatnonzero(region.any(axis)) for axis in (1, 0))
         return int(rows[0]), int(cols[0]), int(rows[-1]) + 1, int(cols[-1]) + 1
 
 
 class ActiveRegions:
-    """Remembers, while prototypes are searched, the image behind each one's nearest patch.
+    """Record, during the search, of the image with each prototype's nearest patch so far.
 
-    Memory grows with prototypes times pixels of a feature map, not with images.
+    Memory grows with the number of prototypes times the pixels of a feature map, not with the
+    number of images.
 
     Args:
-        table: class and scale of each prototype.
-        prototypes: (P, D), as they are searched for.
-        activation: from squared distance to activation.
+        table: Class and scale of each prototype.
+        prototypes: Prototypes (P, D) at the start of the search.
+        activation: Function from squared distances to activations.
+
+    Attributes:
+        sources: Source image by prototype.
     """
 
     def __init__(
@@ -97,44 +107,44 @@ class ActiveRegions:
         prototypes: Tensor,
         activation: Callable[[Tensor], Tensor],
     ) -> None:
-        self.seen: dict[int, SeenPatch] = {}
+        self.sources: dict[int, SourceImage] = {}
         self._classes = table.class_index.tolist()
         self._scales = table.scale_index.tolist()
         self._prototypes = prototypes.detach().clone()
         self._activation = activation
 
-    def remember(
+    def record(
         self,
-        moved: Tensor,
+        updated: Tensor,
         places: Tensor,
         embedding: Tensor,
         labels: Tensor,
         image_indices: Sequence[int],
         names: Sequence[str],
     ) -> None:
-        """Remember the images of the prototypes that found a nearer patch in this batch.
+        """Record the images of the prototypes whose nearest patch is in this batch.
 
         Args:
-            moved: numbers of those prototypes.
-            places: their image index, row and column, (n, 3).
-            embedding: of the batch (B, S, D, h, w).
-            labels: of the batch (B, H, W), in the images' own resolution.
-            image_indices: data set index of each image.
-            names: of the images.
+            updated: Indices (n,) of those prototypes.
+            places: Image index, row and column of their patches, (n, 3).
+            embedding: Embedding of the batch, (B, S, D, h, w).
+            labels: Labels of the batch, (B, H, W), at the images' own resolution.
+            image_indices: Data set index of each image.
+            names: Name of each image.
         """
         own_class: dict[tuple[int, int], NDArray[np.uint8]] = {}
         in_batch = {index: b for b, index in enumerate(image_indices)}
         height, width = labels.shape[1:]
         grid = (embedding.shape[3], embedding.shape[4])
-        for number, (image, _, _) in zip(moved.tolist(), places.tolist(), strict=True):
+        for prototype, (image, _, _) in zip(updated.tolist(), places.tolist(), strict=True):
             b = in_batch[image]
-            vectors = embedding[b, self._scales[number]].to(self._prototypes)
-            prototype = self._prototypes[number][:, None, None]
-            activation = self._activation((vectors - prototype).square().sum(0))
-            key = (b, self._classes[number])
+            vectors = embedding[b, self._scales[prototype]].to(self._prototypes).movedim(0, -1)
+            distances = exact_squared_distances(vectors, self._prototypes[prototype])
+            activation = self._activation(distances)
+            key = (b, self._classes[prototype])
             if key not in own_class:
                 own_class[key] = np.packbits((labels[b] == key[1]).cpu().numpy())
-            self.seen[number] = SeenPatch(
+            self.sources[prototype] = SourceImage(
                 image,
                 names[b],
                 grid,
@@ -144,10 +154,14 @@ class ActiveRegions:
             )
 
     def merge_ranks(self, image_index: Tensor) -> None:
-        """Take over, from whichever rank saw it, the image that each prototype ended with."""
-        everyone = gather(self.seen)
-        for number, image in enumerate(image_index.tolist()):
-            for seen in everyone:
-                if number in seen and seen[number].image_index == image:
-                    self.seen[number] = seen[number]
+        """Adopt, from the rank that recorded it, the source image of each prototype.
+
+        Args:
+            image_index: Data set index (P,) of each prototype's image at the end of the search.
+        """
+        all_sources = gather(self.sources)
+        for prototype, image in enumerate(image_index.tolist()):
+            for sources in all_sources:
+                if prototype in sources and sources[prototype].image_index == image:
+                    self.sources[prototype] = sources[prototype]
                     break

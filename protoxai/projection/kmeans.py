@@ -1,4 +1,4 @@
-"""Prototypes that start where their class's embeddings are."""
+"""Initial prototypes by k-means over the embeddings of their class."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from protoxai.model.scaleprotoseg import ScaleProtoSeg
 from protoxai.runtime.modes import evaluating
 
 MOST_PIXELS = 5000
+"""Largest number of pixels that are clustered for a class and scale."""
 
 
 @torch.no_grad()
@@ -30,22 +31,23 @@ def initialise_prototypes(
 ) -> None:
     """Set every prototype to a k-means centre of its class's embeddings at its scale.
 
-    A little noise keeps prototypes apart where embeddings coincide: there the diversity loss has
-    no gradient. Prototypes of classes that do not occur keep their values.
+    A little noise separates prototypes whose embeddings coincide, where the diversity loss has no
+    gradient. Prototypes of classes that do not occur keep their values.
 
     Args:
-        model: in stage 1, changed in place.
-        loader: of training images.
-        images: how many to look at.
-        noise: standard deviation added.
-        seed: of the clustering and the noise.
+        model: Model in stage 1, changed in place.
+        loader: Batches of training images, with "image" and "labels".
+        images: Number of images to use.
+        noise: Standard deviation of the noise.
+        seed: Seed of the clustering and the noise.
     """
     embedding, labels = _pixels(model, loader, images)
     generator = np.random.default_rng(seed)
     prototypes = model.prototype_layer.prototypes
+    # A cell is a class at a scale.
     members, masks = (tensor.tolist() for tensor in model.table.to("cpu").members("cell"))
-    for cell, (numbers, mask) in enumerate(zip(members, masks, strict=True)):
-        own = list(itertools.compress(numbers, mask))
+    for cell, (indices, mask) in enumerate(zip(members, masks, strict=True)):
+        own = list(itertools.compress(indices, mask))
         class_index, scale = divmod(cell, model.table.num_scales)
         vectors = embedding[labels == class_index, scale].numpy()
         if own and len(vectors):
@@ -58,7 +60,7 @@ def _pixels(
     model: ScaleProtoSeg, loader: Iterable[Mapping[str, Any]], images: int
 ) -> tuple[Tensor, Tensor]:
     """Return the embeddings (pixels, S, D) and labels (pixels,) of some images."""
-    embeddings, labels, seen = [], [], 0
+    embeddings, labels, count = [], [], 0
     device = model.prototype_layer.prototypes.device
     with evaluating(model):
         for batch in loader:
@@ -66,8 +68,8 @@ def _pixels(
             embeddings.append(embedding.permute(0, 3, 4, 1, 2).flatten(0, 2))
             size = (embedding.shape[3], embedding.shape[4])
             labels.append(labels_at(batch["labels"], size).flatten())
-            seen += len(embedding)
-            if seen >= images:
+            count += len(embedding)
+            if count >= images:
                 break
     return torch.cat(embeddings), torch.cat(labels)
 
@@ -82,7 +84,7 @@ def _centres(
     if len(distinct) <= count:
         return np.asarray(distinct[np.arange(count) % len(distinct)])
     with warnings.catch_warnings():
-        # An empty cluster keeps its starting point, which serves as well.
+        # An empty cluster keeps its starting point, which is a valid prototype too.
         warnings.simplefilter("ignore", UserWarning)
         centres, _ = kmeans2(chosen, count, minit="++", rng=generator, missing="warn")
     return np.asarray(centres)

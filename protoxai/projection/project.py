@@ -1,4 +1,4 @@
-"""Projection: every prototype becomes the nearest patch of its class in the training images."""
+"""Projection: every prototype becomes the nearest training patch of its class."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ from protoxai.prototypes.table import PrototypeTable
 from protoxai.runtime.distributed import gather, world_size
 from protoxai.runtime.modes import evaluating
 
-__all__ = ["ProjectionRecord", "PrototypeSearch", "project_prototypes"]
-
 
 def project_prototypes(
     model: ScaleProtoSeg,
@@ -33,21 +31,21 @@ def project_prototypes(
     The layer, the table and the head shrink together; the provenance is stored in the model.
 
     Args:
-        model: in stage 1.
-        batches: over all training images, whole (not padded or cropped): mappings with "image"
+        model: Model in stage 1.
+        batches: Batches of all training images, neither padded nor cropped: mappings with "image"
             (B, 3, H, W), "labels" (B, H', W') and, if known, "index" (data set indices) and "id"
-            (names); or tuples (images, labels) or (images, labels, indices). Without indices, the
-            images are counted. Boxes are in pixels of the labels.
-        ignore_index: label of pixels that do not count.
+            (names); or tuples (images, labels) or (images, labels, indices). Images without an
+            index are numbered in order. Boxes are in pixels of the labels.
+        ignore_index: Label of pixels that do not count.
 
     Returns:
-        The record of all prototypes as they were before duplicates went.
+        The record of all prototypes, including the duplicates.
 
     Raises:
-        ValueError: if the model is in stage 2, or a batch does not fit.
+        ValueError: If the model is in stage 2, or a batch does not fit.
 
     Warns:
-        UserWarning: if a class never occurs; its prototypes keep their vectors.
+        UserWarning: If a class never occurs; its prototypes keep their vectors.
 
     Example:
         >>> import torch
@@ -64,18 +62,18 @@ def project_prototypes(
     prototypes = model.prototype_layer.prototypes
     search = PrototypeSearch(model.table, prototypes, ignore_index=ignore_index)
     regions = ActiveRegions(model.table, prototypes, model.prototype_layer.activation)
-    counted = 0
+    count = 0
     with evaluating(model), torch.no_grad():
         for batch in batches:
-            images, labels, indices, names = _unpack(batch, counted)
-            counted += len(images)
+            images, labels, indices, names = _unpack(batch, count)
+            count += len(images)
             check_labels(labels, model.num_classes, ignore_index)
             embedding = model.embed(images.to(prototypes.device))
             on_grid = labels_at(labels, (embedding.shape[3], embedding.shape[4]))
-            moved = search.update(embedding, on_grid, indices)
-            regions.remember(moved, search.place[moved], embedding, labels, indices, names)
-    if sum(gather(counted)) == 0:
-        raise ValueError("there was no batch to project on: give a loader over training images")
+            updated = search.update(embedding, on_grid, indices)
+            regions.record(updated, search.place[updated], embedding, labels, indices, names)
+    if sum(gather(count)) == 0:
+        raise ValueError("there was no batch to project on: pass a loader over training images")
     record = search.compute()
     regions.merge_ranks(record.image_index)
     provenance = _provenance(record, regions)
@@ -88,7 +86,7 @@ def project_prototypes(
 
 
 def _unpack(
-    batch: Mapping[str, Any] | Sequence[Any], counted: int
+    batch: Mapping[str, Any] | Sequence[Any], count: int
 ) -> tuple[Tensor, Tensor, list[int], list[str]]:
     if isinstance(batch, Mapping):
         missing = [f'"{name}"' for name in ("image", "labels") if name not in batch]
@@ -117,34 +115,34 @@ def _unpack(
         )
     if indices is None and world_size() > 1:
         raise ValueError(
-            "a batch has no data set indices, and counting from 0 in every process would give two "
-            'images one number: give (images, labels, indices) or "index"'
+            "a batch has no data set indices, and several processes would number their images "
+            'alike: pass (images, labels, indices) or "index"'
         )
     if indices is None:
-        indices = range(counted, counted + len(images))
+        indices = range(count, count + len(images))
     numbers = [int(index) for index in indices]
-    return images, labels, numbers, [str(n) for n in (numbers if names is None else names)]
+    return images, labels, numbers, [str(name) for name in (numbers if names is None else names)]
 
 
 def _provenance(record: ProjectionRecord, regions: ActiveRegions) -> tuple[Provenance, ...]:
     entries = []
-    for number in record.kept.tolist():
-        seen = regions.seen.get(number)
-        if seen is None:
+    for prototype in record.kept.tolist():
+        source = regions.sources.get(prototype)
+        if source is None:
             entries.append(Provenance(projected=False))
             continue
-        row, col = int(record.row[number]), int(record.col[number])
+        row, col = int(record.row[prototype]), int(record.col[prototype])
         entries.append(
             Provenance(
                 projected=True,
-                image_index=int(record.image_index[number]),
-                image_id=seen.name,
+                image_index=int(record.image_index[prototype]),
+                image_id=source.name,
                 row=row,
                 col=col,
-                grid=seen.grid,
-                distance=float(record.distance[number]),
-                patch=patch_box(row, col, seen.grid, seen.size),
-                active_region=seen.active_region(row, col),
+                grid=source.grid,
+                distance=float(record.distance[prototype]),
+                patch=patch_box(row, col, source.grid, source.size),
+                active_region=source.active_region(row, col),
             )
         )
     return tuple(entries)
@@ -157,7 +155,7 @@ def _warn_of_absent_classes(
     if absent:
         names = [model.class_names[c] if model.class_names else str(c) for c in absent]
         warnings.warn(
-            f"no pixel of class {', '.join(names)} occurred: its prototypes were not projected and "
-            "show no training patch",
+            f"no pixel has class {', '.join(names)}: its prototypes were not projected and show no "
+            "training patch",
             stacklevel=3,
         )

@@ -1,4 +1,4 @@
-"""The search for the training patch nearest to each prototype."""
+"""Search for the training patch nearest to each prototype."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from einops import rearrange
 from torch import Tensor
 
-from protoxai.kernels.reference import against_squares, with_squares
+from protoxai.kernels import exact_squared_distances, squared_distances
+from protoxai.kernels.reference import CENTRE
 from protoxai.labels import check_labels
 from protoxai.prototypes.layer import check_embedding
 from protoxai.prototypes.provenance import Provenance
@@ -23,13 +25,15 @@ class ProjectionRecord:
     """The patch nearest to each prototype.
 
     Attributes:
-        image_index: data set index of the image, int64 (P,); -1 where the class never occurred.
-        row: row on the feature grid, int64 (P,); -1 likewise.
-        col: column, int64 (P,); -1 likewise.
-        distance: squared distance, float64 (P,); infinite likewise.
-        vector: the embedding there (P, D); the prototype itself where the class never occurred.
-        kept: indices left after bitwise equal vectors of one scale have gone, the first staying.
-        provenance: of the kept prototypes, where :func:`project_prototypes` made the record.
+        image_index: Data set index of the image, int64 (P,); -1 if the class never occurred.
+        row: Row on the feature grid, int64 (P,); -1 if the class never occurred.
+        col: Column on the feature grid, int64 (P,); -1 if the class never occurred.
+        distance: Squared distance, float64 (P,); infinite if the class never occurred.
+        vector: Embedding of the patch, (P, D); the prototype itself if the class never occurred.
+        kept: Indices of the prototypes that remain if, of bitwise equal vectors of one scale, only
+            the first is kept.
+        provenance: Provenance of the kept prototypes, if :func:`project_prototypes` made the
+            record.
     """
 
     image_index: Tensor
@@ -47,18 +51,21 @@ class ProjectionRecord:
 
 
 class PrototypeSearch:
-    """Finds, over a stream of images, the embedding vector nearest to each prototype.
+    """Streaming search for the embedding vector nearest to each prototype.
 
     Only pixels whose label is the prototype's class count. Ties go to the lowest image index,
-    whatever the order of arrival, then to the first position in row-major order; over all ranks,
-    where ``torch.distributed`` is initialised. Memory does not grow with the number of images.
-    Source: Sacha et al., WACV 2023 (arXiv 2301.12276), section 3.1, per scale as in Porta et al.,
-    WACV 2025.
+    whatever the order of the images, then to the first position in row-major order. If
+    ``torch.distributed`` is initialised, the search is over the images of all ranks. Memory does
+    not grow with the number of images. Source: Sacha et al., WACV 2023 (arXiv 2301.12276), section
+    3.1, per scale as in Porta et al., WACV 2025.
 
     Args:
-        table: class and scale of each prototype.
-        prototypes: (P, D).
-        ignore_index: label of pixels that do not count.
+        table: Class and scale of each prototype.
+        prototypes: Prototypes (P, D).
+        ignore_index: Label of pixels that do not count.
+
+    Raises:
+        ValueError: If the prototypes do not fit the table.
 
     Example:
         >>> import torch
@@ -81,13 +88,12 @@ class PrototypeSearch:
         self.table = table.to(prototypes.device)
         self.prototypes = prototypes.detach().clone()
         self.ignore_index = ignore_index
-        self._rows = against_squares(*widen(self.prototypes))
         shape = (table.num_classes, table.num_scales, -1)
-        self._numbers, self._present = (rows.view(shape) for rows in self.table.members("cell"))
+        self._members, self._is_member = (rows.view(shape) for rows in self.table.members("cell"))
         count = len(table)
         device = prototypes.device
         self.distance = torch.full((count,), torch.inf, dtype=torch.float64, device=device)
-        # Image index, row and column: in this order they break ties.
+        # Image index, row and column, which break ties in this order.
         self.place = torch.full((count, 3), -1, dtype=torch.long, device=device)
         self.vector = self.prototypes.clone()
 
@@ -98,15 +104,15 @@ class PrototypeSearch:
         """Search a batch.
 
         Args:
-            embedding: (B, S, D, h, w).
-            labels: int64 (B, h, w), on the embedding's grid.
-            image_indices: data set index of each image, (B,).
+            embedding: Embedding (B, S, D, h, w).
+            labels: Labels on the embedding's grid, int64 (B, h, w).
+            image_indices: Data set index of each image, (B,).
 
         Returns:
-            The prototypes for which a nearer patch was found, int64.
+            Indices of the prototypes whose nearest patch is now in this batch, int64.
 
         Raises:
-            ValueError: if shapes do not fit or a label is no class.
+            ValueError: If shapes do not fit or a label is not a class.
         """
         device = self.prototypes.device
         embedding, labels = embedding.to(device), labels.to(device)
@@ -119,15 +125,14 @@ class PrototypeSearch:
         check_embedding(embedding, self.table.num_scales, self.prototypes.shape[1])
         check_labels(labels, self.table.num_classes, self.ignore_index)
         candidates = self._candidates(embedding, labels)
-        found = self._exact(embedding, candidates, images)
-        return self._merge(*_nearest(*found))
+        return self._merge(*_nearest(*self._measure(embedding, candidates, images)))
 
     def compute(self) -> ProjectionRecord:
-        """Return what was found so far, over all ranks."""
+        """Return the nearest patches so far, over all ranks."""
         if is_distributed():
             self._merge_ranks()
         image, row, col = self.place.unbind(1)
-        kept = _first_of_equals(self.table.scale_index, self.vector)
+        kept = _without_duplicates(self.table.scale_index, self.vector)
         return ProjectionRecord(
             image.clone(),
             row.clone(),
@@ -138,47 +143,49 @@ class PrototypeSearch:
         )
 
     def _candidates(self, embedding: Tensor, labels: Tensor) -> Tensor:
-        """Return (image in batch, prototype, position) of all that may be the nearest: (n, 3).
+        """Return image, prototype and position (n, 3) of all patches that may be the nearest.
 
-        A class's pixels are compared with its own prototypes only. These fast distances are
-        rounded; whoever is within their rounding error of the smallest is measured exactly after.
+        Pixels of a class are compared with its own prototypes only. The fast distances are rounded,
+        so all patches within the rounding error of the smallest distance are candidates.
         """
         flat = labels.flatten(1)
-        columns = with_squares(embedding.flatten(3).to(self._rows)).transpose(1, 3)
-        rounding = torch.finfo(columns.dtype).eps * columns.shape[2]
-        found = [torch.empty(0, 3, dtype=torch.long, device=labels.device)]
+        vectors, prototypes = widen(embedding, self.prototypes)
+        columns = rearrange(vectors, "b s d h w -> s b (h w) d").contiguous()
+        rounding = torch.finfo(columns.dtype).eps * (columns.shape[-1] + 2)
+        candidates = [torch.empty(0, 3, dtype=torch.long, device=labels.device)]
         for class_index in flat.unique().tolist():
-            if class_index == self.ignore_index or not bool(self._present[class_index].any()):
+            if class_index == self.ignore_index or not bool(self._is_member[class_index].any()):
                 continue
             image, position = (flat == class_index).nonzero(as_tuple=True)
-            own, present = self._numbers[class_index], self._present[class_index]
-            vectors = columns[image, position].permute(2, 1, 0)
-            distances = torch.bmm(self._rows[own], vectors)
-            smallest = torch.minimum(distances.amin(2), self.distance[own].to(distances.dtype))[
-                ..., None
-            ]
-            longest = vectors[:, -2].amax() + self._rows[own][..., -1].amax()
-            near = (distances <= smallest + rounding * longest) & present[..., None]
-            scale, slot, pixel = near.nonzero(as_tuple=True)
-            found.append(torch.stack([image[pixel], own[scale, slot], position[pixel]], 1))
-        return torch.cat(found)
+            scales = zip(self._members[class_index], self._is_member[class_index], strict=True)
+            for scale, (members, is_member) in enumerate(scales):
+                own, pixels = members[is_member], columns[scale][image, position]
+                if len(own) == 0:
+                    continue
+                maps = squared_distances(rearrange(pixels, "n d -> 1 d 1 n"), prototypes[own])
+                distances = maps[0, :, 0]
+                smallest = torch.minimum(distances.amin(1), self.distance[own].to(distances))
+                margin = rounding * (_longest(pixels) + _longest(prototypes[own]))
+                slot, pixel = (distances <= smallest[:, None] + margin).nonzero(as_tuple=True)
+                candidates.append(torch.stack([image[pixel], own[slot], position[pixel]], 1))
+        return torch.cat(candidates)
 
-    def _exact(
+    def _measure(
         self, embedding: Tensor, candidates: Tensor, images: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Measure candidates exactly: their prototype, distance, place and vector."""
+        """Return prototype, exact distance, place and vector of each candidate."""
         image, prototype, position = candidates.unbind(1)
         width = embedding.shape[4]
         row, col = position // width, position % width
         vector = embedding[image, self.table.scale_index[prototype], :, row, col]
-        difference = vector.double() - self.prototypes[prototype].double()
         place = torch.stack([images[image], row, col], 1)
-        return prototype, difference.square().sum(1), place, vector.to(self.vector)
+        distance = exact_squared_distances(vector.double(), self.prototypes[prototype].double())
+        return prototype, distance, place, vector.to(self.vector)
 
     def _merge(self, prototype: Tensor, distance: Tensor, place: Tensor, vector: Tensor) -> Tensor:
-        """Take over what is nearer; each prototype comes once. Return those that moved."""
-        best, known = self.distance[prototype], self.place[prototype]
-        better = (distance < best) | ((distance == best) & _precedes(place, known))
+        """Adopt the given patches that are nearer, at most one per prototype; return theirs."""
+        nearest, known = self.distance[prototype], self.place[prototype]
+        better = (distance < nearest) | ((distance == nearest) & _precedes(place, known))
         prototype = prototype[better]
         self.distance[prototype] = distance[better]
         self.place[prototype] = place[better]
@@ -186,15 +193,21 @@ class PrototypeSearch:
         return prototype
 
     def _merge_ranks(self) -> None:
-        mine = (self.distance.cpu(), self.place.cpu(), self.vector.cpu())
-        for theirs in gather(mine):
-            distance, place, vector = (tensor.to(self.prototypes.device) for tensor in theirs)
-            found = (place[:, 0] >= 0).nonzero().flatten()
-            self._merge(found, distance[found], place[found], vector[found])
+        own = (self.distance.cpu(), self.place.cpu(), self.vector.cpu())
+        for tensors in gather(own):
+            distance, place, vector = (tensor.to(self.prototypes.device) for tensor in tensors)
+            index = (place[:, 0] >= 0).nonzero().flatten()
+            self._merge(index, distance[index], place[index], vector[index])
+
+
+def _longest(vectors: Tensor) -> Tensor:
+    """Return the largest squared length of vectors (n, D), measured as distances are."""
+    lengths: Tensor = torch.linalg.vector_norm(vectors - CENTRE, dim=1)
+    return lengths.amax().square()
 
 
 def _precedes(first: Tensor, second: Tensor) -> Tensor:
-    """Compare rows (n, 3) lexicographically."""
+    """Return whether rows (n, 3) precede others in lexicographic order."""
     differs = first != second
     at = differs.int().argmax(1, keepdim=True)
     return (first.gather(1, at) < second.gather(1, at)).squeeze(1)
@@ -214,9 +227,9 @@ def _nearest(
     return prototype[first], distance[first], place[first], vector[first]
 
 
-def _first_of_equals(scale: Tensor, vector: Tensor) -> Tensor:
-    """Return the numbers of the first of bitwise equal vectors of one scale, ascending."""
-    # Bytes, because numpy has no bfloat16.
+def _without_duplicates(scale: Tensor, vector: Tensor) -> Tensor:
+    """Return the indices of all but repeated, bitwise equal vectors of one scale, ascending."""
+    # Vectors are compared as bytes, because numpy has no bfloat16.
     rows = [t.detach().cpu().contiguous().view(torch.uint8) for t in (vector, scale[:, None])]
     _, first = np.unique(torch.cat(rows, 1).numpy(), axis=0, return_index=True)
     return torch.from_numpy(np.sort(first)).to(vector.device)

@@ -129,7 +129,9 @@ def test_structure_comes_before_the_weights() -> None:
 
 
 def test_structure_of_another_model_does_not_fit() -> None:
-    with pytest.raises(ValueError, match="table is of 5 classes and 4 scales, expected 3 classes"):
+    with pytest.raises(
+        ValueError, match="table has 5 classes and 4 scales, expected the model's 3 classes"
+    ):
         small_model().restructure(uneven().structure())
 
 
@@ -188,9 +190,9 @@ def test_only_json_and_safetensors_are_written(tmp_path: Path) -> None:
 
 def test_own_modules_are_asked_for(tmp_path: Path) -> None:
     ScaleProtoSeg(nn.Identity(), 2, scales=Colours(), prototype_dim=1).save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match=r"own backbone module: give it as .*backbone=module"):
+    with pytest.raises(ValueError, match=r"own backbone module: pass it as .*backbone=module"):
         ScaleProtoSeg.from_pretrained(tmp_path, scales=Colours())
-    with pytest.raises(ValueError, match=r"own scales module: give it as .*scales=module"):
+    with pytest.raises(ValueError, match=r"own scales module: pass it as .*scales=module"):
         ScaleProtoSeg.from_pretrained(tmp_path, backbone=nn.Identity())
     loaded = ScaleProtoSeg.from_pretrained(tmp_path, backbone=nn.Identity(), scales=Colours())
     assert isinstance(loaded.scales, Colours)

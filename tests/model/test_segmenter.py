@@ -270,8 +270,12 @@ def test_own_scales_that_give_another_number_of_maps(attributes: dict[str, int])
         ({"atrous_rates": 6}, ValueError, "rates are 6, expected"),
         ({"backbone": "timm/resnet5O"}, ValueError, "resnet50"),
         ({"backbone": 50}, TypeError, "backbone is a int, expected"),
-        ({"table": PrototypeTable.regular(2, 2, 1)}, ValueError, "table is of 2 classes and 2"),
-        ({"table": PrototypeTable.regular(3, 4, 1)}, ValueError, "3 classes and the 2 scales of"),
+        ({"table": PrototypeTable.regular(2, 2, 1)}, ValueError, "table has 2 classes and 2"),
+        (
+            {"table": PrototypeTable.regular(3, 4, 1)},
+            ValueError,
+            "expected the model's 3 classes and 2 scales",
+        ),
     ],
 )
 def test_wrong_arguments(arguments: dict[str, Any], error: type[Exception], message: str) -> None:

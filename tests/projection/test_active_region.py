@@ -10,16 +10,18 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from protoxai import PrototypeTable
-from protoxai.projection.active_region import ActiveRegions, SeenPatch, patch_box
+from protoxai.projection.active_region import ActiveRegions, SourceImage, patch_box
 
 SIDE = 20
 HIGH = 1.0
 
 
-def seen(activation: Tensor, size: tuple[int, int], own_class: Tensor | None = None) -> SeenPatch:
+def source(
+    activation: Tensor, size: tuple[int, int], own_class: Tensor | None = None
+) -> SourceImage:
     own_class = torch.ones(size, dtype=torch.bool) if own_class is None else own_class
     grid = (activation.shape[0], activation.shape[1])
-    return SeenPatch(0, "image", grid, size, activation, np.packbits(own_class.numpy()))
+    return SourceImage(0, "image", grid, size, activation, np.packbits(own_class.numpy()))
 
 
 def low_map() -> Tensor:
@@ -65,7 +67,7 @@ def test_the_region_that_holds_the_patch_and_no_other() -> None:
     activation = low_map()
     activation[3:6, 4:8] = HIGH
     activation[12:15, 12:15] = HIGH  # with the first, the 21 pixels from the 95th percentile on
-    regions = seen(activation, (SIDE, SIDE))
+    regions = source(activation, (SIDE, SIDE))
     assert regions.active_region(4, 5) == (3, 4, 6, 8)
     assert regions.active_region(13, 12) == (12, 12, 15, 15)
 
@@ -74,19 +76,19 @@ def test_corners_connect() -> None:
     activation = low_map()
     activation[2:6, 2:5] = HIGH
     activation[6:9, 5:8] = HIGH
-    assert seen(activation, (SIDE, SIDE)).active_region(3, 3) == (2, 2, 9, 8)
+    assert source(activation, (SIDE, SIDE)).active_region(3, 3) == (2, 2, 9, 8)
 
 
 def test_an_inactive_patch_stands_alone() -> None:
     activation = low_map()
     activation[2:5, 2:9] = HIGH
-    assert seen(activation, (SIDE, SIDE)).active_region(10, 10) == (10, 10, 12, 12)
+    assert source(activation, (SIDE, SIDE)).active_region(10, 10) == (10, 10, 12, 12)
 
 
 def test_an_inactive_patch_is_united_with_the_region_it_touches() -> None:
     activation = low_map()
     activation[2:5, 2:9] = HIGH
-    assert seen(activation, (SIDE, SIDE)).active_region(5, 9) == (2, 2, 7, 11)
+    assert source(activation, (SIDE, SIDE)).active_region(5, 9) == (2, 2, 7, 11)
 
 
 def test_the_percentile_is_of_the_class_but_the_region_may_leave_it() -> None:
@@ -95,12 +97,12 @@ def test_the_percentile_is_of_the_class_but_the_region_may_leave_it() -> None:
     activation = low_map()
     activation[4:7, 6:10] = HIGH  # 12 of the class's 200 pixels: the 95th percentile
     activation[4:8, 10:20] = 2 * HIGH  # of the whole image they would not be
-    regions = seen(activation, (SIDE, SIDE), own_class)
+    regions = source(activation, (SIDE, SIDE), own_class)
     assert regions.active_region(5, 7) == (4, 6, 8, 20)
 
 
 def test_equal_activation_is_active_everywhere() -> None:
-    regions = seen(torch.ones(12, 15), (12, 15))
+    regions = source(torch.ones(12, 15), (12, 15))
     assert regions.active_region(1, 1) == (0, 0, 12, 15)
 
 
@@ -133,7 +135,7 @@ def test_region_of_any_map(data: st.DataObject) -> None:
     top, left, bottom, right = patch = patch_box(row, col, (h, w), (height, width))
     own_class[top, left] = True
 
-    box = seen(activation, (height, width), own_class).active_region(row, col)
+    box = source(activation, (height, width), own_class).active_region(row, col)
 
     upsampled = F.interpolate(activation[None, None], (height, width), mode="bicubic")[0, 0]
     active = upsampled >= torch.quantile(upsampled[own_class].double(), 0.95)
@@ -147,7 +149,7 @@ def test_region_of_any_map(data: st.DataObject) -> None:
     assert box[3] <= width
 
 
-# --- what is remembered while searching
+# --- what is recorded while searching
 
 
 @pytest.fixture
@@ -156,13 +158,13 @@ def regions() -> ActiveRegions:
     return ActiveRegions(table, torch.tensor([[0.0, 1.0], [1.0, 0.0]]), lambda d: -d)
 
 
-def test_only_the_image_behind_the_nearest_patch_is_remembered(regions: ActiveRegions) -> None:
+def test_only_the_image_behind_the_nearest_patch_is_recorded(regions: ActiveRegions) -> None:
     embedding = torch.rand(2, 2, 2, 3, 4)
     labels = torch.randint(0, 2, (2, 6, 8))
-    moved, places = torch.tensor([0]), torch.tensor([[9, 1, 2]])
-    regions.remember(moved, places, embedding, labels, [5, 9], ["five", "nine"])
-    assert list(regions.seen) == [0]
-    patch = regions.seen[0]
+    updated, places = torch.tensor([0]), torch.tensor([[9, 1, 2]])
+    regions.record(updated, places, embedding, labels, [5, 9], ["five", "nine"])
+    assert list(regions.sources) == [0]
+    patch = regions.sources[0]
     assert (patch.image_index, patch.name) == (9, "nine")
     assert (patch.grid, patch.size) == ((3, 4), (6, 8))
     difference = embedding[1, 1] - torch.tensor([0.0, 1.0])[:, None, None]
@@ -176,6 +178,6 @@ def test_a_nearer_patch_replaces_the_last(regions: ActiveRegions) -> None:
     for index in range(5):
         embedding = torch.rand(1, 2, 2, 3, 4)
         places = torch.tensor([[index, 0, 0]])
-        regions.remember(torch.tensor([0]), places, embedding, labels, [index], [str(index)])
-    assert len(regions.seen) == 1
-    assert regions.seen[0].image_index == 4
+        regions.record(torch.tensor([0]), places, embedding, labels, [index], [str(index)])
+    assert len(regions.sources) == 1
+    assert regions.sources[0].image_index == 4

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from protoxai import PrototypeTable, project_prototypes
-from protoxai.projection.project import ProjectionRecord
+from protoxai.projection.search import ProjectionRecord
 from tests.toys import FIELDS, colour_model, loaded_colours, set_prototypes
 
 SPREAD = PrototypeTable.regular(num_classes=3, num_scales=3, per_scale=2)

@@ -124,7 +124,7 @@ def test_a_class_that_never_occurs_is_named_in_a_warning(
     model = colour_model(table, class_names=names)
     set_prototypes(model, [0.3, 0.4, 0.6])
     batch = (images_of([[0.5]]), torch.zeros(1, 1, 1).long())
-    with pytest.warns(UserWarning, match=f"no pixel of class {said} occurred") as warned:
+    with pytest.warns(UserWarning, match=f"no pixel has class {said}: ") as warned:
         record = project_prototypes(model, [batch])
     assert warned[0].filename == __file__
     colours = torch.tensor([[0.3], [0.5], [0.6]])
@@ -258,7 +258,7 @@ def test_stage_2_is_an_error() -> None:
 def test_an_empty_loader_is_an_error_that_changes_nothing() -> None:
     model = colour_model(TWO)
     before = model.prototype_layer.prototypes.detach().clone()
-    with pytest.raises(ValueError, match="no batch to project on: give a loader"):
+    with pytest.raises(ValueError, match="no batch to project on: pass a loader"):
         project_prototypes(model, [])
     assert torch.equal(model.prototype_layer.prototypes.detach(), before)
     assert model.provenance is None
