@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from protoxai.heads.linear import check_maps, class_weights, last_layer
+from protoxai import kernels
+from protoxai.heads.last_layer import LastLayer, UnitHead, check_maps
 from protoxai.heads.simplex import project_to_simplex
-from protoxai.kernels.group import group_sums
 from protoxai.prototypes.table import PrototypeTable
 from protoxai.runtime.checks import positive
 from protoxai.runtime.precision import widen, without_autocast
@@ -17,23 +17,26 @@ from protoxai.runtime.precision import widen, without_autocast
 SUM_TOLERANCE = 1e-6
 
 
-class SparseGroupHead(nn.Module):
-    """Stage 2: a few sparse groups of a class's own prototypes, then a linear map of their scores.
+class SparseGroupHead(UnitHead):
+    """A few sparse groups of each class's own prototypes, then a linear map of their scores.
 
     Group n of class c has weights ``w`` on the simplex over the class's prototypes of all scales;
-    its score is ``h_n = exp(w . g_c)``; logits are ``V h`` without bias (Porta et al., WACV 2025,
-    section 3). Classes without prototypes have no groups.
+    its score is ``h_n = exp(w . g_c)``; logits are ``V h`` without bias. Classes without prototypes
+    have no groups. Source: Porta et al., WACV 2025 (arXiv 2409.09497), section 3.
 
     Args:
-        table: class and scale of each of the P prototypes.
-        num_groups: groups G of each class.
-        off_class: initial last-layer weight of a group for the other classes.
+        table: Class and scale of each of the P prototypes.
+        num_groups: Number of groups G of each class.
+        off_class: Initial weight of a group for other classes than its own.
+        last_layer: "dense" (as in the paper) or "tied": two weights a group, one for its own class
+            and one for all others, for many classes.
 
     Attributes:
-        group_table: the groups as a table of one scale, for the losses.
-        group_parameter: the group weights, padded: (classes with prototypes, G, M), M the most
-            prototypes a class has. Read them with :meth:`group_weights`.
-        weight: parameter (C, N) of the last layer, N = G x (classes with prototypes), class-major.
+        group_table: The groups as a table of one scale, for the losses.
+        group_parameter: Group weights, padded: (classes with prototypes, G, M), M the most
+            prototypes of a class. Read them with :meth:`group_weights`.
+        weight: Parameter (C, N) of the last layer, or (2, N) if tied; N = G x (classes with
+            prototypes), class-major.
 
     Example:
         >>> import torch
@@ -42,11 +45,17 @@ class SparseGroupHead(nn.Module):
         (torch.Size([1, 6, 5, 6]), torch.Size([6, 24]))
     """
 
-    def __init__(self, table: PrototypeTable, num_groups: int = 3, off_class: float = -0.5) -> None:
-        super().__init__()
-        self.table = table.to("cpu")
+    unit_name = "groups"
+
+    def __init__(
+        self,
+        table: PrototypeTable,
+        num_groups: int = 3,
+        off_class: float = -0.5,
+        last_layer: LastLayer = "dense",
+    ) -> None:
+        super().__init__(table, off_class, last_layer)
         self.num_groups = positive("num_groups", num_groups)
-        self.off_class = off_class
         self.classes = self.table.classes
         self._members: Tensor
         self._mask: Tensor
@@ -58,7 +67,7 @@ class SparseGroupHead(nn.Module):
         self.project_to_simplex_()
         group_class = self.classes.repeat_interleave(num_groups)
         self.group_table = PrototypeTable(group_class, group_class * 0, table.num_classes, 1)
-        self.weight = nn.Parameter(class_weights(group_class, table.num_classes, off_class))
+        self._begin_last_layer()
 
     @property
     def group_class(self) -> Tensor:
@@ -67,7 +76,7 @@ class SparseGroupHead(nn.Module):
 
     @property
     def unit_class(self) -> Tensor:
-        """Class of the unit behind each column of ``weight``: a group's, int64 (N,)."""
+        """Class of each group, int64 (N,), class-major."""
         return self.group_class
 
     @property
@@ -81,21 +90,16 @@ class SparseGroupHead(nn.Module):
         return self.table.to(self._members.device).scale_index[self._members][:, None]
 
     def forward(self, activations: Tensor) -> Tensor:
-        """Return logits (B, C, h, w) of prototype activations (B, P, h, w)."""
+        """Return the logits (B, C, h, w) of prototype activations (B, P, h, w)."""
         return self.classify(self.scores(activations))
 
     def scores(self, activations: Tensor) -> Tensor:
-        """Return group scores ``exp(w . g)`` (B, N, h, w) of activations (B, P, h, w)."""
-        check_maps("activations", activations, len(self.table), "prototypes")
+        """Return the group scores ``exp(w . g)`` (B, N, h, w) of activations (B, P, h, w)."""
+        check_maps(activations, len(self.table), "prototypes")
         with without_autocast(activations):
             activations, weights = widen(activations, self.group_parameter)
             weights = weights.masked_fill(~self.member_mask, 0)
-            return group_sums(activations, weights, self._members, self._mask).exp_().flatten(1, 2)
-
-    def classify(self, scores: Tensor) -> Tensor:
-        """Return logits (B, C, h, w) of group scores (B, N, h, w)."""
-        check_maps("scores", scores, self.weight.shape[1], "groups")
-        return last_layer(self.weight, scores, self.group_table)
+            return kernels.group_scores(activations, weights, self._members)
 
     def group_weights(self, class_index: int | None = None) -> Tensor:
         """Return the group weights for reading.
@@ -214,10 +218,13 @@ class SparseGroupHead(nn.Module):
         )
 
     def extra_repr(self) -> str:
-        """Describe the head's arguments."""
-        return f"{self.table}, num_groups={self.num_groups}, off_class={self.off_class}"
+        """Return the arguments of the head."""
+        return (
+            f"{self.table}, num_groups={self.num_groups}, off_class={self.off_class}, "
+            f"last_layer={self.last_layer!r}"
+        )
 
     def _class_rows(self) -> tuple[Tensor, Tensor]:
-        """Return the prototypes of each class that has any, padded with 0, and where they are."""
+        """Return the padded prototype indices of each class that has any, and their mask."""
         numbers, mask = self.table.members("class")
         return numbers[self.classes], mask[self.classes]

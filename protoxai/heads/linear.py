@@ -1,28 +1,29 @@
-"""Heads: from prototype activations to class logits, directly or through sparse groups."""
+"""Stage 1: from prototype activations straight to class logits."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
-from protoxai.kernels.last_layer import class_logits
+from protoxai.heads.last_layer import LastLayer, UnitHead
 from protoxai.prototypes.table import PrototypeTable
-from protoxai.runtime.precision import widen, without_autocast
 
 
-class PrototypeHead(nn.Module):
-    """Stage 1: logits are a linear map of the prototype activations, without bias.
+class PrototypeHead(UnitHead):
+    """Linear map from prototype activations to logits, without bias.
 
-    Porta et al., WACV 2025, section 3; weights start at +1 where the prototype is of the class.
+    Weights start at 1 where the prototype is of the class, at ``off_class`` elsewhere. Source:
+    Porta et al., WACV 2025 (arXiv 2409.09497), section 3.
 
     Args:
-        table: class and scale of each of the P prototypes.
-        off_class: initial weight of a prototype for the other classes.
+        table: Class and scale of each of the P prototypes.
+        off_class: Initial weight of a prototype for other classes than its own.
+        last_layer: "dense" (as in the paper) or "tied": two weights a prototype, one for its own
+            class and one for all others, for many classes.
 
     Attributes:
-        weight: parameter (C, P).
+        weight: Parameter (C, P), or (2, P) if tied.
 
     Example:
         >>> import torch
@@ -31,51 +32,31 @@ class PrototypeHead(nn.Module):
         torch.Size([1, 3, 5, 6])
     """
 
-    def __init__(self, table: PrototypeTable, off_class: float = -0.5) -> None:
-        super().__init__()
-        self.table = table.to("cpu")
-        self.off_class = off_class
-        self.weight = nn.Parameter(class_weights(self.unit_class, table.num_classes, off_class))
+    unit_name = "prototypes"
+
+    def __init__(
+        self, table: PrototypeTable, off_class: float = -0.5, last_layer: LastLayer = "dense"
+    ) -> None:
+        super().__init__(table, off_class, last_layer)
+        self._begin_last_layer()
 
     @property
     def unit_class(self) -> Tensor:
-        """Class of the unit behind each column of ``weight``: a prototype's, int64 (P,)."""
+        """Class of each prototype, int64 (P,)."""
         return self.table.class_index
 
     def forward(self, activations: Tensor) -> Tensor:
-        """Return logits (B, C, h, w) of prototype activations (B, P, h, w)."""
-        check_maps("activations", activations, len(self.table), "prototypes")
-        return last_layer(self.weight, activations, self.table)
+        """Return the logits (B, C, h, w) of prototype activations (B, P, h, w)."""
+        return self.classify(activations)
 
     def keep(self, indices: Tensor | Sequence[int]) -> None:
         """Drop all other prototypes, in place; ``weight`` becomes a new parameter."""
         index = self.table.check_kept(indices)
-        kept = self.weight.detach()[:, index.to(self.weight.device)]
-        self.weight = nn.Parameter(kept, requires_grad=self.weight.requires_grad)
         self.table = self.table.keep(index)
+        kept, trained = self.weight.detach(), self.weight.requires_grad
+        self._unit_class = self.unit_class.to(kept.device)
+        self.weight = nn.Parameter(kept[:, index.to(kept.device)], requires_grad=trained)
 
     def extra_repr(self) -> str:
-        """Describe the head's arguments."""
-        return f"{self.table}, off_class={self.off_class}"
-
-
-def class_weights(unit_class: Tensor, num_classes: int, off_class: float) -> Tensor:
-    """Return the initial last layer (C, U): 1 for a unit's own class, `off_class` elsewhere."""
-    own = unit_class == torch.arange(num_classes)[:, None]
-    return torch.where(own, 1.0, off_class)
-
-
-def last_layer(weight: Tensor, maps: Tensor, table: PrototypeTable) -> Tensor:
-    """Return the logits (B, C, h, w) of the units' maps (B, U, h, w), in float32 or wider."""
-    with without_autocast(maps):
-        weight, maps = widen(weight, maps)
-        return class_logits(weight, maps, table)
-
-
-def check_maps(name: str, maps: Tensor, channels: int, meaning: str) -> None:
-    """Raise ``ValueError`` unless maps are (B, channels, h, w)."""
-    if maps.dim() != 4 or maps.shape[1] != channels:
-        raise ValueError(
-            f"{name} have shape {tuple(maps.shape)}, expected (batch, {channels} {meaning}, "
-            "height, width)"
-        )
+        """Return the arguments of the head."""
+        return f"{self.table}, off_class={self.off_class}, last_layer={self.last_layer!r}"

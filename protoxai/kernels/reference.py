@@ -1,85 +1,131 @@
-"""Squared distances of vectors and prototypes and what they activate, as formulas."""
+"""The formulas of the method, written out plainly: the only place that holds them.
+
+Shapes: B images, S scales, D channels of an embedding vector, P prototypes, K classes that have
+prototypes, M the most prototypes of a class, G groups of a class, U units (prototypes or groups),
+C classes, h x w pixels of the feature map. Source: Porta et al., WACV 2025 (arXiv 2409.09497),
+section 3.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import torch
+from einops import einsum, rearrange, reduce
 from torch import Tensor
 
-from protoxai.kernels.tiles import Workspace
-
-# An embedding lies in (0, 1). Seen from the centre, squared lengths and so rounding are a quarter.
+# Embeddings lie in (0, 1). Measured from the centre of that range, squared lengths are a quarter as
+# large, and so are their rounding errors; distances do not depend on the origin.
 CENTRE = 0.5
 
-Rows = slice | Tensor
+
+def squared_distances(vectors: Tensor, prototypes: Tensor) -> Tensor:
+    """Return ``d = |z - p|^2 = |z|^2 - 2 z.p + |p|^2``, at least 0.
+
+    Args:
+        vectors: Embedding vectors ``z``, (B, D, h, w).
+        prototypes: Prototypes ``p``, (P, D).
+
+    Returns:
+        Squared distances (B, P, h, w).
+    """
+    z, p = vectors - CENTRE, prototypes - CENTRE
+    product = einsum(p, z, "p d, b d h w -> b p h w")
+    z_length = reduce(z.square(), "b d h w -> b 1 h w", "sum")
+    p_length = reduce(p.square(), "p d -> p 1 1", "sum")
+    return (z_length - 2 * product + p_length).relu()
 
 
-def rows_of(index: Tensor) -> Rows:
-    """Return a slice where numbers (n,) are consecutive: it reads without a copy; else them."""
-    start = int(index[0]) if len(index) else 0
-    if torch.equal(index, torch.arange(start, start + len(index))):
-        return slice(start, start + len(index))
-    return index
+def exact_squared_distances(vectors: Tensor, prototypes: Tensor) -> Tensor:
+    """Return ``|z - p|^2`` of pairs from their differences, without cancellation.
 
+    Args:
+        vectors: Embedding vectors (..., D).
+        prototypes: Prototypes, broadcastable to (..., D).
 
-def squared_distances(embedding: Tensor, prototypes: Tensor, rows: Sequence[Rows]) -> Tensor:
-    """Return ``max(0, |z|^2 - 2 z.p + |p|^2)`` (B, P, n); arguments as of :func:`compare`."""
-    embedding, prototypes = embedding - CENTRE, prototypes - CENTRE
-    lengths = embedding.square().sum(2)
-    blocks = []
-    for scale, own in enumerate(rows):
-        vectors = prototypes[own]
-        norms = lengths[:, scale, None] + vectors.square().sum(1)[:, None]
-        products = torch.bmm(vectors.expand(embedding.shape[0], -1, -1), embedding[:, scale])
-        blocks.append((norms - 2 * products).clamp_min(0))
-    found = torch.cat(blocks, 1)
-    if _in_order(rows):
-        return found
-    numbers = torch.arange(len(prototypes), device=prototypes.device)
-    return found.index_select(1, torch.cat([numbers[own] for own in rows]).argsort())
+    Returns:
+        Squared distances (...).
+    """
+    return reduce((vectors - prototypes).square(), "... d -> ...", "sum")
 
 
 def activation(distances: Tensor, epsilon: float) -> Tensor:
-    """Return ``log((d + 1) / (d + epsilon))``."""
+    """Return ``g = log((d + 1) / (d + epsilon))``, which decreases in the distance ``d``."""
     return torch.log((distances + 1) / (distances + epsilon))
 
 
-def activate(distances: Tensor, epsilon: float, out: Tensor) -> None:
-    """Write the activations of distances to ``out``, without another tensor of their size."""
-    # (d + 1) / (d + epsilon) = 1 + 1 / ((d + epsilon) / (1 - epsilon))
-    scale = 1 / (1 - epsilon)
-    torch.add(distances.new_tensor(epsilon * scale), distances, alpha=scale, out=out)
-    out.reciprocal_().add_(1).log_()
+def compare(
+    embedding: Tensor,
+    prototypes: Tensor,
+    epsilon: float,
+    scale_rows: Sequence[Tensor],
+    order: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """Return the squared distances and the activations of every prototype, at its own scale.
 
+    Args:
+        embedding: (B, S, D, h, w).
+        prototypes: (P, D).
+        epsilon: Bound of the activation.
+        scale_rows: Indices of the prototypes of each scale, S tensors.
+        order: Position of each prototype in the concatenation of ``scale_rows``, (P,); None if they
+            already are in order.
 
-def with_squares(embedding: Tensor, workspace: Workspace | None = None) -> Tensor:
-    """Centre vectors (..., D, n), append their squared length and a 1: (..., D + 2, n).
-
-    The product with :func:`against_squares` is the squared distance, in one pass over memory.
+    Returns:
+        Squared distances and activations, both (B, P, h, w).
     """
-    *others, dim, pixels = embedding.shape
-    workspace = workspace or Workspace(embedding)
-    whole = workspace.take("vectors with their squares", *others, dim + 2, pixels)
-    centred = torch.sub(embedding, CENTRE, out=whole[..., :dim, :])
-    squares = torch.mul(centred, centred, out=workspace.take("squares", *embedding.shape))
-    torch.sum(squares, -2, out=whole[..., dim, :])
-    whole[..., dim + 1, :] = 1
-    return whole
+    scales = zip(embedding.unbind(1), scale_rows, strict=True)
+    distances = torch.cat([squared_distances(z, prototypes[rows]) for z, rows in scales], 1)
+    if order is not None:
+        distances = distances.index_select(1, order)
+    return distances, activation(distances, epsilon)
 
 
-def against_squares(prototypes: Tensor) -> Tensor:
-    """Turn prototypes (n, D), centred, into (n, D + 2): ``-2 p``, 1 and their squared length."""
-    prototypes = prototypes - CENTRE
-    lengths = prototypes.square().sum(1, keepdim=True)
-    return torch.cat([-2 * prototypes, torch.ones_like(lengths), lengths], 1)
+def group_scores(activations: Tensor, weights: Tensor, members: Tensor) -> Tensor:
+    """Return the scores ``exp(w . g_c)`` of each class's groups.
+
+    Args:
+        activations: (B, P, h, w).
+        weights: Group weights ``w``, (K, G, M), 0 where padded.
+        members: Indices of the prototypes of each class, (K, M), any where padded.
+
+    Returns:
+        Group scores (B, K G, h, w), class-major.
+    """
+    own = activations.index_select(1, members.flatten())
+    own = rearrange(own, "b (k m) h w -> b k m h w", k=len(members))
+    sums = einsum(weights, own, "k g m, b k m h w -> b k g h w")
+    return rearrange(sums.exp(), "b k g h w -> b (k g) h w")
 
 
-def _in_order(rows: Sequence[Rows]) -> bool:
-    """Whether the rows of one scale follow on those of the scale before."""
-    stop = 0
-    for own in rows:
-        if isinstance(own, Tensor) or own.start not in (stop, own.stop):
-            return False
-        stop = max(stop, own.stop)
-    return True
+def class_logits(units: Tensor, weight: Tensor) -> Tensor:
+    """Return the logits ``V u`` of a dense last layer.
+
+    Args:
+        units: Prototype activations or group scores ``u``, (B, U, h, w).
+        weight: ``V``, (C, U).
+
+    Returns:
+        Logits (B, C, h, w).
+    """
+    return einsum(weight, units, "c u, b u h w -> b c h w")
+
+
+def tied_class_logits(
+    units: Tensor, weight: Tensor, unit_class: Tensor, num_classes: int
+) -> Tensor:
+    """Return the logits of a tied last layer, whose units weigh all other classes alike.
+
+    Args:
+        units: Prototype activations or group scores, (B, U, h, w).
+        weight: Each unit's weight for its own class, and its weight for every other class, (2, U).
+        unit_class: Class of each unit, (U,).
+        num_classes: Number of classes C.
+
+    Returns:
+        Logits (B, C, h, w).
+    """
+    own, other = weight
+    shared = einsum(other, units, "u, b u h w -> b h w")
+    logits: Tensor = shared[:, None].expand(-1, num_classes, -1, -1)
+    return logits.index_add(1, unit_class, rearrange(own - other, "u -> u 1 1") * units)

@@ -1,113 +1,99 @@
-"""Tiles: parts of large maps, small enough to stay in the processor's cache between operations."""
+"""Large maps, tile by tile: the same results in less time and memory."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
+from torch.utils.checkpoint import checkpoint
 
-TILE_PIXELS = 1024
-TILE_ROWS = 256
-LEAST_ROWS = 16
-DEVICE_ELEMENTS = 1 << 25
+Pixelwise = Callable[[Tensor], tuple[Tensor, ...]]
+
+# Elements of a tile: on a CPU about what its cache holds from one operation to the next, on other
+# devices enough to keep them busy.
+CPU_TILE = 1 << 20
+DEVICE_TILE = 1 << 25
+# With fewer pixels than this, a tile costs more in calls than it saves.
+LEAST_PIXELS = 64
+# Maps of fewer tiles than this are computed in one piece.
+FEW_TILES = 8
+
+_TILED: ContextVar[bool] = ContextVar("tiled", default=True)
 
 
-def in_graph(maps: Tensor) -> bool:
-    """Whether a graph is traced in which all tiles together are an operation of its own.
+@contextmanager
+def untiled() -> Iterator[None]:
+    """Compute maps of any size in one piece, by the plain formulas alone.
 
-    Exported graphs have to run without this library; other devices fuse what is plain.
+    Example:
+        >>> import torch
+        >>> with untiled():
+        ...     by_pixels(lambda tile: (tile.exp(),), torch.zeros(1, 2, 4, 4), 2)[0].shape
+        torch.Size([1, 2, 4, 4])
     """
-    compiling = torch.compiler.is_compiling() and not torch.compiler.is_exporting()
-    return compiling and maps.device.type == "cpu" and not transformed()
+    token = _TILED.set(False)
+    try:
+        yield
+    finally:
+        _TILED.reset(token)
 
 
-def in_one_piece(maps: Tensor) -> bool:
-    """Whether to do without tiles: torch.func, exporters and other devices want it plain."""
-    return transformed() or (torch.compiler.is_compiling() and not in_graph(maps))
+def by_pixels(
+    function: Pixelwise, maps: Tensor, channels: int, *, always: bool = False
+) -> tuple[Tensor, ...]:
+    """Apply a function that treats every pixel alone, tile by tile where maps are large.
 
+    Between operations a tile stays in the cache. When gradients are recorded, the backward pass
+    computes each tile again (:func:`torch.utils.checkpoint.checkpoint`), so that none of the
+    function's intermediate maps is kept.
 
-def transformed() -> bool:
-    """Whether a transform of torch.func is at work."""
-    # No public function tells.
-    return torch._C._are_functorch_transforms_active()
-
-
-# A compiler asks while it traces, and keeps the answer in the graph. torch.compiler has a function
-# to say so, which would load the compiler with this library.
-transformed.__dict__["_dynamo_marked_constant"] = True
-
-
-@dataclass(frozen=True)
-class Tiling:
-    """How maps (B, any number of rows, n pixels) are worked through, part by part.
-
-    A map of all prototypes is far larger than a cache. Where each of several operations in a row
-    goes through all of it, they wait for memory; where all of them go through a tile before the
-    next tile comes, they do not.
-
-    Attributes:
-        batch: images B.
-        pixels: pixels n of a map.
-        images: of one tile.
-        span: pixels of one tile.
-        rows: most rows of one tile.
-    """
-
-    batch: int
-    pixels: int
-    images: int
-    span: int
-    rows: int
-
-    @classmethod
-    def of(cls, maps: Tensor) -> Tiling:
-        """Return the tiling for maps (B, ..., n) on their device.
-
-        On a CPU a tile is about a megabyte for each thread; other devices want few, large ones.
-        """
-        batch, pixels = maps.shape[0], maps.shape[-1]
-        if maps.device.type == "cpu":
-            return cls(batch, pixels, 1, TILE_PIXELS * torch.get_num_threads(), TILE_ROWS)
-        rows = max(DEVICE_ELEMENTS // max(batch * pixels, 1), 1)
-        return cls(batch, pixels, max(batch, 1), max(pixels, 1), rows)
-
-    @classmethod
-    def of_whole_maps(cls, maps: Tensor) -> Tiling:
-        """Return the tiling in which a tile has all pixels of some maps: it is contiguous."""
-        tiling = cls.of(maps)
-        if maps.device.type != "cpu":
-            return tiling
-        elements = 2 * TILE_PIXELS * torch.get_num_threads() * TILE_ROWS
-        pixels = max(tiling.pixels, 1)
-        return replace(tiling, span=pixels, rows=max(elements // pixels, LEAST_ROWS))
-
-    def __iter__(self) -> Iterator[tuple[slice, slice]]:
-        """Go through the images and the pixels of the tiles."""
-        for image in range(0, self.batch, self.images):
-            for start in range(0, self.pixels, self.span):
-                yield slice(image, image + self.images), slice(start, start + self.span)
-
-
-class Workspace:
-    """Memory that every tile uses again.
-
-    Operating systems hand out memory page by page, when it is first written to. For results of
-    about a megabyte, over and over, that takes longer than to compute them.
+    Compilers and exporters see the function in one piece, and so do reverse-mode transforms of
+    :mod:`torch.func`, which do not support checkpoints.
 
     Args:
-        like: a tensor of the type and on the device of all memory.
+        function: From a tile (B, ..., h', w') to maps (B, ..., h', w') on the same pixels.
+        maps: Maps (B, ..., h, w).
+        channels: Channels of the largest map that the function makes.
+        always: Whether to divide maps that are not large, too.
+
+    Returns:
+        The function's maps (B, ..., h, w).
     """
+    *_, height, width = maps.shape
+    if torch.compiler.is_compiling() or not _TILED.get():
+        return function(maps)
+    budget = CPU_TILE * torch.get_num_threads() if maps.device.type == "cpu" else DEVICE_TILE
+    per_pixel = max(len(maps) * channels, 1)
+    few = 1 if always else FEW_TILES
+    if per_pixel * height * width <= few * budget:
+        return function(maps)
+    recorded = torch.is_grad_enabled()
+    if recorded and not _checkpoints_work():
+        return function(maps)
+    pixels = max(budget // per_pixel, LEAST_PIXELS)
+    tiles = maps.flatten(-2)[..., None, :].split(pixels, -1)
+    if recorded:
+        parts = [
+            checkpoint(function, tile, use_reentrant=False, preserve_rng_state=False)
+            for tile in tiles
+        ]
+    else:
+        parts = [function(tile) for tile in tiles]
+    joined = (torch.cat(of_tiles, -1) for of_tiles in zip(*parts, strict=True))
+    return tuple(result.reshape(*result.shape[:-2], height, width) for result in joined)
 
-    def __init__(self, like: Tensor) -> None:
-        self._like = like
-        self._memory: dict[str, Tensor] = {}
 
-    def take(self, name: str, *shape: int) -> Tensor:
-        """Return a tensor to write to, with the memory that bore the name before."""
-        size = math.prod(shape)
-        if name not in self._memory or len(self._memory[name]) < size:
-            self._memory[name] = self._like.new_empty(size)
-        return self._memory[name][:size].view(shape)
+def _checkpoints_work() -> bool:
+    try:
+        with saved_tensors_hooks(_unchanged, _unchanged):
+            return True
+    except RuntimeError:  # torch.func refuses them.
+        return False
+
+
+def _unchanged(value: Tensor) -> Tensor:
+    return value

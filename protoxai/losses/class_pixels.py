@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from protoxai.labels import check_labels
-from protoxai.losses.scattering import add_up, gather
 from protoxai.prototypes.table import PrototypeTable
 from protoxai.runtime.distributed import mean_over_processes
 from protoxai.runtime.precision import widen
@@ -71,12 +70,13 @@ class OwnClassPixels:
         index = torch.cat([index, index.new_zeros(1, index.shape[1])])
         chosen = index.T.index_select(1, self.classes.flatten())
         prototypes = chosen.view(-1, len(maps), self.classes.shape[2]).transpose(0, 1)
-        return gather(maps.flatten(2), 1, prototypes)
+        return maps.flatten(2).gather(1, prototypes)
 
     def sum(self, values: Tensor) -> Tensor:
         """Sum (B, Q, h*w) over the pixels of each class: (B, Q, C)."""
         index = self.classes.expand_as(values)
-        return add_up(values, 2, index, self.table.num_classes + 1)[..., :-1]
+        sums = values.new_zeros(*values.shape[:2], self.table.num_classes + 1)
+        return sums.scatter_add(2, index, values)[..., :-1]
 
     def amax(self, values: Tensor) -> Tensor:
         """Return the largest of (B, Q, h*w) over the pixels of each class: (B, Q, C), else -inf."""
@@ -87,7 +87,7 @@ class OwnClassPixels:
     def spread(self, per_class: Tensor) -> Tensor:
         """Give each pixel the value of its class: (B, Q, C) -> (B, Q, h*w); void pixels get 0."""
         padded = torch.nn.functional.pad(per_class, (0, 1))
-        return gather(padded, 2, self.classes.expand(-1, per_class.shape[1], -1))
+        return padded.gather(2, self.classes.expand(-1, per_class.shape[1], -1))
 
     def log_softmax(self, values: Tensor) -> Tensor:
         """Return the logarithm of the softmax of (B, Q, h*w) over the pixels of each class.

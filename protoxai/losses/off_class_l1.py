@@ -11,12 +11,14 @@ from protoxai.runtime.precision import widen
 
 
 def off_class_l1_loss(head: PrototypeHead | SparseGroupHead) -> Tensor:
-    """Sum of the absolute last-layer weights of prototypes (or groups) of other classes.
+    """Sum of the absolute last-layer weights of prototypes (or groups) for other classes.
 
-    Source: Chen et al., ProtoPNet, NeurIPS 2019 (arXiv 1806.10574), section 2.2.
+    A weight of a tied last layer counts for each of the C - 1 other classes, so that equal tied and
+    dense layers have equal losses. Source: Chen et al., ProtoPNet, NeurIPS 2019 (arXiv 1806.10574),
+    section 2.2.
 
     Args:
-        head: either head.
+        head: Head of either stage.
 
     Returns:
         Scalar of at least 0.
@@ -27,7 +29,9 @@ def off_class_l1_loss(head: PrototypeHead | SparseGroupHead) -> Tensor:
         3.0
     """
     (weight,) = widen(head.weight)
-    classes = torch.arange(len(weight), device=weight.device)
+    if head.last_layer == "tied":
+        return weight[1].abs().sum() * (head.num_classes - 1)
+    classes = torch.arange(head.num_classes, device=weight.device)
     own = head.unit_class.to(weight.device) == classes[:, None]
     return weight.abs().masked_fill(own, 0).sum()
 

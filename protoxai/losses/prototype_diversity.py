@@ -5,11 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from protoxai.kernels.tiles import in_one_piece
 from protoxai.losses.class_pixels import OwnClassPixels, TableLoss, mean_where
-from protoxai.losses.regions import similarity
 from protoxai.prototypes.table import PrototypeTable
-from protoxai.runtime.distributed import mean_over_processes
 
 
 def prototype_diversity_loss(
@@ -42,12 +39,6 @@ def prototype_diversity_loss(
     """
     own = OwnClassPixels(labels, table, ignore_index)
     distances = own.check(distances)
-    if distances.device.type == "cpu" and not in_one_piece(distances):
-        pairs = (own.slots[..., None] & own.slots[..., None, :]).triu(1)
-        per_region = pairs.flatten(1).sum(1)
-        counted = (own.pixels >= 2) & (per_region > 0)
-        total = similarity(own, distances, pairs, counted)
-        return mean_over_processes(total, (counted * per_region).sum().to(total.dtype))
     divergence, counted = _divergences(own, distances)
     return mean_where((-divergence).exp(), counted)
 

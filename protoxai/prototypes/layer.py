@@ -8,8 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from protoxai.kernels.compare import compare
-from protoxai.kernels.reference import Rows, activation, rows_of, squared_distances
+from protoxai.kernels import activation, compare
 from protoxai.prototypes.table import PrototypeTable
 from protoxai.runtime.checks import positive
 from protoxai.runtime.precision import widen, without_autocast
@@ -51,6 +50,8 @@ class MultiScalePrototypeLayer(nn.Module):
         torch.Size([1, 24, 5, 6])
     """
 
+    _order: Tensor | None
+
     def __init__(
         self, table: PrototypeTable, dim: int, epsilon: float = 1e-4, bounded: bool = False
     ) -> None:
@@ -76,26 +77,27 @@ class MultiScalePrototypeLayer(nn.Module):
         """Compare embeddings with the prototypes.
 
         Args:
-            embedding: (B, S, D, h, w), one vector for each pixel and scale.
+            embedding: One vector for each pixel and scale, (B, S, D, h, w).
+
+        Returns:
+            Squared distances and activations, (B, P, h, w) each.
 
         Raises:
-            ValueError: if the embedding's shape does not fit the table and ``dim``.
+            ValueError: If the embedding's shape does not fit the table and ``dim``.
         """
         check_embedding(embedding, self.table.num_scales, self.dim)
         with without_autocast(embedding):
             vectors, prototypes = widen(embedding, self.prototypes)
-            return PrototypeOutput(*compare(vectors, prototypes, self._rows, self.epsilon))
+            return PrototypeOutput(
+                *compare(vectors, prototypes, self.epsilon, self._scale_rows(), self._order)
+            )
 
     def distances(self, embedding: Tensor) -> Tensor:
-        """Return the squared distances (B, P, h, w) by ``|z|^2 - 2 z.p + |p|^2``, at least 0."""
-        check_embedding(embedding, self.table.num_scales, self.dim)
-        with without_autocast(embedding):
-            vectors, prototypes = widen(embedding.flatten(3), self.prototypes)
-            distances = squared_distances(vectors, prototypes, self._rows)
-            return distances.view(*distances.shape[:2], *embedding.shape[3:])
+        """Return the squared distances (B, P, h, w) alone; see :meth:`forward`."""
+        return self.forward(embedding).distances
 
     def activation(self, distances: Tensor) -> Tensor:
-        """Return ``log((d + 1) / (d + epsilon))``, decreasing in the distance ``d``."""
+        """Return ``log((d + 1) / (d + epsilon))``, which decreases in the distance ``d``."""
         return activation(distances, self.epsilon)
 
     @torch.no_grad()
@@ -112,27 +114,26 @@ class MultiScalePrototypeLayer(nn.Module):
         self._set_table(self.table.keep(index))
 
     def extra_repr(self) -> str:
-        """Describe the layer's arguments."""
+        """Return the arguments of the layer."""
         bounded = ", bounded=True" if self.bounded else ""
         return f"{self.table}, dim={self.dim}, epsilon={self.epsilon}{bounded}"
 
     def _set_table(self, table: PrototypeTable) -> None:
         self._table = table.to("cpu")
-        numbers, mask = self._table.members("scale")
-        self._spans: list[slice | None] = []
-        for scale, (row, own) in enumerate(zip(numbers, mask, strict=True)):
-            row = row[own]
-            rows = rows_of(row)
-            self._spans.append(rows if isinstance(rows, slice) else None)
-            self.register_buffer(f"_scale{scale}", row.to(self.prototypes.device), persistent=False)
+        members = self._table.members("scale")
+        rows = [row[own] for row, own in zip(members.numbers, members.mask, strict=True)]
+        by_scale = torch.cat(rows)
+        device = self.prototypes.device
+        for scale, row in enumerate(rows):
+            self.register_buffer(f"_scale{scale}", row.to(device), persistent=False)
+        # Gathering maps in table order copies them: not where they are in that order already.
+        in_order = torch.equal(by_scale, torch.arange(len(by_scale)))
+        order = None if in_order else by_scale.argsort().to(device)
+        self.register_buffer("_order", order, persistent=False)
 
-    @property
-    def _rows(self) -> list[Rows]:
-        """The prototypes of each scale: a slice where their numbers are consecutive."""
-        return [
-            self.get_buffer(f"_scale{scale}") if span is None else span
-            for scale, span in enumerate(self._spans)
-        ]
+    def _scale_rows(self) -> list[Tensor]:
+        """Return the indices of each scale's prototypes."""
+        return [self.get_buffer(f"_scale{scale}") for scale in range(self.table.num_scales)]
 
 
 def check_embedding(embedding: Tensor, num_scales: int, dim: int) -> None:

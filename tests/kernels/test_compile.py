@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 import torch
@@ -103,7 +104,7 @@ def labels_for(shape: tuple[int, ...], num_classes: int) -> Tensor:
 
 
 def layer_and_head(
-    kind: type[PrototypeHead | SparseGroupHead], device: torch.device
+    kind: Callable[[PrototypeTable], nn.Module], device: torch.device
 ) -> tuple[Callable[..., Results], list[list[Tensor]], nn.Module]:
     table = fresh(UNEVEN)
     parts = nn.ModuleList([MultiScalePrototypeLayer(table, dim=6), kind(table)]).to(device)
@@ -116,22 +117,12 @@ def layer_and_head(
     return forward, [[torch.rand(s, device=device, requires_grad=True)] for s in shapes], parts
 
 
+@pytest.mark.parametrize("last_layer", ["dense", "tied"])
 @pytest.mark.parametrize("kind", [PrototypeHead, SparseGroupHead])
-def test_layer_and_head(kind: type[PrototypeHead | SparseGroupHead], device: torch.device) -> None:
-    agree(*layer_and_head(kind, device), QUICK)
-
-
-@pytest.mark.parametrize("trained", [False, True])
-def test_many_classes_without_a_gradient(trained: bool, device: torch.device) -> None:
-    table = PrototypeTable.regular(num_classes=70, num_scales=2, per_scale=1)
-    parts = nn.ModuleList([PrototypeHead(table), SparseGroupHead(table)]).to(device)
-    maps = torch.rand(3, len(table), 5, 6, device=device)
-    for head in parts:
-        if trained:
-            head.weight.data.add_(torch.rand_like(head.weight))
-        with torch.no_grad():
-            found = torch.compile(head, fullgraph=True, dynamic=True, backend=QUICK)(maps)
-            torch.testing.assert_close(found, head(maps))
+def test_layer_and_head(
+    kind: type[PrototypeHead | SparseGroupHead], last_layer: str, device: torch.device
+) -> None:
+    agree(*layer_and_head(partial(kind, last_layer=last_layer), device), QUICK)
 
 
 @pytest.mark.parametrize("backend", ["eager", QUICK])

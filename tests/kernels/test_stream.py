@@ -1,8 +1,5 @@
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import product
-from unittest.mock import patch
 
 import pytest
 import torch
@@ -16,11 +13,10 @@ from protoxai import (
     PrototypeHead,
     PrototypeTable,
     SparseGroupHead,
-    last_layer,
+    kernels,
 )
-from protoxai.kernels.stream import stream_logits
 from tests.cases import UNEVEN, maps_of, poison_padding, tables
-from tests.kernels.tilings import ANY_TILES, SOME_TILES, Tiles
+from tests.kernels.tiling import small_tiles
 from tests.toys import small_model
 
 HEADS = [PrototypeHead, SparseGroupHead]
@@ -33,10 +29,11 @@ MEGABYTE = 2**20
 def heads(draw: st.DrawFn) -> Head:
     """Heads in float64 of any table; trained or not, groups thresholded or not."""
     table = draw(tables())
+    last_layer = draw(st.sampled_from(["dense", "tied"]))
     head = (
-        PrototypeHead(table)
+        PrototypeHead(table, last_layer=last_layer)
         if draw(st.booleans())
-        else SparseGroupHead(table, num_groups=draw(st.integers(1, 3)))
+        else SparseGroupHead(table, num_groups=draw(st.integers(1, 3)), last_layer=last_layer)
     ).double()
     if draw(st.booleans()):
         head.weight.data = draw(maps_of(*head.weight.shape))
@@ -48,11 +45,10 @@ def heads(draw: st.DrawFn) -> Head:
     return head
 
 
-@contextmanager
-def many_classes(number: int) -> Iterator[None]:
-    """From so many classes on, last layers that are uniform are treated as such."""
-    with patch.object(last_layer, "MANY_CLASSES", number):
-        yield
+def stream_logits(layer: MultiScalePrototypeLayer, head: Head, embedding: Tensor) -> Tensor:
+    return kernels.stream_logits(
+        lambda tile: head(layer(tile).activations), embedding, len(layer.table)
+    )
 
 
 def layer_of(table: PrototypeTable, dim: int = 3) -> MultiScalePrototypeLayer:
@@ -71,7 +67,7 @@ def test_logits_are_those_of_the_layer_and_the_head(data: st.DataObject) -> None
     shape = (batch, head.table.num_scales, 3, height, width)
     embedding = data.draw(maps_of(*shape)).sigmoid()
     expected = head(layer(embedding).activations)
-    with data.draw(ANY_TILES).used(), many_classes(data.draw(st.sampled_from([1, 64]))):
+    with small_tiles(data.draw(st.integers(1, 60)), data.draw(st.integers(1, 3))):
         found = stream_logits(layer, head, embedding)
     assert found.shape == (batch, head.table.num_classes, height, width)
     torch.testing.assert_close(found, expected.detach(), rtol=1e-9, atol=1e-9)
@@ -89,21 +85,21 @@ def test_logits_of_the_prototypes_that_were_kept(data: st.DataObject) -> None:
         part.keep(sorted(kept))
     embedding = torch.rand(2, head.table.num_scales, 3, 2, 2, dtype=torch.float64)
     expected = head(layer(embedding).activations)
-    with data.draw(ANY_TILES).used(), many_classes(data.draw(st.sampled_from([1, 64]))):
+    with small_tiles(data.draw(st.integers(1, 60)), data.draw(st.integers(1, 3))):
         found = stream_logits(layer, head, embedding)
     torch.testing.assert_close(found, expected.detach(), rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("kind", HEADS)
-@pytest.mark.parametrize("tiles", SOME_TILES)
-def test_logits_in_float32(kind: type[Head], tiles: Tiles, device: torch.device) -> None:
+@pytest.mark.parametrize("elements", [20, 100])
+def test_logits_in_float32(kind: type[Head], elements: int, device: torch.device) -> None:
     table = PrototypeTable.regular(num_classes=7, num_scales=3, per_scale=2)
     layer, head = MultiScalePrototypeLayer(table, 64).to(device), kind(table).to(device)
     embedding = torch.rand(2, 3, 64, 5, 6, device=device)
     # An exact hit, where the activation is steepest.
     embedding[1, 0, :, 2, 3] = layer.prototypes.detach()[0]
     expected = head(layer(embedding).activations).detach()
-    with tiles.used():
+    with small_tiles(elements):
         found = stream_logits(layer, head, embedding)
     assert found.device.type == device.type
     # A group's score is exponential in the activation: 1 % at an exact hit.
@@ -113,8 +109,8 @@ def test_logits_in_float32(kind: type[Head], tiles: Tiles, device: torch.device)
     torch.testing.assert_close(found.where(hit, 0), expected.where(hit, 0), rtol=0.02, atol=1e-5)
 
 
-@pytest.mark.parametrize("tiles", [Tiles(), Tiles(50, 30), Tiles(elements=9000)])
-def test_exact_hits_in_float32(tiles: Tiles, device: torch.device) -> None:
+@pytest.mark.parametrize("elements", [1500, 9000])
+def test_exact_hits_in_float32(elements: int, device: torch.device) -> None:
     pixels = 300
     # A class for each pixel, and a prototype of it there: logits are activations.
     table = PrototypeTable(range(pixels), [0] * pixels, pixels, 1)
@@ -122,7 +118,7 @@ def test_exact_hits_in_float32(tiles: Tiles, device: torch.device) -> None:
     head = PrototypeHead(table, off_class=0).to(device)
     embedding = torch.rand(1, 1, 64, 20, 15, device=device)
     layer.prototypes.data.copy_(embedding.flatten(3)[0, 0].T)
-    with tiles.used():
+    with small_tiles(elements):
         hits = stream_logits(layer, head, embedding).flatten(2)[0].diagonal()
     # No rounding brings an activation above that of distance 0.
     assert hits.max() < HIT + 1e-5
@@ -157,9 +153,9 @@ def test_padded_weights_count_for_nothing() -> None:
 
 
 @pytest.mark.parametrize("kind", HEADS)
-@pytest.mark.parametrize("tiles", SOME_TILES)
-def test_no_image(kind: type[Head], tiles: Tiles) -> None:
-    with tiles.used():
+@pytest.mark.parametrize("elements", [20, 100])
+def test_no_image(kind: type[Head], elements: int) -> None:
+    with small_tiles(elements):
         logits = stream_logits(layer_of(UNEVEN), kind(UNEVEN), torch.rand(0, 4, 3, 5, 6))
     assert logits.shape == (0, 5, 5, 6)
 
@@ -254,19 +250,17 @@ def test_a_model_of_any_type_predicts(stage: int, dtype: torch.dtype, device: to
 
 
 @pytest.mark.parametrize("kind", HEADS)
-@pytest.mark.parametrize("trained", [False, True])
+@pytest.mark.parametrize("last_layer", ["dense", "tied"])
 def test_memory_does_not_grow_with_the_prototypes_of_a_class(
-    kind: type[Head], trained: bool
+    kind: type[Head], last_layer: str
 ) -> None:
-    embedding = torch.rand(2, 3, 4, 32, 32)
+    embedding = torch.rand(2, 3, 4, 64, 64)
     peaks = []
     for per_scale in (4, 32):
         table = PrototypeTable.regular(num_classes=100, num_scales=3, per_scale=per_scale)
-        layer, head = layer_of(table, dim=4), kind(table)
-        if trained:
-            torch.nn.init.normal_(head.weight)
+        layer, head = layer_of(table, dim=4), kind(table, last_layer=last_layer)
         peaks.append(peak_memory(lambda: stream_logits(layer, head, embedding)))  # noqa: B023
-    one_map = 2 * len(table) * 32 * 32 * 4
+    one_map = 2 * len(table) * 64 * 64 * 4
     assert peaks[1] < 0.1 * one_map
     # Of eight times the prototypes, only they themselves.
     assert peaks[1] - peaks[0] < MEGABYTE

@@ -1,0 +1,132 @@
+"""The last layer of both heads: a linear map from units to class logits, without bias."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from protoxai.kernels import class_logits, tied_class_logits
+from protoxai.prototypes.table import PrototypeTable
+from protoxai.runtime.checks import did_you_mean
+from protoxai.runtime.precision import widen, without_autocast
+
+LastLayer = Literal["dense", "tied"]
+
+
+class UnitHead(nn.Module):
+    """Base of the heads: a last layer over units, which are prototypes or groups of them.
+
+    A dense last layer has a weight for every class and unit. A tied one has two weights for each
+    unit, one for the unit's own class and one for all other classes, and so grows linearly in the
+    number of classes.
+
+    Args:
+        table: Class and scale of each of the P prototypes.
+        off_class: Initial weight of a unit for other classes than its own.
+        last_layer: "dense" (as in the paper) or "tied".
+
+    Attributes:
+        weight: Parameter of the last layer over U units: (C, U) if dense; (2, U) if tied, the
+            first row for each unit's own class, the second for every other class.
+
+    Raises:
+        ValueError: If ``last_layer`` is unknown.
+    """
+
+    weight: nn.Parameter
+
+    def __init__(
+        self, table: PrototypeTable, off_class: float = -0.5, last_layer: LastLayer = "dense"
+    ) -> None:
+        super().__init__()
+        known = get_args(LastLayer)
+        if last_layer not in known:
+            raise ValueError(
+                f"last_layer is {last_layer!r}, expected one of {known}"
+                f"{did_you_mean(last_layer, known)}"
+            )
+        self.table = table.to("cpu")
+        self.off_class = off_class
+        self.last_layer: LastLayer = last_layer
+
+    @property
+    @abstractmethod
+    def unit_class(self) -> Tensor:
+        """Class of the unit behind each column of ``weight``, int64 (U,)."""
+
+    @property
+    @abstractmethod
+    def unit_name(self) -> str:
+        """What a unit is, for errors."""
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes C."""
+        return self.table.num_classes
+
+    def classify(self, units: Tensor) -> Tensor:
+        """Return the logits of the units.
+
+        Args:
+            units: Activations of prototypes or scores of groups, (B, U, h, w).
+
+        Returns:
+            Logits (B, C, h, w).
+
+        Raises:
+            ValueError: If the units' shape does not fit.
+        """
+        check_maps(units, self.weight.shape[1], self.unit_name)
+        with without_autocast(units):
+            weight, units = widen(self.weight, units)
+            if self.last_layer == "dense":
+                return class_logits(units, weight)
+            return tied_class_logits(units, weight, self._unit_class, self.num_classes)
+
+    def class_weights(self, class_index: int | None = None) -> Tensor:
+        """Return the last layer's weights, for reading.
+
+        Args:
+            class_index: The class whose weights to return; None for all.
+
+        Returns:
+            Weights (U,) of one class, or (C, U) of all.
+        """
+        if self.last_layer == "dense":
+            return self.weight if class_index is None else self.weight[class_index]
+        own, other = self.weight
+        if class_index is not None:
+            return torch.where(self._unit_class == class_index, own, other)
+        classes = torch.arange(self.num_classes, device=self.weight.device)[:, None]
+        return torch.where(self._unit_class == classes, own, other)
+
+    def own_class_weights(self) -> Tensor:
+        """Return each unit's weight for its own class, (U,)."""
+        if self.last_layer == "tied":
+            return self.weight[0]
+        return self.weight.gather(0, self._unit_class[None])[0]
+
+    def _begin_last_layer(self) -> None:
+        """Create ``weight``: 1 for a unit's own class, ``off_class`` for every other class."""
+        self.register_buffer("_unit_class", self.unit_class, persistent=False)
+        if self.last_layer == "tied":
+            start = torch.ones(2, len(self.unit_class))
+            start[1] = self.off_class
+        else:
+            own = self.unit_class == torch.arange(self.num_classes)[:, None]
+            start = torch.where(own, 1.0, self.off_class)
+        self.weight = nn.Parameter(start)
+
+    _unit_class: Tensor
+
+
+def check_maps(maps: Tensor, channels: int, unit_name: str) -> None:
+    """Raise ``ValueError`` unless maps are (B, channels, h, w)."""
+    if maps.dim() != 4 or maps.shape[1] != channels:
+        raise ValueError(
+            f"got maps of shape {tuple(maps.shape)}, expected (batch, {channels} {unit_name}, "
+            "height, width)"
+        )
