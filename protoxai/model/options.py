@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, TypedDict, TypeVar, cast, get_args, get_type_hints
 
+from protoxai.heads.last_layer import LastLayer
 from protoxai.prototypes.table import PrototypeTable
 from protoxai.runtime.checks import did_you_mean
 
@@ -50,7 +51,16 @@ class PrototypeOptions(TypedDict, total=False):
         bool, Option(False, "Whether training keeps the prototypes in [0, 1].")
     ]
     off_class: Annotated[
-        float, Option(-0.5, "Initial weight of the last layer for classes other than its own.")
+        float,
+        Option(-0.5, "Initial last-layer weight of a prototype or group for other classes."),
+    ]
+    last_layer: Annotated[
+        LastLayer,
+        Option(
+            "dense",
+            '"dense" (as in the paper) or "tied": two last-layer weights per prototype or group, '
+            "one for its own class and one for all others, for many classes.",
+        ),
     ]
 
 

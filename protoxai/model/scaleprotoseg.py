@@ -32,8 +32,8 @@ class ScaleProtoSeg(Segmenter):
     WACV 2023, arXiv 2301.12276).
 
     Args:
-        backbone: "timm/<name>", "torchvision/<name>", "deeplabv2/<resnet>", or a module that
-            returns a map, a list of maps or a dict of maps.
+        backbone: ``"timm/<name>"``, ``"torchvision/<name>"``, ``"deeplabv2/<resnet>"``, or a module
+            that returns a map, a list of maps or a dict of maps.
         num_classes: Number of classes C.
         scales: "atrous", "atrous-sum" (one scale), "pyramid", or a module with ``num_scales`` and
             ``dim`` that maps a list of feature maps to (B, S, D, h, w).
@@ -75,7 +75,7 @@ class ScaleProtoSeg(Segmenter):
         self.prototype_layer = MultiScalePrototypeLayer(
             table, dim, chosen["epsilon"], chosen["bounded_prototypes"]
         )
-        self.head = PrototypeHead(table, chosen["off_class"])
+        self.head = PrototypeHead(table, chosen["off_class"], chosen["last_layer"])
         self.provenance: tuple[Provenance, ...] | None = None
 
     @property
@@ -129,7 +129,9 @@ class ScaleProtoSeg(Segmenter):
         Returns:
             The model itself.
         """
-        head = SparseGroupHead(self.table, num_groups, self.config["off_class"])
+        head = SparseGroupHead(
+            self.table, num_groups, self.config["off_class"], self.config["last_layer"]
+        )
         self.head = head.to(self.prototype_layer.prototypes.device)
         for part in (self.backbone, self.scales, self.prototype_layer):
             part.requires_grad_(False)
@@ -215,7 +217,9 @@ class ScaleProtoSeg(Segmenter):
         self.prototype_layer = MultiScalePrototypeLayer(
             table, layer.dim, layer.epsilon, layer.bounded
         ).to(device)
-        self.head = PrototypeHead(table, self.config["off_class"]).to(device)
+        self.head = PrototypeHead(table, self.config["off_class"], self.config["last_layer"]).to(
+            device
+        )
         self.provenance = None
         if structure["num_groups"] is not None:
             self.group(structure["num_groups"])
