@@ -140,16 +140,16 @@ def test_a_file_is_no_folder(folder: Path) -> None:
 
 
 def test_hub_id_is_downloaded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
+    requests = []
 
     def download(repo_id: str, *, allow_patterns: list[str]) -> str:
-        asked.append((repo_id, allow_patterns))
+        requests.append((repo_id, allow_patterns))
         return str(folder)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     assert read_folder("owner/name-1.0")[0] == FILES
-    assert asked[0][0] == "owner/name-1.0"
-    assert not [pattern for pattern in asked[0][1] if not pattern.endswith((".json", WEIGHTS))]
+    assert requests[0][0] == "owner/name-1.0"
+    assert not [pattern for pattern in requests[0][1] if not pattern.endswith((".json", WEIGHTS))]
 
 
 def test_a_folder_comes_before_the_hub(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,7 +46,7 @@ class ProjectionRecord:
 
     @property
     def projected(self) -> Tensor:
-        """Whether each prototype found a patch, bool (P,)."""
+        """Whether the class of each prototype occurred, bool (P,)."""
         return self.image_index >= 0
 
 

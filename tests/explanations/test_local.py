@@ -157,9 +157,9 @@ def test_the_mode_is_restored_and_does_not_matter(model: ScaleProtoSeg) -> None:
     image = blocks()[0]
     expected = explain(normed.eval(), image)
     before = {name: value.clone() for name, value in normed.state_dict().items()}
-    found = explain(normed.train(), image)
+    result = explain(normed.train(), image)
     assert normed.training
-    assert str(found) == str(expected)
+    assert str(result) == str(expected)
     assert all(torch.equal(value, before[name]) for name, value in normed.state_dict().items())
 
 

@@ -35,12 +35,12 @@ def sparse(table: PrototypeTable = UNEVEN, threshold: float = 0.3) -> ScaleProto
 
 def used(model: ScaleProtoSeg) -> list[int]:
     """The prototypes that weigh something, and the first of a class of which none does."""
-    found = (model.head.group_weights() > 0).any(0).nonzero().flatten().tolist()
+    result = (model.head.group_weights() > 0).any(0).nonzero().flatten().tolist()
     for class_index in range(model.num_classes):
         own = set_of(model.table, class_index)
-        if own and not set(own) & set(found):
-            found.append(own[0])
-    return sorted(found)
+        if own and not set(own) & set(result):
+            result.append(own[0])
+    return sorted(result)
 
 
 # --- the same logits
@@ -53,13 +53,13 @@ def test_logits_stay_the_same(data: st.DataObject) -> None:
     small = model.compact()
     images = data.draw(maps_of(2, 3, 9, 13))
     expected = model(images)
-    found = small(images)
-    torch.testing.assert_close(found.logits, expected.logits, rtol=SAME, atol=SAME)
+    result = small(images)
+    torch.testing.assert_close(result.logits, expected.logits, rtol=SAME, atol=SAME)
     torch.testing.assert_close(small.logits(images), expected.logits.detach(), rtol=SAME, atol=SAME)
-    torch.testing.assert_close(found.group_scores, expected.group_scores, rtol=SAME, atol=SAME)
+    torch.testing.assert_close(result.group_scores, expected.group_scores, rtol=SAME, atol=SAME)
     kept = used(model)
     assert small.table == model.table.keep(kept)
-    torch.testing.assert_close(found.distances, expected.distances[:, kept], rtol=0, atol=1e-12)
+    torch.testing.assert_close(result.distances, expected.distances[:, kept], rtol=0, atol=1e-12)
 
 
 def test_logits_stay_the_same_in_float32(device: torch.device) -> None:
@@ -67,12 +67,12 @@ def test_logits_stay_the_same_in_float32(device: torch.device) -> None:
     small = model.compact()
     assert len(small.table) < 0.8 * len(model.table)
     images = torch.randn(2, 3, 32, 40, device=device)
-    for expected, found in (
+    for expected, result in (
         (model(images).logits, small(images).logits),
         (model.logits(images), small.logits(images)),
     ):
-        assert found.device.type == device.type
-        assert ((found - expected).abs().max() / expected.abs().max()).item() < SAME
+        assert result.device.type == device.type
+        assert ((result - expected).abs().max() / expected.abs().max()).item() < SAME
     assert torch.equal(small.predict(images), model.predict(images))
 
 
@@ -85,9 +85,9 @@ def test_a_class_whose_groups_use_nothing_keeps_its_constant() -> None:
     assert set_of(small.table, 0) == [small.table.class_index.tolist().index(0)]
     assert (small.head.group_weights(0) == 0).all()
     images = torch.randn(1, 3, 9, 13)
-    found = small(images)
-    assert (found.group_scores[:, small.head.group_class == 0] == 1).all()
-    torch.testing.assert_close(found.logits, model(images).logits, rtol=SAME, atol=SAME)
+    result = small(images)
+    assert (result.group_scores[:, small.head.group_class == 0] == 1).all()
+    torch.testing.assert_close(result.logits, model(images).logits, rtol=SAME, atol=SAME)
 
 
 def test_groups_that_use_nothing_at_all() -> None:

@@ -114,14 +114,14 @@ def test_type_checkers_know_every_option(tmp_path: Path) -> None:
         "ScaleProtoSeg('timm/resnet50', 21, output_stride='16')\n"
         "LinearSegmenter('timm/resnet50', 21, prototype_dim=16)\n"
     )
-    found = subprocess.run(
+    finished = subprocess.run(
         [sys.executable, "-m", "mypy", "--strict", str(file)],
         capture_output=True,
         text=True,
         timeout=600,
     )
-    lines = [line.split(":")[1] for line in found.stdout.splitlines() if ": error:" in line]
-    assert lines == ["4", "5", "6"], found.stdout
+    lines = [line.split(":")[1] for line in finished.stdout.splitlines() if ": error:" in line]
+    assert lines == ["4", "5", "6"], finished.stdout
 
 
 # --- folders of earlier versions

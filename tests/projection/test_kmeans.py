@@ -56,14 +56,14 @@ def test_every_cluster_gets_a_prototype() -> None:
     model = model_on_pixels()
     absent = model.prototype_layer.prototypes[4].detach().clone()
     initialise_prototypes(model, loader(clustered()), noise=0)
-    found = model.prototype_layer.prototypes.detach()
+    result = model.prototype_layer.prototypes.detach()
     torch.testing.assert_close(
-        sorted_rows(found[[0, 3, 5]]), sorted_rows(CLUSTERS), rtol=0, atol=3e-3
+        sorted_rows(result[[0, 3, 5]]), sorted_rows(CLUSTERS), rtol=0, atol=3e-3
     )
-    torch.testing.assert_close(found[1], CLUSTERS[0], rtol=0, atol=3e-3)
+    torch.testing.assert_close(result[1], CLUSTERS[0], rtol=0, atol=3e-3)
     # One prototype for all of the class is its mean; the second scale is the complement.
-    torch.testing.assert_close(found[2], 1 - CLUSTERS.mean(0), rtol=0, atol=3e-3)
-    assert torch.equal(found[4], absent)
+    torch.testing.assert_close(result[2], 1 - CLUSTERS.mean(0), rtol=0, atol=3e-3)
+    assert torch.equal(result[4], absent)
 
 
 def test_noise_keeps_apart_what_coincides() -> None:
@@ -90,8 +90,8 @@ def test_fewer_pixels_than_prototypes() -> None:
     image[0, :2, 0, :2] = CLUSTERS[:2].T
     model = model_on_pixels()
     initialise_prototypes(model, loader([{"image": image, "labels": labels}]), noise=0)
-    found = model.prototype_layer.prototypes.detach()[[0, 3, 5]]
-    torch.testing.assert_close(found, CLUSTERS[[0, 1, 0]], rtol=0, atol=1e-5)
+    result = model.prototype_layer.prototypes.detach()[[0, 3, 5]]
+    torch.testing.assert_close(result, CLUSTERS[[0, 1, 0]], rtol=0, atol=1e-5)
 
 
 def test_the_seed_decides_and_nothing_else_does() -> None:
@@ -109,16 +109,16 @@ def test_the_seed_decides_and_nothing_else_does() -> None:
 
 
 @pytest.mark.parametrize(("images", "read"), [(1, 1), (4, 2), (100, 5)])
-def test_no_more_is_read_than_asked_for(images: int, read: int) -> None:
-    came = []
+def test_no_more_images_are_read_than_requested(images: int, read: int) -> None:
+    batches_read = []
 
     def count() -> DataLoader:
         for batch in clustered() * 5:
-            came.append(batch)
+            batches_read.append(batch)
             yield batch
 
     initialise_prototypes(model_on_pixels(), count(), images=images)
-    assert len(came) == read
+    assert len(batches_read) == read
 
 
 def test_the_mode_is_restored(device: torch.device) -> None:

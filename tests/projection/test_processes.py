@@ -55,9 +55,9 @@ def test_two_processes_give_the_record_of_one(shares: list[list[int]], tmp_path:
     record, model = spread_record(range(6))
     torch.multiprocessing.spawn(project_on_a_share, (shares, tmp_path), nprocs=2)
     for rank in ("0", "1"):
-        found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        result = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
         for name in FIELDS:
-            assert torch.equal(found[name], getattr(record, name)), name
+            assert torch.equal(result[name], getattr(record, name)), name
         loaded = loaded_colours(tmp_path / rank)
         assert loaded.provenance == model.provenance
         assert torch.equal(loaded.prototype_layer.prototypes, model.prototype_layer.prototypes)

@@ -52,11 +52,11 @@ def test_ties_in_an_image_go_to_the_first_in_row_major_order(
     embedding = grey([[0.9, 0.9, 0.5 + shift], [0.5 - shift, 0.9, 0.5 + shift]]).to(device)
     finder = PrototypeSearch(ONE, MIDDLE.to(device))
     finder.update(embedding, labels_like(embedding).to(device), [4])
-    found = finder.compute()
-    assert places(found) == [(4, 0, 2)]
-    assert found.distance.tolist() == [shift**2]
-    assert found.distance.dtype == torch.float64
-    assert found.vector.tolist() == [[0.5 + shift]]
+    result = finder.compute()
+    assert places(result) == [(4, 0, 2)]
+    assert result.distance.tolist() == [shift**2]
+    assert result.distance.dtype == torch.float64
+    assert result.vector.tolist() == [[0.5 + shift]]
 
 
 @pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0], [1, 2, 0]])
@@ -65,14 +65,14 @@ def test_ties_across_images_go_to_the_lowest_data_set_index(order: list[int], si
     embedding = grey([[0.5, 0.9]], [[0.9, 0.5]], [[0.9, 0.9]])
     batches = [order[start : start + size] for start in range(0, 3, size)]
     indices = [7, 3, 1]  # the nearest patches are in the images 7 and 3
-    found = search(ONE, MIDDLE, embedding, labels_like(embedding), batches, indices)
-    assert places(found) == [(3, 0, 1)]
+    result = search(ONE, MIDDLE, embedding, labels_like(embedding), batches, indices)
+    assert places(result) == [(3, 0, 1)]
 
 
 def test_a_nearer_patch_beats_a_lower_index() -> None:
     embedding = grey([[0.6]], [[0.5]])
-    found = search(ONE, MIDDLE, embedding, labels_like(embedding), [[0], [1]], [0, 1])
-    assert places(found) == [(1, 0, 0)]
+    result = search(ONE, MIDDLE, embedding, labels_like(embedding), [[0], [1]], [0, 1])
+    assert places(result) == [(1, 0, 0)]
 
 
 def test_an_image_seen_twice_counts_once() -> None:
@@ -88,17 +88,17 @@ def test_an_image_seen_twice_counts_once() -> None:
 def test_only_the_scale_of_the_prototype_is_searched() -> None:
     table = PrototypeTable([0, 0], [1, 0], num_classes=1, num_scales=2)
     embedding = torch.tensor([[[0.5, 0.1]], [[0.1, 0.4]]])[None, :, :, None]
-    found = search(table, torch.full((2, 1), 0.5), embedding, labels_like(embedding), [[0]], [0])
-    assert places(found) == [(0, 0, 1), (0, 0, 0)]
-    assert found.vector.flatten().tolist() == pytest.approx([0.4, 0.5])
+    result = search(table, torch.full((2, 1), 0.5), embedding, labels_like(embedding), [[0]], [0])
+    assert places(result) == [(0, 0, 1), (0, 0, 0)]
+    assert result.vector.flatten().tolist() == pytest.approx([0.4, 0.5])
 
 
 def test_void_and_other_classes_are_never_chosen() -> None:
     table = PrototypeTable([0, 1], [0, 0], num_classes=2, num_scales=1)
     embedding = grey([[0.5, 0.5, 0.8, 0.9]])
     labels = torch.tensor([[[VOID, 1, 0, 1]]])
-    found = search(table, torch.tensor([[0.5], [0.9]]), embedding, labels, [[0]], [0])
-    assert places(found) == [(0, 0, 2), (0, 0, 3)]
+    result = search(table, torch.tensor([[0.5], [0.9]]), embedding, labels, [[0]], [0])
+    assert places(result) == [(0, 0, 2), (0, 0, 3)]
 
 
 def test_another_ignore_value() -> None:
@@ -112,11 +112,11 @@ def test_a_class_that_never_occurs_keeps_its_vectors() -> None:
     prototypes = torch.tensor([[0.1], [0.2]])
     embedding = grey([[0.5, 0.6]])
     labels = torch.tensor([[[0, 2]]])
-    found = search(table, prototypes, embedding, labels, [[0], [0]], [0])
-    assert found.projected.tolist() == [True, False]
-    assert places(found)[1] == (-1, -1, -1)
-    assert found.distance[1] == torch.inf
-    assert found.vector[1].tolist() == prototypes[1].tolist()
+    result = search(table, prototypes, embedding, labels, [[0], [0]], [0])
+    assert result.projected.tolist() == [True, False]
+    assert places(result)[1] == (-1, -1, -1)
+    assert result.distance[1] == torch.inf
+    assert result.vector[1].tolist() == prototypes[1].tolist()
 
 
 def test_a_batch_of_void_finds_nothing() -> None:
@@ -132,17 +132,17 @@ def test_duplicates_of_a_scale_go_even_across_classes_and_the_first_stays() -> N
     embedding[..., 2] = 0.75
     labels = torch.tensor([[[0, 1, 0]]])
     prototypes = torch.tensor([[0.5], [0.5], [0.5], [0.5], [0.75]])
-    found = search(table, prototypes, embedding, labels, [[0]], [0])
-    assert found.vector.flatten().tolist() == [0.5, 0.5, 0.5, 0.5, 0.75]
-    assert found.kept.tolist() == [0, 2, 4]
+    result = search(table, prototypes, embedding, labels, [[0]], [0])
+    assert result.vector.flatten().tolist() == [0.5, 0.5, 0.5, 0.5, 0.75]
+    assert result.kept.tolist() == [0, 2, 4]
 
 
 def test_vectors_that_differ_in_the_last_bit_both_stay() -> None:
     table = PrototypeTable([0, 1], [0, 0], num_classes=2, num_scales=1)
     near = torch.nextafter(torch.tensor(0.5), torch.tensor(1.0)).item()
     embedding = grey([[0.5, near]])
-    found = search(table, MIDDLE.expand(2, 1), embedding, torch.tensor([[[0, 1]]]), [[0]], [0])
-    assert found.kept.tolist() == [0, 1]
+    result = search(table, MIDDLE.expand(2, 1), embedding, torch.tensor([[[0, 1]]]), [[0]], [0])
+    assert result.kept.tolist() == [0, 1]
 
 
 def test_memory_does_not_grow_with_the_images() -> None:
@@ -176,10 +176,10 @@ def test_half_precision_embeddings_and_prototypes() -> None:
     table = PrototypeTable([0, 0], [0, 0], num_classes=1, num_scales=1)
     embedding = torch.rand(1, 1, 64, 4, 4).bfloat16()
     prototypes = embedding[0, 0, :, [1, 1], [2, 2]].T
-    found = search(table, prototypes, embedding, labels_like(embedding), [[0]], [0])
-    assert places(found) == [(0, 1, 2)] * 2
-    assert found.kept.tolist() == [0]
-    assert torch.equal(found.vector, prototypes)
+    result = search(table, prototypes, embedding, labels_like(embedding), [[0]], [0])
+    assert places(result) == [(0, 1, 2)] * 2
+    assert result.kept.tolist() == [0]
+    assert torch.equal(result.vector, prototypes)
 
 
 # --- the search, against a loop
@@ -193,7 +193,7 @@ def by_loop(
     indices: Sequence[int],
 ) -> tuple[list[Any], list[int]]:
     """(distance, image, row, col, vector) of each prototype or None, and who stays."""
-    found: list[Any] = []
+    result: list[Any] = []
     cells = list(zip(table.class_index.tolist(), table.scale_index.tolist(), strict=True))
     for number, (class_index, scale) in enumerate(cells):
         prototype = prototypes[number].double()
@@ -202,14 +202,14 @@ def by_loop(
             vector = embedding[image, scale, :, row, col]
             distance = (vector.double() - prototype).square().sum().item()
             candidates.append((distance, indices[image], row, col, vector.tolist()))
-        found.append(min(candidates, key=lambda candidate: candidate[:4], default=None))
+        result.append(min(candidates, key=lambda candidate: candidate[:4], default=None))
     seen, kept = set(), []
     for number, (_, scale) in enumerate(cells):
-        vector = prototypes[number].tolist() if found[number] is None else found[number][4]
+        vector = prototypes[number].tolist() if result[number] is None else result[number][4]
         if (scale, tuple(vector)) not in seen:
             kept.append(number)
         seen.add((scale, tuple(vector)))
-    return found, kept
+    return result, kept
 
 
 @settings(max_examples=150)
