@@ -34,7 +34,15 @@ PUBLIC_NAMES = {
         "off_class_l1_loss",
         "ScaleProtoSegLoss",
     ],
-    "protoxai.attribution": ["SegmentationTarget", "PrototypeAttribution", "CaptumAttribution"],
+    "protoxai.attribution": [
+        "AttributionMethod",
+        "CaptumAttribution",
+        "PrototypeAttribution",
+        "SegmentationTarget",
+        "register_explainer",
+    ],
+    "protoxai.evaluation": ["evaluate", "sliding_logits"],
+    "protoxai.projection": ["initialise_prototypes", "project_prototypes"],
     "protoxai.metrics": [
         "ActivePrototypes",
         "ActiveUnits",
