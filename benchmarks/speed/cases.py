@@ -1,4 +1,4 @@
-"""What is measured on: the shapes of the data sets, their inputs, and models that are all head."""
+"""Shapes of the data sets, inputs of these shapes, and models without a trunk."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from protoxai import (
     ScaleProtoSeg,
     SparseGroupHead,
 )
+from protoxai.heads.last_layer import LastLayer
 
 CPU = torch.device("cpu")
 
@@ -26,9 +27,9 @@ class Setting:
     """How to measure.
 
     Attributes:
-        rounds: turns that each call has.
-        quick: small shapes and few of them, to see that everything runs.
-        device: where to compute.
+        rounds: Number of timed turns of each call.
+        quick: Whether to use small shapes, only to check that everything runs.
+        device: Device to compute on.
     """
 
     rounds: int = 5
@@ -44,15 +45,15 @@ class Shape:
     """A data set's model and batch.
 
     Attributes:
-        name: of the data set.
-        side: height and width of the feature map.
-        classes: number of classes.
-        present: classes in each image.
-        batch: images.
-        per_scale: prototypes of each class at each scale.
-        scales: number of scales.
-        dim: length of an embedding vector.
-        groups: groups of each class.
+        name: Name of the data set.
+        side: Height and width of the feature map.
+        classes: Number of classes.
+        present: Number of classes in each image.
+        batch: Number of images.
+        per_scale: Prototypes of each class at each scale.
+        scales: Number of scales.
+        dim: Length of an embedding vector.
+        groups: Groups of each class.
     """
 
     name: str
@@ -78,18 +79,18 @@ class Shape:
 
 PASCAL = Shape("Pascal VOC", side=41, classes=21, present=4)
 CITYSCAPES = Shape("Cityscapes", side=65, classes=19, present=10)
-ADE20K = Shape("ADE20K", side=64, classes=150, present=12)
+ADE20K = Shape("ADE20K", side=65, classes=150, present=12)
 
 
 def shapes(setting: Setting) -> tuple[Shape, ...]:
-    """Return the data sets' shapes; if quick, a small one."""
+    """Return the data sets' shapes, or a small one if quick."""
     if setting.quick:
         return (replace(PASCAL, name="quick", side=24, classes=12),)
     return PASCAL, CITYSCAPES, ADE20K
 
 
 def labels(shape: Shape, device: torch.device) -> Tensor:
-    """Return labels (B, h, w): in each image, a region around a random point for each class."""
+    """Return labels (B, h, w): each class is the region nearest to its random point."""
     generator = torch.Generator().manual_seed(0)
     grid = torch.cartesian_prod(*(torch.arange(shape.side, dtype=torch.float32),) * 2)
     images = []
@@ -120,19 +121,21 @@ def prototype_head(shape: Shape, device: torch.device) -> PrototypeHead:
     return PrototypeHead(shape.table).to(device)
 
 
-def group_head(shape: Shape, device: torch.device) -> SparseGroupHead:
+def group_head(
+    shape: Shape, device: torch.device, last_layer: LastLayer = "dense"
+) -> SparseGroupHead:
     """Return the shape's head of stage 2."""
-    return SparseGroupHead(shape.table, shape.groups).to(device)
+    return SparseGroupHead(shape.table, shape.groups, last_layer=last_layer).to(device)
 
 
 def class_weights(head: SparseGroupHead) -> list[Tensor]:
-    """Return each class's group weights (G, M_c) as leaves that gradients are taken by."""
+    """Return each class's group weights (G, M_c) as leaves of the graph."""
     classes = head.table.classes.tolist()
     return [head.group_weights(c).detach().clone().requires_grad_() for c in classes]
 
 
-class Thinned(nn.Module):
-    """A trunk that costs nothing: every so many-th pixel of the image."""
+class Subsample(nn.Module):
+    """A trunk that costs nothing: it subsamples the image."""
 
     def __init__(self, stride: int) -> None:
         super().__init__()
@@ -144,7 +147,7 @@ class Thinned(nn.Module):
 
 
 class GivenMaps(nn.Module):
-    """Scales that return the maps they were given."""
+    """Scales that return given maps."""
 
     def __init__(self, maps: Tensor) -> None:
         super().__init__()
@@ -158,48 +161,50 @@ class GivenMaps(nn.Module):
         return self.maps
 
 
-def all_head(
-    shape: Shape, device: torch.device, stride: int = 1, *, trained: bool = True
+def head_only(
+    shape: Shape, device: torch.device, stride: int = 1, *, last_layer: LastLayer = "dense"
 ) -> tuple[ScaleProtoSeg, Tensor]:
     """Return a model in stage 2 without a trunk or scales to compute, and images for it.
 
     Args:
-        shape: of its head and its maps.
-        device: where it computes.
-        stride: pixels of the images per position of the maps; 1: labels need no resizing.
-        trained: the last layer weighs every other class differently, as after training.
+        shape: Shape of its maps and its head.
+        device: Device to compute on.
+        stride: Pixels of the images per position of the maps; with 1, nothing is resized.
+        last_layer: Kind of the last layer.
     """
     maps = random((shape.batch, shape.scales, shape.dim, shape.side, shape.side), device) * 6 - 3
     model = ScaleProtoSeg(
-        Thinned(stride),
+        Subsample(stride),
         shape.classes,
         scales=GivenMaps(maps),
         prototype_dim=shape.dim,
         table=shape.table,
         feature_channels=3,
+        last_layer=last_layer,
     )
     size = shape.side * stride
     images = torch.zeros(shape.batch, 3, size, size, device=device)
-    model.to(device).group(shape.groups)
-    if trained:
-        weight = model.head.weight.data
-        weight += random(tuple(weight.shape), device) / 10
-    return model.eval(), images
+    return model.to(device).group(shape.groups).eval(), images
 
 
 @torch.no_grad()
 def keep_active(model: ScaleProtoSeg, share: float) -> None:
-    """Give the groups of each class an equal weight on its first prototypes, to others none."""
+    """Let the groups of each class weigh its first prototypes equally, and no others.
+
+    Args:
+        model: Model in stage 2.
+        share: Share of all prototypes that stays active.
+    """
     head = model.head
     assert isinstance(head, SparseGroupHead)
     dense = torch.zeros_like(head.group_weights())
-    whole = part = 0.0
+    planned = active = 0.0
     for class_index in head.table.classes.tolist():
         members = (head.table.class_index == class_index).nonzero().flatten()
-        whole += share * len(members)
-        # The counts add up to the share of all prototypes, class by class one more or one less.
-        active = max(1, round(whole - part))
-        part += active
+        planned += share * len(members)
+        # Rounding differences carry over to the next class, so that the counts add up to the share.
+        count = max(1, round(planned - active))
+        active += count
         groups = (head.group_class == class_index).nonzero()
-        dense[groups, members[:active]] = 1 / active
+        dense[groups, members[:count]] = 1 / count
     head.set_group_weights(dense)

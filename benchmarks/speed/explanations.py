@@ -22,14 +22,14 @@ CLASSES = 21
 
 
 @dataclass(frozen=True)
-class Question:
-    """What is to be explained, and by whom.
+class ExplanationTask:
+    """An image to explain, and the trunk of the models that are explained.
 
     Attributes:
-        trunk: name of the backbone.
-        height: of the image.
-        width: of the image.
-        steps: of integrated gradients.
+        trunk: Name of the backbone.
+        height: Height of the image.
+        width: Width of the image.
+        steps: Steps of integrated gradients.
     """
 
     trunk: str = "timm/resnet50"
@@ -39,7 +39,7 @@ class Question:
 
     @property
     def where(self) -> str:
-        """What a table says of it."""
+        """Description in tables."""
         return f"{self.trunk}, {self.height}x{self.width}"
 
     def image(self, device: torch.device) -> Tensor:
@@ -47,7 +47,7 @@ class Question:
         return cases.random((1, 3, self.height, self.width), device) * 4 - 2
 
     def prototypical(self, image: Tensor) -> ScaleProtoSeg:
-        """Return a grouped model that sees every class in the image."""
+        """Return a grouped model that predicts every class somewhere in the image."""
         torch.manual_seed(0)
         model = ScaleProtoSeg(self.trunk, CLASSES, pretrained=False).to(image.device)
         square = cases.Shape("", self.width, CLASSES, CLASSES, batch=1)
@@ -57,11 +57,11 @@ class Question:
         return model.group().eval()
 
     def calls(self, device: torch.device, captum: tuple[str, ...]) -> dict[str, Call]:
-        """Return the ways to explain, by name.
+        """Return calls of the explainers, by name.
 
-        "all regions" explains every predicted class over its region, with groups and prototypes;
-        "one class" has the evidence of all groups for one class, and Captum's methods have one
-        map for it.
+        "all regions" explains every predicted class over its region, with groups and prototypes.
+        "one class" returns the evidence of all groups for one class. Captum's methods return one
+        map for one class.
         """
         image = self.image(device)
         model = self.prototypical(image)
@@ -83,17 +83,17 @@ class Question:
 
 def explanations(setting: cases.Setting) -> Iterator[Figure | Curve]:
     """Measure explanations by prototypes, integrated gradients (50 steps), occlusion, Grad-CAM."""
-    question = Question()
+    task = ExplanationTask()
     if setting.quick:
-        question = Question("timm/resnet18", 72, 96)
+        task = ExplanationTask("timm/resnet18", 72, 96)
     captum = ("IntegratedGradients", "Occlusion", "LayerGradCam")
-    times = side_by_side(question.calls(setting.device, captum), setting.rounds)
+    times = side_by_side(task.calls(setting.device, captum), setting.rounds)
     for name in captum:
         for ours in ("all regions", "one class"):
             bounded = name == "IntegratedGradients" and not setting.quick
             yield Figure.of_times(
                 f"explanation, {ours}",
-                question.where,
+                task.where,
                 times,
                 (name, ours),
                 FASTER if bounded and ours == "all regions" else None,

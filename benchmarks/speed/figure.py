@@ -1,4 +1,4 @@
-"""What a measurement says: a ratio beside its bound, or a curve."""
+"""Results of measurements: ratios with their bounds, and curves."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from benchmarks.speed.measure import Ratio, Times
 
 @dataclass(frozen=True)
 class Bound:
-    """What a ratio has to keep to.
+    """A limit of a ratio.
 
     Attributes:
-        sense: on which side of the limit the ratio has to be.
-        limit: the limit itself is within.
+        sense: Side of the limit that is allowed.
+        limit: Limit, itself allowed.
     """
 
     sense: Literal["at least", "at most"]
     limit: float
 
     def holds(self, value: float) -> bool:
-        """Whether a value keeps to it."""
+        """Return whether a value is within the bound."""
         return value >= self.limit if self.sense == "at least" else value <= self.limit
 
     def __str__(self) -> str:
@@ -34,12 +34,12 @@ class Figure:
     """A measured ratio.
 
     Attributes:
-        name: what was measured.
-        where: on which shape.
-        of: which ratio, such as "literal / protoxai".
-        ratio: its value and range.
-        bound: what it has to keep to, if anything.
-        quantities: what the ratio is made of, each with its unit, such as "protoxai, ms".
+        name: Name of what was measured.
+        where: Shape or trunk it was measured on.
+        of: Numerator and denominator, such as "plain / protoxai".
+        ratio: Value and range of the ratio.
+        bound: Bound of the ratio; None if it has none.
+        quantities: Numbers behind the ratio, each with its unit, such as "protoxai, ms".
     """
 
     name: str
@@ -58,38 +58,38 @@ class Figure:
         of: tuple[str, str],
         bound: Bound | None = None,
     ) -> Self:
-        """Return the figure of how many times longer the first call took than the second."""
+        """Return how many times longer the first call took than the second."""
         milliseconds = {f"{call}, ms": 1000 * times.median(call) for call in of}
         return cls(name, where, " / ".join(of), times.ratio(*of), bound, milliseconds)
 
     @property
     def met(self) -> bool | None:
-        """Whether the bound is kept to; None where there is none."""
+        """Whether the bound is met; None if there is none."""
         return None if self.bound is None else self.bound.holds(self.ratio.value)
 
     def __str__(self) -> str:
-        kept = {True: ", kept", False: ", MISSED", None: ""}[self.met]
-        bound = f" ({self.bound}{kept})" if self.bound else ""
-        made_of = ", ".join(f"{name}: {x:.4g}" for name, x in self.quantities.items())
+        met = {True: ", met", False: ", MISSED", None: ""}[self.met]
+        bound = f" ({self.bound}{met})" if self.bound else ""
+        quantities = ", ".join(f"{name}: {x:.4g}" for name, x in self.quantities.items())
         ratio = f"{self.ratio.value:.3g} [{self.ratio.low:.3g}, {self.ratio.high:.3g}]"
-        return f"{self.name}, {self.where}: {self.of} {ratio}{bound}; {made_of}"
+        return f"{self.name}, {self.where}: {self.of} {ratio}{bound}; {quantities}"
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as plain values."""
+        """Return plain values."""
         bound = None if self.bound is None else str(self.bound)
         return {"kind": "figure", **asdict(self), "bound": bound, "met": self.met}
 
 
 @dataclass(frozen=True)
 class Curve:
-    """How the time of one thing grows.
+    """Growth of a time.
 
     Attributes:
-        name: what was timed.
-        along: what grows, such as "classes".
-        at: its values.
-        milliseconds: the median time at each.
-        bare: the median time of the bare product at each, timed side by side.
+        name: Name of what was timed.
+        along: Quantity that grows, such as "classes".
+        at: Values of the quantity.
+        milliseconds: Median time at each value.
+        bare: Median time of the bare product at each value, timed side by side.
     """
 
     name: str
@@ -104,5 +104,5 @@ class Curve:
         return f"{self.name} along {self.along}: {shown}"
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as plain values."""
+        """Return plain values."""
         return {"kind": "curve", **asdict(self)}

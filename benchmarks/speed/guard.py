@@ -1,9 +1,9 @@
-"""Fails when something got more than 30 % slower, or needs more than 30 % more memory, than it did.
+"""Fail if a part became more than 30 % slower, or needs more than 30 % more memory, than before.
 
-Run it with ``python benchmarks/speed/guard.py``; it takes about a minute. Compared are costs
-relative to a yardstick measured side by side in the same process, never seconds, on shapes that
-stay in the cache, so that one file of stored ratios serves every machine. After a change that is
-meant to cost more (or less), store new ones with ``--update``.
+Run ``python benchmarks/speed/guard.py``; it takes about a minute. It compares costs relative to a
+yardstick measured side by side in the same process, never seconds, on shapes that stay in the
+cache, so that one file of stored ratios serves every machine. After a change that is meant to cost
+more (or less), store new costs with ``--update``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from benchmarks.speed.guarded import GUARDED
 
 REFERENCE = Path(__file__).parent / "reference.json"
 ALLOWED = 1.3
-# A machine's other work makes a ratio worse now and then, hardly ever so often in a row.
+# Other work on the machine makes a ratio worse now and then, but rarely this often in a row.
 ATTEMPTS = 5
 
 Cost = Callable[[], float]
@@ -30,12 +30,12 @@ Cost = Callable[[], float]
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a cost compares with the stored one; None where there is none.
+    """Comparison of a cost with the stored one.
 
     Attributes:
-        name: of the cost.
-        stored: the reference.
-        measured: now, the best of some attempts.
+        name: Name of the cost.
+        stored: Stored cost; None if there is none.
+        measured: Best cost of all attempts; None if it is no longer measured.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Verdict:
 
     @property
     def good(self) -> bool:
-        """Whether both are there, and the cost is at most 30 % above the reference."""
+        """Whether the cost is at most 30 % above the stored one."""
         if self.stored is None or self.measured is None:
             return False
         return self.measured <= ALLOWED * self.stored
@@ -63,11 +63,11 @@ class Verdict:
 def judge(
     guarded: Mapping[str, Callable[[], Cost]], reference: Mapping[str, float]
 ) -> Iterator[Verdict]:
-    """Measure each cost, again if it looks worse than the stored one, and compare.
+    """Measure each cost, repeatedly while it looks worse than the stored one, and compare.
 
     Args:
-        guarded: for each cost, what prepares its measurement.
-        reference: the stored costs.
+        guarded: Functions that prepare the measurement of each cost, by name.
+        reference: Stored costs, by name.
     """
     for name, prepare in guarded.items():
         cost = prepare()
@@ -84,16 +84,16 @@ def judge(
 
 def typical(guarded: Mapping[str, Callable[[], Cost]]) -> dict[str, float]:
     """Return the median of each cost over some attempts, to three digits."""
-    found = {}
+    costs = {}
     for name, prepare in guarded.items():
         cost = prepare()
-        found[name] = float(f"{statistics.median(cost() for _ in range(ATTEMPTS)):.3g}")
-        print(f"{name:<42} {found[name]:>8}", flush=True)
-    return found
+        costs[name] = float(f"{statistics.median(cost() for _ in range(ATTEMPTS)):.3g}")
+        print(f"{name:<42} {costs[name]:>8}", flush=True)
+    return costs
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Compare with the stored costs, or store them; return the process's exit code."""
+    """Compare with the stored costs, or store new ones, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--update", action="store_true", help="store what is measured now")
     parser.add_argument("--reference", type=Path, default=REFERENCE, help="file of stored costs")

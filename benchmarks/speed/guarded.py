@@ -1,4 +1,4 @@
-"""The costs that the guard compares: small, quick to measure, and relative to a yardstick."""
+"""Costs that the guard compares: small, quick to measure, and relative to a yardstick."""
 
 from __future__ import annotations
 
@@ -7,69 +7,56 @@ from dataclasses import replace
 from functools import partial
 
 import torch
+from torch import Tensor
 
 from benchmarks.speed import cases, literal
-from benchmarks.speed.explanations import Question
-from benchmarks.speed.inference import predicting
+from benchmarks.speed.explanations import ExplanationTask
 from benchmarks.speed.logits import grouped, product_factors
-from benchmarks.speed.losses import both_ways
 from benchmarks.speed.measure import Call, peak_memory, side_by_side
 from benchmarks.speed.models import Projection, Trunk, training_step
-from protoxai.losses import ScaleProtoSegLoss, group_entropy_loss, prototype_diversity_loss
+from protoxai import PrototypeTable
+from protoxai.losses import ScaleProtoSegLoss, prototype_diversity_loss
 
 Cost = Callable[[], float]
 
 ROUNDS = 5
 SMALL = cases.Shape("small", side=24, classes=12, present=4)
-# 480 prototypes; a map of theirs is 1 MB.
+# The maps of its 480 prototypes take 1 MB.
 HEAD = cases.Shape("head", side=24, classes=40, present=4, batch=1)
 TRUNK = Trunk("timm/resnet18", 97, bounded=False)
 
 
 def relative(ours: Call, yardstick: Call, prepare: Call | None = None) -> Cost:
-    """Return what measures how many times longer a call takes than its yardstick."""
+    """Return a function that measures how many times longer a call takes than its yardstick."""
     calls = {"ours": ours, "yardstick": yardstick}
     before = {} if prepare is None else {"ours": prepare}
     return lambda: side_by_side(calls, ROUNDS, before).ratio("ours", "yardstick").value
 
 
 def diversity() -> Cost:
-    """Prototype diversity, forward and backward, against the literal formulation."""
-    maps = cases.random(SMALL.maps, cases.CPU).requires_grad_()
-    labels = cases.labels(SMALL, cases.CPU)
-    arguments = (maps, labels, SMALL.table)
+    """Measure prototype diversity, forward and backward, against the literal formulation."""
+    maps, labels = _diversity_inputs()
     return relative(
-        both_ways([maps], prototype_diversity_loss, *arguments),
-        both_ways([maps], literal.prototype_diversity, *arguments),
+        partial(_gradient, prototype_diversity_loss, maps, labels),
+        partial(_gradient, literal.prototype_diversity, maps, labels),
     )
 
 
 def diversity_memory() -> Cost:
-    """Its peak memory against the distances."""
-    maps = cases.random(SMALL.maps, cases.CPU).requires_grad_()
-    labels = cases.labels(SMALL, cases.CPU)
-    call = both_ways([maps], prototype_diversity_loss, maps, labels, SMALL.table)
+    """Measure its peak memory against the distances."""
+    maps, labels = _diversity_inputs()
+    call = partial(_gradient, prototype_diversity_loss, maps, labels)
     return lambda: peak_memory(call) / maps.nbytes
 
 
-def group_entropy() -> Cost:
-    """Group entropy, forward and backward, against the literal formulation."""
-    head = cases.group_head(SMALL, cases.CPU)
-    rows = cases.class_weights(head)
-    return relative(
-        both_ways([head.group_parameter], group_entropy_loss, head),
-        both_ways(rows, literal.group_entropy, rows),
-    )
-
-
 def least_forward() -> Call:
-    """Return what no way to the logits can do without: the product, and its logarithm."""
+    """Return the least work that logits need: the product and its logarithm."""
     prototypes, vectors = product_factors(HEAD, cases.CPU)
     return lambda: [(p @ z).log() for p, z in zip(prototypes, vectors, strict=True)]
 
 
-def least_both_ways() -> Call:
-    """Return the same, forward and backward."""
+def least_forward_backward() -> Call:
+    """Return the same work, forward and backward."""
     prototypes, vectors = product_factors(HEAD, cases.CPU)
     leaves = [factor.requires_grad_() for factor in (*prototypes, *vectors)]
     gradient = torch.ones(HEAD.batch, len(prototypes[0]), vectors[0].shape[2])
@@ -82,39 +69,40 @@ def least_both_ways() -> Call:
 
 
 def logits_forward() -> Cost:
-    """The way to the grouped logits, all maps returned."""
-    way = grouped(cases.prototype_layer(HEAD, cases.CPU), cases.group_head(HEAD, cases.CPU))
-    return relative(way.forward(cases.embedding(HEAD, cases.CPU)), least_forward())
+    """Measure grouped logits, all maps returned."""
+    pipeline = grouped(HEAD, cases.CPU)
+    return relative(pipeline.forward(cases.embedding(HEAD, cases.CPU)), least_forward())
 
 
-def logits_both_ways() -> Cost:
-    """The way to the grouped logits and back."""
-    way = grouped(cases.prototype_layer(HEAD, cases.CPU), cases.group_head(HEAD, cases.CPU))
-    return relative(way.both_ways(cases.embedding(HEAD, cases.CPU)), least_both_ways())
+def logits_forward_backward() -> Cost:
+    """Measure grouped logits, forward and backward."""
+    call = grouped(HEAD, cases.CPU).forward_backward(cases.embedding(HEAD, cases.CPU))
+    return relative(call, least_forward_backward())
 
 
 def streaming() -> Cost:
-    """`predict` without a trunk."""
-    return relative(predicting(HEAD, cases.Setting()), least_forward())
+    """Measure `predict` without a trunk."""
+    model, images = cases.head_only(HEAD, cases.CPU)
+    return relative(partial(model.predict, images), least_forward())
 
 
 def streaming_memory() -> Cost:
-    """Peak memory of `predict` of many classes at image resolution, against the logits."""
+    """Measure the peak memory of `predict` of many classes at image size, against the logits."""
     shape = replace(HEAD, classes=300)
     logits = 4 * shape.classes * shape.side**2
-    call = predicting(shape, cases.Setting(), stride=4)
-    return lambda: peak_memory(call) / logits
+    model, images = cases.head_only(shape, cases.CPU, stride=4)
+    return lambda: peak_memory(partial(model.predict, images)) / logits
 
 
 def compact() -> Cost:
-    """`predict` of a compact model with 40 % active prototypes, against the full one."""
-    full, images = cases.all_head(HEAD, cases.CPU)
+    """Measure `predict` of a compact model with 40 % active prototypes, against the full one."""
+    full, images = cases.head_only(HEAD, cases.CPU)
     cases.keep_active(full, share=0.4)
     return relative(partial(full.compact().predict, images), partial(full.predict, images))
 
 
 def training() -> Cost:
-    """A training step of stage 1, against DeepLabv2 on the same trunk."""
+    """Measure a training step of stage 1, against DeepLabv2 on the same trunk."""
     batch = TRUNK.batch(cases.CPU)
     stage1 = ScaleProtoSegLoss(off_class_l1=1e-4)
     plain = ScaleProtoSegLoss(prototype_diversity=0)
@@ -125,25 +113,35 @@ def training() -> Cost:
 
 
 def projection() -> Cost:
-    """Projection, against a forward pass over the same images."""
+    """Measure projection against a forward pass over the same images."""
     model = TRUNK.prototypical(cases.CPU).eval()
     project = Projection(model, [TRUNK.batch(cases.CPU)] * 2)
     return relative(project, project.forward_only, prepare=project.restore)
 
 
 def explanation() -> Cost:
-    """The explanation of all regions, against five steps of integrated gradients."""
-    question = Question("timm/resnet18", 72, 96, steps=5)
-    calls = question.calls(cases.CPU, ("IntegratedGradients",))
+    """Measure the explanation of all regions, against five steps of integrated gradients."""
+    task = ExplanationTask("timm/resnet18", 72, 96, steps=5)
+    calls = task.calls(cases.CPU, ("IntegratedGradients",))
     return relative(calls["all regions"], calls["IntegratedGradients"])
+
+
+def _diversity_inputs() -> tuple[Tensor, Tensor]:
+    maps = cases.random(SMALL.maps, cases.CPU).requires_grad_()
+    return maps, cases.labels(SMALL, cases.CPU)
+
+
+def _gradient(
+    loss: Callable[[Tensor, Tensor, PrototypeTable], Tensor], maps: Tensor, labels: Tensor
+) -> object:
+    return torch.autograd.grad(loss(maps, labels, SMALL.table), maps)
 
 
 GUARDED: dict[str, Callable[[], Cost]] = {
     "prototype diversity / literal": diversity,
     "prototype diversity, memory / distances": diversity_memory,
-    "group entropy / literal": group_entropy,
     "grouped logits / product and logarithm": logits_forward,
-    "grouped logits and back / the same": logits_both_ways,
+    "grouped logits, with backward / the same": logits_forward_backward,
     "predict, no trunk / product and logarithm": streaming,
     "predict, memory / logits": streaming_memory,
     "predict, compact / full": compact,

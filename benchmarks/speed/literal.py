@@ -1,9 +1,9 @@
-"""The method word for word: loops over images, classes, scales and pairs. The yardstick of speed.
+"""The method word for word: loops over images, classes, scales and pairs.
 
-Every function says its formula in the plainest way and is the reference that the library's results
-are compared with. Nothing here is made slow on purpose, and nothing is made fast. Tables have to
-be sorted by scale (as :meth:`protoxai.PrototypeTable.regular` makes them), so that the maps of the
-scales need only be put one after the other.
+Every function computes its formula in the plainest form, and tests compare the library's results
+with it. Nothing here is slow on purpose, and nothing is optimised. Tables have to be sorted by
+scale (as :meth:`protoxai.PrototypeTable.regular` makes them), so that the maps of the scales need
+only be concatenated.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ def prototype_diversity(distances: Tensor, labels: Tensor, table: PrototypeTable
     similar = []
     for image, class_index, pixels in _classes_present(labels, table, least=2):
         for scale in range(table.num_scales):
-            looks = [
+            distributions = [
                 distances[image, prototype][pixels].log_softmax(0)
                 for prototype in _members(table, class_index, scale)
             ]
-            similar += [torch.exp(-_symmetric_kl(p, q)) for p, q in combinations(looks, 2)]
+            similar += [torch.exp(-_symmetric_kl(p, q)) for p, q in combinations(distributions, 2)]
     return _mean(similar, distances)
 
 
@@ -140,8 +140,8 @@ def grouped_logits(
     return F.conv2d(torch.cat(scores, 1), last_layer[:, :, None, None])
 
 
-class Found(NamedTuple):
-    """Where the nearest patch of a prototype lies; an infinite distance where there is none."""
+class NearestPatch(NamedTuple):
+    """Position of the patch nearest to a prototype; its distance is infinite if there is none."""
 
     distance: float
     image: int
@@ -152,14 +152,14 @@ class Found(NamedTuple):
 @torch.no_grad()
 def projection(
     images: Sequence[tuple[Tensor, Tensor]], prototypes: Tensor, table: PrototypeTable
-) -> tuple[list[Found], Tensor, list[int]]:
+) -> tuple[list[NearestPatch], Tensor, list[int]]:
     """Search the nearest patch of each prototype's class, over (embedding, labels) of each image.
 
     Returns:
-        Where it is, for each prototype; the new prototypes (P, D); the numbers of those that are
-        no duplicate of an earlier one of their scale.
+        The patch of each prototype, the new prototypes (P, D), and the indices of those that do not
+        duplicate an earlier one of their scale.
     """
-    found = [Found(math.inf, -1, -1, -1)] * len(table)
+    patches = [NearestPatch(math.inf, -1, -1, -1)] * len(table)
     vectors = prototypes.clone()
     classes, scales = table.class_index.tolist(), table.scale_index.tolist()
     for image, (embedding, labels) in enumerate(images):
@@ -170,19 +170,19 @@ def projection(
                 map_ = torch.where(own, maps[prototype], torch.inf)
                 row, col = divmod(int(map_.argmin()), map_.shape[1])
                 distance = float(map_[row, col])
-                if distance < found[prototype].distance:
-                    found[prototype] = Found(distance, image, row, col)
+                if distance < patches[prototype].distance:
+                    patches[prototype] = NearestPatch(distance, image, row, col)
                     vectors[prototype] = embedding[scales[prototype], :, row, col]
     first: dict[tuple[int, bytes], int] = {}
     for prototype, scale in enumerate(scales):
         first.setdefault((scale, vectors[prototype].numpy(force=True).tobytes()), prototype)
-    return found, vectors, sorted(first.values())
+    return patches, vectors, sorted(first.values())
 
 
 def _classes_present(
     labels: Tensor, table: PrototypeTable, least: int
 ) -> Iterator[tuple[int, int, Tensor]]:
-    """Yield (image, class, its pixels) for each class with at least so many pixels."""
+    """Yield image, class and pixel mask of each class with enough pixels in an image."""
     for image in range(len(labels)):
         for class_index in table.classes.tolist():
             pixels = labels[image] == class_index
@@ -191,7 +191,7 @@ def _classes_present(
 
 
 def _members(table: PrototypeTable, class_index: int, scale: int | None = None) -> list[int]:
-    """Return the numbers of a class's prototypes, at a scale or at all."""
+    """Return the indices of a class's prototypes, at one scale or at all scales."""
     own = table.class_index == class_index
     if scale is not None:
         own = own & (table.scale_index == scale)

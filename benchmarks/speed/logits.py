@@ -1,37 +1,48 @@
-"""From the embedding to the logits, against the literal, the bare product and a 1x1 convolution."""
+"""From the embedding to the logits: tiled kernels against the plain formulas."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from benchmarks.speed import cases, literal
+from benchmarks.speed import cases
 from benchmarks.speed.figure import Bound, Curve, Figure
-from benchmarks.speed.measure import Call, side_by_side
+from benchmarks.speed.measure import Call, Ratio, peak_memory, side_by_side
 from protoxai import MultiScalePrototypeLayer, PrototypeHead, SparseGroupHead
+from protoxai.heads.last_layer import LastLayer
+from protoxai.kernels import untiled
 
-ALL_MAPS = Bound("at most", 5)
-WITH_BACKWARD = Bound("at most", 4)
-BARE = "bare product"
+MEMORY = Bound("at most", 5)
+PRODUCT = "bare product"
 
 
 @dataclass(frozen=True)
-class Way:
-    """A way from an embedding to logits.
+class Pipeline:
+    """A prototype layer and a head.
 
     Attributes:
-        maps: from the embedding to all that is returned, the logits last.
-        leaves: the parameters to take gradients by.
+        layer: Layer that compares an embedding with the prototypes.
+        head: Head of either stage.
     """
 
-    maps: Callable[[Tensor], Sequence[Tensor]]
-    leaves: Sequence[Tensor]
+    layer: MultiScalePrototypeLayer
+    head: PrototypeHead | SparseGroupHead
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        """All parameters of both."""
+        return [*self.layer.parameters(), *self.head.parameters()]
+
+    def maps(self, embedding: Tensor) -> Sequence[Tensor]:
+        """Return distances, activations and logits."""
+        distances, activations = self.layer(embedding)
+        return distances, activations, self.head(activations)
 
     def forward(self, embedding: Tensor) -> Call:
-        """Return the call without a graph behind it."""
+        """Return a call that computes all maps without recording gradients."""
 
         def call() -> object:
             with torch.no_grad():
@@ -39,88 +50,53 @@ class Way:
 
         return call
 
-    def both_ways(self, embedding: Tensor) -> Call:
-        """Return the call of the logits and the gradients by the embedding and the leaves."""
-        given = embedding.detach().clone().requires_grad_()
-        gradient = torch.ones_like(self.maps(embedding)[-1])
+    def forward_backward(self, embedding: Tensor) -> Call:
+        """Return a call that computes all maps and every gradient of the logits."""
+        leaf = embedding.detach().clone().requires_grad_()
 
         def call() -> object:
-            return torch.autograd.grad(self.maps(given)[-1], [given, *self.leaves], gradient)
+            maps = self.maps(leaf)
+            return *maps, *torch.autograd.grad(maps[-1].sum(), [leaf, *self.parameters])
 
         return call
 
 
 def stage1(setting: cases.Setting) -> Iterator[Figure | Curve]:
-    """Measure the way to the logits of stage 1."""
+    """Measure the logits of stage 1, all maps returned."""
     for shape in cases.shapes(setting):
         layer = cases.prototype_layer(shape, setting.device)
-        head = cases.prototype_head(shape, setting.device)
-        ways = {
-            "literal": literal_stage1(layer, head),
-            "protoxai": Way(all_maps(layer, head), [layer.prototypes, head.weight]),
-        }
-        yield from _compare("stage 1 logits", shape, ways, setting)
+        pipeline = Pipeline(layer, cases.prototype_head(shape, setting.device))
+        yield from _against_plain("stage 1 logits", shape, pipeline, setting)
 
 
 def stage2(setting: cases.Setting) -> Iterator[Figure | Curve]:
-    """Measure the way to the grouped logits, all maps returned."""
+    """Measure the logits of stage 2, all maps returned."""
     for shape in cases.shapes(setting):
-        layer = cases.prototype_layer(shape, setting.device)
-        head = cases.group_head(shape, setting.device)
-        ways = {"literal": literal_stage2(layer, head), "protoxai": grouped(layer, head)}
-        yield from _compare("grouped logits", shape, ways, setting)
+        pipeline = grouped(shape, setting.device)
+        bound = MEMORY if shape == cases.ADE20K else None
+        yield from _against_plain("stage 2 logits", shape, pipeline, setting, bound)
 
 
-def all_maps(
-    layer: MultiScalePrototypeLayer, head: PrototypeHead | SparseGroupHead
-) -> Callable[[Tensor], Sequence[Tensor]]:
-    """Return the function from the embedding to distances, activations and logits."""
-
-    def maps(embedding: Tensor) -> Sequence[Tensor]:
-        compared = layer(embedding)
-        return *compared, head(compared.activations)
-
-    return maps
+def grouped(shape: cases.Shape, device: torch.device, last_layer: LastLayer = "dense") -> Pipeline:
+    """Return the shape's prototype layer and its head of stage 2."""
+    head = cases.group_head(shape, device, last_layer)
+    return Pipeline(cases.prototype_layer(shape, device), head)
 
 
-def grouped(layer: MultiScalePrototypeLayer, head: SparseGroupHead) -> Way:
-    """Return the library's way to the grouped logits."""
-    return Way(all_maps(layer, head), [layer.prototypes, head.group_parameter, head.weight])
+def plain(call: Call) -> Call:
+    """Return the same call by the plain formulas, without tiles."""
+
+    def untiled_call() -> object:
+        with untiled():
+            return call()
+
+    return untiled_call
 
 
-def literal_stage1(layer: MultiScalePrototypeLayer, head: PrototypeHead) -> Way:
-    """Return the literal way to the logits of stage 1."""
-    leaves = [layer.prototypes, head.weight]
-    return Way(lambda z: [literal.stage1_logits(z, leaves[0], head.table, leaves[1])], leaves)
-
-
-def literal_stage2(layer: MultiScalePrototypeLayer, head: SparseGroupHead) -> Way:
-    """Return the literal way to the grouped logits."""
-    prototypes, last, rows = layer.prototypes, head.weight, cases.class_weights(head)
-    return Way(
-        lambda z: [literal.grouped_logits(z, prototypes, head.table, rows, last)],
-        [prototypes, last, *rows],
-    )
-
-
-def bare(shape: cases.Shape, device: torch.device) -> Call:
-    """Return the call that does no more than multiply, scale by scale."""
+def bare_product(shape: cases.Shape, device: torch.device) -> Call:
+    """Return a call that multiplies prototypes and embedding, scale by scale, and no more."""
     prototypes, vectors = product_factors(shape, device)
     return lambda: [torch.matmul(p, z) for p, z in zip(prototypes, vectors, strict=True)]
-
-
-def bare_both_ways(shape: cases.Shape, device: torch.device) -> Call:
-    """Return the call of the bare product and its gradients by both factors."""
-    prototypes, vectors = product_factors(shape, device)
-    leaves = [factor.requires_grad_() for factor in (*prototypes, *vectors)]
-    size = (shape.batch, len(prototypes[0]), vectors[0].shape[2])
-    gradients = [cases.random(size, device, seed) for seed in range(shape.scales)]
-
-    def call() -> object:
-        products = [torch.matmul(p, z) for p, z in zip(prototypes, vectors, strict=True)]
-        return torch.autograd.grad(products, leaves, gradients)
-
-    return call
 
 
 def product_factors(shape: cases.Shape, device: torch.device) -> tuple[list[Tensor], list[Tensor]]:
@@ -130,28 +106,52 @@ def product_factors(shape: cases.Shape, device: torch.device) -> tuple[list[Tens
     return [p.clone() for p in prototypes], [z.contiguous() for z in vectors]
 
 
-def _compare(
-    name: str, shape: cases.Shape, ways: Mapping[str, Way], setting: cases.Setting
+def compare_with_plain(
+    name: str,
+    shape: cases.Shape,
+    call: Call,
+    setting: cases.Setting,
+    faster: Bound | None = None,
+    memory: Bound | None = None,
 ) -> Iterator[Figure]:
-    device = setting.device
-    linear = nn.Conv2d(shape.scales * shape.dim, shape.classes, 1).to(device)
-    plain = Way(lambda z: [linear(z.flatten(1, 2))], list(linear.parameters()))
-    ways = {**ways, "1x1 convolution": plain}
-    embedding = cases.embedding(shape, device)
-    copy = cases.random(shape.maps, device).clone
-    forward = {other: way.forward(embedding) for other, way in ways.items()}
-    forward |= {BARE: bare(shape, device), "copy of a map": copy}
-    both = {other: way.both_ways(embedding) for other, way in ways.items()}
-    both |= {BARE: bare_both_ways(shape, device)}
-    bounded = name == "grouped logits" and shape == cases.ADE20K
-    for direction, calls, bound in (
-        ("forward", forward, ALL_MAPS),
-        ("forward + backward", both, WITH_BACKWARD),
-    ):
-        times = side_by_side(calls, setting.rounds)
+    """Measure the time and the peak memory of a call against the plain formulas.
+
+    Args:
+        name: Name of what the call computes.
+        shape: Shape of the maps, the unit of memory.
+        call: Call to measure.
+        setting: How to measure.
+        faster: Bound on how many times longer the plain formulas take.
+        memory: Bound on the peak memory, in maps (B, P, h, w).
+    """
+    calls = {"protoxai": call, "plain": plain(call)}
+    times = side_by_side(calls, setting.rounds)
+    yield Figure.of_times(name, shape.name, times, ("plain", "protoxai"), faster)
+    one_map = 4 * torch.Size(shape.maps).numel()
+    for variant, bound in (("protoxai", memory), ("plain", None)):
+        peak = peak_memory(calls[variant], setting.device)
+        yield Figure(
+            f"{name}: peak memory",
+            shape.name,
+            f"{variant} / map (B, P, h, w)",
+            Ratio.certain(peak / one_map),
+            bound,
+            {"peak, MB": peak / 1e6, "map, MB": one_map / 1e6},
+        )
+
+
+def _against_plain(
+    name: str,
+    shape: cases.Shape,
+    pipeline: Pipeline,
+    setting: cases.Setting,
+    memory: Bound | None = None,
+) -> Iterator[Figure]:
+    embedding = cases.embedding(shape, setting.device)
+    directions: dict[str, tuple[Callable[[Tensor], Call], Bound | None]] = {
+        "forward": (pipeline.forward, None),
+        "forward + backward": (pipeline.forward_backward, memory),
+    }
+    for direction, (make, bound) in directions.items():
         title = f"{name}, {direction}"
-        yield Figure.of_times(title, shape.name, times, ("literal", "protoxai"))
-        for other in calls:
-            if other not in ("literal", "protoxai"):
-                limit = bound if bounded and other == BARE else None
-                yield Figure.of_times(title, shape.name, times, ("protoxai", other), limit)
+        yield from compare_with_plain(title, shape, make(embedding), setting, memory=bound)

@@ -3,8 +3,7 @@
 Times: the calls take turns in one process (first, second, ..., first, second, ...), so that a
 machine that slows down slows them all, and are compared round by round. Memory: every allocation
 and release of PyTorch's allocator is read back from the profiler (on CUDA, from the allocator), so
-the peak is exact; a result that lies elsewhere (in memory mapped for it) is added in full. What
-libraries allocate past PyTorch (oneDNN's scratch space) is not in it.
+the peak is exact. What libraries allocate past PyTorch (oneDNN's scratch space) is not included.
 """
 
 from __future__ import annotations
@@ -22,11 +21,10 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 import torch
-from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 Call = Callable[[], object]
-# Seconds: a turn lasts at least so long; a call that takes longer than the other is warm at once.
+# Seconds: the least length of a turn, and the time from which a call needs no second warm-up.
 SHORTEST, LONG = 0.05, 1.0
 # The profiler's own log; no level of its messages is as high.
 SILENT = "6"
@@ -34,12 +32,12 @@ SILENT = "6"
 
 @dataclass(frozen=True)
 class Ratio:
-    """A ratio of two medians, and the range it had over the rounds.
+    """A ratio of two medians, and its range over the rounds.
 
     Attributes:
-        value: ratio of the medians.
-        low: smallest ratio of a round.
-        high: largest ratio of a round.
+        value: Ratio of the medians.
+        low: Smallest ratio of a round.
+        high: Largest ratio of a round.
     """
 
     value: float
@@ -48,12 +46,8 @@ class Ratio:
 
     @classmethod
     def certain(cls, value: float) -> Self:
-        """Return a ratio of what does not change from round to round."""
+        """Return a ratio that does not vary between rounds."""
         return cls(value, value, value)
-
-    def over(self, divisor: float) -> Ratio:
-        """Return it divided by a number."""
-        return Ratio(self.value / divisor, self.low / divisor, self.high / divisor)
 
 
 @dataclass(frozen=True)
@@ -61,7 +55,7 @@ class Times:
     """Seconds of each call in each round.
 
     Attributes:
-        seconds: by the call's name.
+        seconds: Seconds of each round, by the call's name.
     """
 
     seconds: Mapping[str, list[float]]
@@ -83,10 +77,11 @@ def side_by_side(
     """Time calls in turns.
 
     Args:
-        calls: what to time, by name. Those of less than a second run once before each of their
-            turns, untimed, to find caches and memory as they leave them; short ones are repeated.
-        rounds: how often each has its turn, after one turn that does not count.
-        prepare: what has to be done before a call, untimed; such a call runs once in a turn.
+        calls: Calls to time, by name. Those of less than a second run once, untimed, before each of
+            their turns, so that they start from their own state of caches and memory; short ones
+            are repeated.
+        rounds: Number of turns of each call, after one turn that does not count.
+        prepare: Untimed preparations of calls; a call with one runs once in a turn.
     """
     prepare = prepare or {}
     repeats = {}
@@ -110,13 +105,13 @@ def side_by_side(
 
 
 def peak_memory(call: Call, device: torch.device | None = None) -> int:
-    """Return the most bytes that were allocated at once during a call, beyond those before it.
+    """Return the most bytes allocated at once during a call, beyond those allocated before.
 
-    The call's result is counted, and so is every gradient it makes. It runs once before.
+    The call's result and its gradients count. It runs once before, unmeasured.
 
     Args:
-        call: what to run.
-        device: where it computes; None: the CPU.
+        call: Call to measure.
+        device: Device it computes on; None for the CPU.
     """
     call()
     gc.collect()
@@ -130,10 +125,9 @@ def peak_memory(call: Call, device: torch.device | None = None) -> int:
     profiler = profile(activities=[ProfilerActivity.CPU], profile_memory=True)
     with _no_garbage_collection(), profiler:
         result = call()
-    allocations = _allocations(profiler)
-    own = {allocation.address for allocation in allocations}
-    mapped = sum(size for address, size in _storages(result).items() if address not in own)
-    return _highest(allocations) + mapped
+    # The result is alive until the profiler has stopped.
+    del result
+    return _highest(_allocations(profiler))
 
 
 class _Allocation(NamedTuple):
@@ -150,12 +144,12 @@ def _allocations(profiler: profile) -> list[_Allocation]:
         profiler.export_chrome_trace(str(file))
         events = json.loads(file.read_text(errors="replace"))["traceEvents"]
     memory = (event for event in events if event.get("name") == "[memory]")
-    found = [_Allocation(e["ts"], e["args"]["Addr"], int(e["args"]["Bytes"])) for e in memory]
-    return sorted(found, key=lambda allocation: allocation.time)
+    allocations = [_Allocation(e["ts"], e["args"]["Addr"], int(e["args"]["Bytes"])) for e in memory]
+    return sorted(allocations, key=lambda allocation: allocation.time)
 
 
 def _highest(allocations: list[_Allocation]) -> int:
-    """Return the most bytes live at once; releases of what was there before do not count."""
+    """Return the most bytes live at once; releases of older memory do not count."""
     live: dict[int, int] = {}
     total = highest = 0
     for allocation in allocations:
@@ -166,17 +160,6 @@ def _highest(allocations: list[_Allocation]) -> int:
         else:
             total -= live.pop(allocation.address, 0)
     return highest
-
-
-def _storages(result: object) -> dict[int, int]:
-    """Return the addresses of a result's tensors, and how many bytes are there."""
-    if isinstance(result, Tensor):
-        storage = result.untyped_storage()
-        return {storage.data_ptr(): storage.nbytes()}
-    found: dict[int, int] = {}
-    for part in result if isinstance(result, tuple | list) else ():
-        found |= _storages(part)
-    return found
 
 
 def _seconds(call: Call, repeats: int) -> float:

@@ -30,9 +30,9 @@ class Trunk:
     """A trunk and the batch it is measured on.
 
     Attributes:
-        name: of the backbone.
-        size: height and width of the images.
-        bounded: whether bounds are for this one.
+        name: Name of the backbone.
+        size: Height and width of the images.
+        bounded: Whether the bounds are meant for this trunk.
     """
 
     name: str
@@ -41,18 +41,18 @@ class Trunk:
 
     @classmethod
     def of(cls, setting: cases.Setting) -> Trunk:
-        """Return ResNet-50 at Pascal VOC's crop; if quick, something small."""
+        """Return ResNet-50 at Pascal VOC's crop, or a small one if quick."""
         if setting.quick:
             return cls("timm/resnet18", 97, bounded=False)
         return cls("timm/resnet50", 321, bounded=True)
 
     @property
     def where(self) -> str:
-        """What a table says of it."""
+        """Description in tables."""
         return f"{self.name}, {self.size}x{self.size}, batch 2"
 
     def bound(self, bound: Bound) -> Bound | None:
-        """Return the bound, if it is for this trunk."""
+        """Return the bound if it is meant for this trunk."""
         return bound if self.bounded else None
 
     def linear(self, device: torch.device) -> LinearSegmenter:
@@ -66,14 +66,14 @@ class Trunk:
         return ScaleProtoSeg(self.name, CLASSES, pretrained=False).to(device)
 
     def batch(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Return images and labels in which four classes occur in each."""
+        """Return images, and labels with four classes in each."""
         images = cases.random((2, 3, self.size, self.size), device) * 4 - 2
         shape = cases.Shape("", self.size, CLASSES, present=4)
         return images, cases.labels(shape, device)
 
 
 def training(setting: cases.Setting) -> Iterator[Figure | Curve]:
-    """Measure a training step: forward, criterion, backward, Adam, back onto the simplex."""
+    """Measure a training step: forward, criterion, backward, Adam, projection onto the simplex."""
     trunk = Trunk.of(setting)
     batch = trunk.batch(setting.device)
     plain = ScaleProtoSegLoss(prototype_diversity=0)
@@ -94,7 +94,7 @@ def training(setting: cases.Setting) -> Iterator[Figure | Curve]:
 def training_step(
     model: Segmenter, criterion: ScaleProtoSegLoss, batch: tuple[Tensor, Tensor]
 ) -> Call:
-    """Return the call of one step with all that can be trained."""
+    """Return a call that makes one step of all trainable parameters."""
     images, labels = batch
     optimizer = torch.optim.Adam((p for p in model.parameters() if p.requires_grad), RATE)
     head = model.head if isinstance(model, ScaleProtoSeg) else None
@@ -126,7 +126,7 @@ def inference(setting: cases.Setting) -> Iterator[Figure | Curve]:
 
 
 def projection(setting: cases.Setting) -> Iterator[Figure | Curve]:
-    """Measure projection against a forward pass over the same images; memory over more images."""
+    """Measure projection against a forward pass, and its memory over more images."""
     trunk = Trunk.of(setting)
     model = trunk.prototypical(setting.device).eval()
     loader = [trunk.batch(setting.device)] * 2
@@ -136,7 +136,7 @@ def projection(setting: cases.Setting) -> Iterator[Figure | Curve]:
     of = ("projection", "forward pass")
     yield Figure.of_times("projection", trunk.where, times, of, trunk.bound(PROJECTION))
     peaks = [
-        peak_memory(Projection(model, loader * times_as_many).afresh, setting.device)
+        peak_memory(Projection(model, loader * times_as_many).from_start, setting.device)
         for times_as_many in (1, 4)
     ]
     growth = peaks[1] / peaks[0]
@@ -151,11 +151,11 @@ def projection(setting: cases.Setting) -> Iterator[Figure | Curve]:
 
 
 class Projection:
-    """Projects a model as often as one likes: its prototypes can be brought back.
+    """Projection of a model that can be repeated from the same prototypes.
 
     Args:
-        model: in stage 1.
-        loader: batches of images and labels.
+        model: Model in stage 1.
+        loader: Batches of images and labels.
     """
 
     def __init__(self, model: ScaleProtoSeg, loader: list[tuple[Tensor, Tensor]]) -> None:
@@ -165,24 +165,24 @@ class Projection:
         self._state = {name: value.clone() for name, value in model.state_dict().items()}
 
     def __call__(self) -> None:
-        """Project; the prototypes change, and duplicates go."""
+        """Project the prototypes and drop duplicates."""
         with warnings.catch_warnings():
             # Most classes do not occur in so few images.
             warnings.simplefilter("ignore", UserWarning)
             project_prototypes(self._model, self._loader)
 
     def restore(self) -> None:
-        """Bring back the prototypes that were there at first."""
+        """Restore the prototypes from before the first projection."""
         self._model.restructure(self._structure)
         self._model.load_state_dict(self._state)
 
-    def afresh(self) -> None:
-        """Project from the first prototypes."""
+    def from_start(self) -> None:
+        """Restore the prototypes, then project."""
         self.restore()
         self()
 
     @torch.no_grad()
     def forward_only(self) -> None:
-        """Do no more than to run the model on all images."""
+        """Run the model on all images."""
         for images, _ in self._loader:
             self._model(images)

@@ -1,4 +1,4 @@
-"""What was measured, as JSON, as a Markdown table and as a picture."""
+"""Results as JSON, as a Markdown table and as a picture."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from benchmarks.speed.figure import Curve, Figure
 Content = dict[str, Any]
 
 LIBRARIES = ("protoxai", "torch", "torchvision", "timm", "captum")
-HEADER = ("what", "where", "ratio", "measured", "range", "bound", "kept", "made of")
+HEADER = ("what", "where", "ratio", "measured", "range", "bound", "met", "quantities")
 
 
-def part_content(found: Sequence[Figure | Curve], setting: Setting) -> Content:
-    """Return what one part found, and on which machine, as plain values."""
+def part_content(results: Sequence[Figure | Curve], setting: Setting) -> Content:
+    """Return the results of one part and a description of the machine, as plain values."""
     return {
         "machine": machine(setting.device),
         "rounds": setting.rounds,
-        "found": [each.to_json() for each in found],
+        "results": [each.to_json() for each in results],
     }
 
 
@@ -43,8 +43,8 @@ def write(folder: Path, parts: Mapping[str, Content]) -> None:
     """Write ``speed.json``, ``speed.md`` and ``speed.png``.
 
     Args:
-        folder: where to; made if it is not there.
-        parts: the :func:`part_content` of each part, by name.
+        folder: Folder to write to; created if it does not exist.
+        parts: Result of :func:`part_content` of each part, by name.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "speed.json").write_text(json.dumps(parts, indent=1, ensure_ascii=False) + "\n")
@@ -53,17 +53,17 @@ def write(folder: Path, parts: Mapping[str, Content]) -> None:
 
 
 def read(folder: Path) -> dict[str, Content]:
-    """Return what was measured before; empty if nothing was."""
+    """Return the stored results, or an empty dictionary."""
     file = folder / "speed.json"
     return dict(json.loads(file.read_text())) if file.exists() else {}
 
 
 def markdown(parts: Mapping[str, Content]) -> str:
     """Return a table of all ratios, those with a bound first, and one of the curves."""
-    found = [each for part in parts.values() for each in part["found"]]
-    figures = [each for each in found if each["kind"] == "figure"]
+    results = [each for part in parts.values() for each in part["results"]]
+    figures = [each for each in results if each["kind"] == "figure"]
     figures.sort(key=lambda figure: figure["bound"] is None)
-    curves = [each for each in found if each["kind"] == "curve"]
+    curves = [each for each in results if each["kind"] == "curve"]
     lines = ["# Speed", "", *_machines(parts), "", _row(HEADER), _row(["---"] * len(HEADER))]
     lines += [_row(_cells(figure)) for figure in figures]
     if curves:
@@ -114,7 +114,7 @@ def _short(value: float) -> str:
 
 
 def _processor() -> str:
-    """Return the processor's name; of Linux, because Python knows no more than its family."""
+    """Return the processor's name; Python itself knows only its family on Linux."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
@@ -126,8 +126,8 @@ def _draw(parts: Mapping[str, Content], file: Path) -> None:
     from matplotlib.figure import Figure as Canvas
     from matplotlib.ticker import LogLocator
 
-    found = [each for part in parts.values() for each in part["found"]]
-    curves = [each for each in found if each["kind"] == "curve"]
+    results = [each for part in parts.values() for each in part["results"]]
+    curves = [each for each in results if each["kind"] == "curve"]
     if not curves:
         return
     along = list(dict.fromkeys(curve["along"] for curve in curves))

@@ -1,9 +1,8 @@
-"""Measures how fast everything is, side by side with what it is compared with.
+"""Measure the speed of every part beside a yardstick.
 
-Run it with ``python benchmarks/speed/run.py`` on a machine with nothing else to do: it writes
-``speed.json``, ``speed.md`` and ``speed.png`` to ``benchmarks/speed/results/``. With ``--only`` the
-other parts stay as they were measured before; ``--quick`` takes small shapes, to see that
-everything runs.
+Run ``python benchmarks/speed/run.py`` on an idle machine. It writes ``speed.json``, ``speed.md``
+and ``speed.png`` to ``benchmarks/speed/results/``. With ``--only``, the results of all
+other parts stay as they are. ``--quick`` only checks that everything runs, on small shapes.
 """
 
 from __future__ import annotations
@@ -14,11 +13,9 @@ from pathlib import Path
 import torch
 
 from benchmarks.speed import (
-    compiled,
     explanations,
     inference,
     logits,
-    losses,
     models,
     report,
     scaling,
@@ -27,8 +24,6 @@ from benchmarks.speed.cases import Part, Setting
 
 RESULTS = Path(__file__).parent / "results"
 PARTS: dict[str, Part] = {
-    "losses": losses.over_pixels,
-    "group-losses": losses.over_groups,
     "stage1": logits.stage1,
     "stage2": logits.stage2,
     "streaming": inference.streaming,
@@ -39,7 +34,6 @@ PARTS: dict[str, Part] = {
     "predict": models.inference,
     "projection": models.projection,
     "explanations": explanations.explanations,
-    "compiled": compiled.compiled,
 }
 
 
@@ -48,7 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
     parser.add_argument("--rounds", type=int, help="turns of each call (default: 5; if quick, 3)")
-    parser.add_argument("--quick", action="store_true", help="small shapes; about two minutes")
+    parser.add_argument("--quick", action="store_true", help="small shapes, nothing written")
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
     parser.add_argument("--output", type=Path, help=f"(default: {RESULTS}; if quick, none)")
     chosen = parser.parse_args()
@@ -58,11 +52,11 @@ def main() -> None:
     output = chosen.output or (None if chosen.quick else RESULTS)
     parts = report.read(output) if output else {}
     for name in chosen.only:
-        found = []
+        results = []
         for each in PARTS[name](setting):
             print(f"{name}: {each}", flush=True)
-            found.append(each)
-        parts[name] = report.part_content(found, setting)
+            results.append(each)
+        parts[name] = report.part_content(results, setting)
         if output:
             ordered = {part: parts[part] for part in PARTS if part in parts}
             report.write(output, ordered)

@@ -1,4 +1,4 @@
-"""How the way from the embedding to the grouped logits grows."""
+"""Growth of time with prototypes, classes, image size and batch."""
 
 from __future__ import annotations
 
@@ -7,75 +7,65 @@ from dataclasses import replace
 from functools import partial
 
 import torch
-from torch import Tensor
 
 from benchmarks.speed import cases
-from benchmarks.speed.figure import Curve, Figure
-from benchmarks.speed.logits import BARE, Way, bare, grouped
+from benchmarks.speed.figure import Bound, Curve, Figure
+from benchmarks.speed.logits import PRODUCT, bare_product, grouped
 from benchmarks.speed.measure import Call, Ratio, Times, side_by_side
+from benchmarks.speed.models import training_step
+from protoxai.heads.last_layer import LastLayer
 from protoxai.losses import ScaleProtoSegLoss
-from protoxai.model.outputs import SegmentationOutput
 
-Grown = Sequence[tuple[int, cases.Shape]]
+CLASSES = "classes"
+# Bounds along classes, with a tied last layer; a dense one has classes x groups weights.
+OVER_LINEAR = {"predict": Bound("at most", 1.3), "stage 2 step": Bound("at most", 2)}
+Shapes = Sequence[tuple[int, cases.Shape]]
 
 
 def growth(setting: cases.Setting) -> Iterator[Figure | Curve]:
-    """Time a growing head along prototypes, classes, image size and batch.
-
-    Up to the group scores all is linear; the last layer has classes x groups weights.
-    """
+    """Time the logits, a training step of stage 2 and `predict`, all without a trunk."""
     base = replace(cases.PASCAL, side=24) if setting.quick else cases.PASCAL
     small = replace(cases.ADE20K, side=32, batch=1)
     classes = (150, 500) if setting.quick else (150, 500, 1000, 2000, 5000)
-    grown: dict[str, Grown] = {
+    growing: dict[str, Shapes] = {
         "prototypes": [
             (len(shape.table), shape)
             for shape in (replace(base, per_scale=n) for n in (3, 6, 12, 24))
         ],
-        "classes": [(n, replace(small, classes=n)) for n in classes],
+        CLASSES: [(n, replace(small, classes=n)) for n in classes],
         "map side": [(n, replace(base, side=n)) for n in (16, 32, 64, 128)[: 4 - setting.quick]],
         "batch": [(n, replace(base, batch=n)) for n in (1, 2, 4, 8)],
     }
-    for along, shapes in grown.items():
-        measured = [_times(shape, setting) for _, shape in shapes]
+    for along, shapes in growing.items():
+        last_layer: LastLayer = "tied" if along == CLASSES else "dense"
+        measured = [_times(shape, setting, last_layer) for _, shape in shapes]
         at = [value for value, _ in shapes]
-        products = [1000 * times.median(BARE) for times in measured]
-        for name in ("group scores", "forward", "training", "predict"):
+        products = [1000 * times.median(PRODUCT) for times in measured]
+        for name in ("forward", "stage 2 step", "predict"):
             curve = [1000 * times.median(name) for times in measured]
             yield Curve(name, along, at, curve, products)
-            yield _linearity(name, along, shapes, measured)
+            bound = OVER_LINEAR.get(name) if along == CLASSES and not setting.quick else None
+            yield _linearity(name, along, shapes, measured, bound)
 
 
-def _times(shape: cases.Shape, setting: cases.Setting) -> Times:
+def _times(shape: cases.Shape, setting: cases.Setting, last_layer: LastLayer) -> Times:
     device = setting.device
-    embedding, labels = cases.embedding(shape, device), cases.labels(shape, device)
-    layer, head = cases.prototype_layer(shape, device), cases.group_head(shape, device)
-    way = grouped(layer, head)
-    model, images = cases.all_head(shape, device)
-    criterion = ScaleProtoSegLoss(group_entropy=0.05, off_class_l1=1e-4, ignore_index=-1)
-    given = embedding.clone().requires_grad_()
-
-    def scores(z: Tensor) -> Sequence[Tensor]:
-        return [head.scores(layer(z).activations)]
-
-    def training() -> Sequence[Tensor]:
-        maps = layer(given)
-        output = SegmentationOutput(
-            head(maps.activations), given, maps.distances, maps.activations, None
-        )
-        return torch.autograd.grad(criterion(output, labels, head)["loss"], [given, *way.leaves])
-
+    model, images = cases.head_only(shape, device, last_layer=last_layer)
+    criterion = ScaleProtoSegLoss(
+        prototype_diversity=0, group_entropy=0.05, off_class_l1=1e-3, ignore_index=-1
+    )
     calls: dict[str, Call] = {
         "predict": partial(model.predict, images),
-        "group scores": Way(scores, []).forward(embedding),
-        "forward": way.forward(embedding),
-        "training": training,
-        BARE: bare(shape, device),
+        "forward": grouped(shape, device, last_layer).forward(cases.embedding(shape, device)),
+        PRODUCT: bare_product(shape, device),
+        "stage 2 step": training_step(model, criterion, (images, cases.labels(shape, device))),
     }
     return side_by_side(calls, setting.rounds)
 
 
-def _linearity(name: str, along: str, shapes: Grown, measured: Sequence[Times]) -> Figure:
+def _linearity(
+    name: str, along: str, shapes: Shapes, measured: Sequence[Times], bound: Bound | None
+) -> Figure:
     """Return by how much the time of the last point exceeds linear growth from the first."""
     first, last = measured[0].median(name), measured[-1].median(name)
     sizes = [torch.Size(shape.maps).numel() for _, shape in shapes]
@@ -85,6 +75,6 @@ def _linearity(name: str, along: str, shapes: Grown, measured: Sequence[Times]) 
         f"{shapes[0][0]} to {shapes[-1][0]}",
         "time / linear",
         Ratio.certain(ratio),
-        None,
+        bound,
         {"first, ms": 1000 * first, "last, ms": 1000 * last},
     )

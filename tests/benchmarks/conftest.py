@@ -1,4 +1,4 @@
-"""A clock that stands still unless a call says that it took time."""
+"""A clock that only calls can advance."""
 
 import pytest
 
@@ -20,6 +20,6 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(measure, "time", clock)
-    # Of no use here, and slow after all other tests.
+    # It has no use here, and is slow after all other tests.
     monkeypatch.setattr("gc.collect", lambda: 0)
     return clock

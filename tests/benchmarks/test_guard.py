@@ -13,7 +13,7 @@ Maker = Callable[[], Callable[[], float]]
 
 
 def taking(clock: Clock, *seconds: float) -> Maker:
-    """Something that takes so long in a turn, the last for ever, against a second."""
+    """Return a cost of turns of these lengths, then always the last, against one second."""
     left = list(seconds)
 
     def ours() -> None:
@@ -61,7 +61,7 @@ def test_noise_is_measured_again(clock: Clock) -> None:
     assert verdict.measured == 1
 
 
-@pytest.mark.parametrize("stored", [{}, {"loss": 1.0, "gone": 1.0}])
+@pytest.mark.parametrize("stored", [{}, {"loss": 1.0, "removed": 1.0}])
 def test_fails_where_there_is_nothing_to_compare(
     stored: dict[str, float], clock: Clock, compare: Callable[..., int]
 ) -> None:
@@ -82,6 +82,5 @@ def test_every_cost_has_a_reference() -> None:
     assert set(json.loads(guard.REFERENCE.read_text())) == set(GUARDED)
 
 
-@pytest.mark.parametrize("name", ["group entropy / literal", "prototype diversity / literal"])
-def test_a_cost_can_be_measured(name: str) -> None:
-    assert 0 < GUARDED[name]()() < 1
+def test_a_cost_can_be_measured() -> None:
+    assert 0 < GUARDED["prototype diversity / literal"]()() < 1

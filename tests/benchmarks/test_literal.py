@@ -1,4 +1,4 @@
-"""The yardstick computes the same as the library: values, gradients and nearest patches."""
+"""The literal formulation and the library agree: values, gradients and nearest patches."""
 
 from collections.abc import Callable, Sequence
 
@@ -64,7 +64,7 @@ def embedding() -> Tensor:
 def assert_same(
     ours: Tensor, literally: Tensor, leaves: Sequence[Tensor], others: Sequence[Tensor]
 ) -> None:
-    """Values, and the gradients of a random sum of them by the leaves of either."""
+    """Compare values, and the gradients of a random sum of them."""
     exact = {"rtol": 1e-6, "atol": 1e-9}
     torch.testing.assert_close(ours, literally, **exact)
     direction = torch.randn_like(ours)
@@ -76,8 +76,8 @@ def assert_same(
         torch.testing.assert_close(one, other, **exact)
 
 
-def own_gradients(head: SparseGroupHead, rows: Sequence[Tensor]) -> None:
-    """Give the padded parameter's gradient the form of each class's own."""
+def assert_same_gradients(head: SparseGroupHead, rows: Sequence[Tensor]) -> None:
+    """Compare the padded parameter's gradient with that of each class's own weights."""
     for row, parameter, mask in zip(rows, head.group_parameter.grad, head.member_mask, strict=True):
         torch.testing.assert_close(parameter[:, mask[0]], row.grad, rtol=1e-6, atol=1e-9)
 
@@ -122,7 +122,7 @@ def test_losses_of_groups(name: str, head: SparseGroupHead) -> None:
     torch.testing.assert_close(value, expected, rtol=1e-6, atol=1e-9)
     value.backward()
     expected.backward()
-    own_gradients(head, rows)
+    assert_same_gradients(head, rows)
 
 
 def test_distances(layer: MultiScalePrototypeLayer, embedding: Tensor) -> None:
@@ -158,7 +158,7 @@ def test_grouped_logits(
     (head(layer(embedding).activations) * direction).sum().backward()
     again = literal.grouped_logits(embedding, layer.prototypes, layer.table, rows, head.weight)
     torch.autograd.backward((again * direction).sum(), inputs=rows)
-    own_gradients(head, rows)
+    assert_same_gradients(head, rows)
 
 
 def test_projection(layer: MultiScalePrototypeLayer, embedding: Tensor, labels: Tensor) -> None:
@@ -168,11 +168,11 @@ def test_projection(layer: MultiScalePrototypeLayer, embedding: Tensor, labels: 
     search.update(embedding, labels, range(len(embedding)))
     ours = search.compute()
     images = list(zip(embedding.detach(), labels, strict=True))
-    found, vectors, kept = literal.projection(images, layer.prototypes, layer.table)
-    assert [f.image for f in found] == ours.image_index.tolist()
-    assert [f.row for f in found] == ours.row.tolist()
-    assert [f.col for f in found] == ours.col.tolist()
-    assert [f.distance for f in found] == pytest.approx(ours.distance.tolist(), rel=1e-6)
+    patches, vectors, kept = literal.projection(images, layer.prototypes, layer.table)
+    assert [patch.image for patch in patches] == ours.image_index.tolist()
+    assert [patch.row for patch in patches] == ours.row.tolist()
+    assert [patch.col for patch in patches] == ours.col.tolist()
+    assert [patch.distance for patch in patches] == pytest.approx(ours.distance.tolist(), rel=1e-6)
     assert torch.equal(vectors, ours.vector)
     assert kept == ours.kept.tolist()
     assert len(kept) < len(layer.table)

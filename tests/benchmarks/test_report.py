@@ -9,8 +9,8 @@ from benchmarks.speed.figure import Bound, Curve, Figure
 from benchmarks.speed.measure import Ratio
 
 FIGURES = [
-    Figure("loss", "Pascal VOC", "literal / protoxai", Ratio(12.345, 11, 13)),
-    Figure("loss", "ADE20K", "literal / protoxai", Ratio(260, 1, 2), Bound("at least", 250)),
+    Figure("logits", "Pascal VOC", "plain / protoxai", Ratio(12.345, 11, 13)),
+    Figure("logits", "ADE20K", "plain / protoxai", Ratio(260, 1, 2), Bound("at least", 250)),
     Figure("predict", "ADE20K", "a / b", Ratio(1.06, 1, 2), Bound("at most", 1.05), {"a, ms": 0.5}),
 ]
 CURVE = Curve("predict", "classes", [150, 300], [10.0, 21.0], [5.0, 10.0])
@@ -23,7 +23,7 @@ def test_bounds_hold_at_their_limit() -> None:
 
 
 def test_table_has_bounds_first_and_says_what_was_missed(tmp_path: Path) -> None:
-    parts = {"losses": report.part_content([*FIGURES, CURVE], Setting(rounds=7))}
+    parts = {"predict": report.part_content([*FIGURES, CURVE], Setting(rounds=7))}
     report.write(tmp_path, parts)
     lines = (tmp_path / "speed.md").read_text().splitlines()
     rows = [line.split(" | ") for line in lines if line.startswith("| ")]
@@ -38,17 +38,13 @@ def test_table_has_bounds_first_and_says_what_was_missed(tmp_path: Path) -> None
 def test_parts_measured_before_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    report.write(tmp_path, {"losses": report.part_content(FIGURES, Setting())})
-    command = ["run.py", "--quick", "--rounds", "1", "--only", "group-losses"]
+    report.write(tmp_path, {"many-classes": report.part_content(FIGURES, Setting())})
+    command = ["run.py", "--quick", "--rounds", "1", "--only", "compact"]
     monkeypatch.setattr("sys.argv", [*command, "--output", str(tmp_path)])
     run.main()
     parts = report.read(tmp_path)
-    assert list(parts) == ["losses", "group-losses"]
-    assert parts["losses"]["rounds"] == 5
-    names = [figure["name"] for figure in parts["group-losses"]["found"]]
-    assert [name.partition(",")[0] for name in names] == [
-        "group entropy",
-        "group cross-entropy",
-        "scale max",
-    ]
-    assert "literal / protoxai" in capsys.readouterr().out
+    assert list(parts) == ["compact", "many-classes"]
+    assert parts["many-classes"]["rounds"] == 5
+    names = [figure["name"] for figure in parts["compact"]["results"]]
+    assert [name.rpartition(", ")[2] for name in names] == ["dense last layer", "tied last layer"]
+    assert "full / compact" in capsys.readouterr().out
