@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from protoxai.cli.main import quiet_lightning
+from protoxai.cli.train import quiet_lightning
 from protoxai.training import Recipe, run
 
 
@@ -50,7 +50,7 @@ def main() -> None:
         for name, method in methods.items():
             folder = chosen.output / f"{name.lower()}-{seed}"
             seeded = replace(method, seed=seed)
-            last = run(seeded, folder, say=lambda _: None, progress=False).rows[-1].scores
+            last = run(seeded, folder, log=lambda _: None, progress=False).rows[-1].scores
             scores[name].append(100 * last.mean_iou)
             active[name].append(last.active_prototypes)
             print(f"seed {seed}, {name}: mIoU {scores[name][-1]:.2f}", flush=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from protoxai import ScaleProtoSeg
-from protoxai.cli.main import quiet_lightning
+from protoxai.cli.train import quiet_lightning
 from protoxai.comparison import compare, explainers_of, select_tasks
 from protoxai.data import SegmentationDataset
 from protoxai.labels import labels_at

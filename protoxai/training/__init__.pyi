@@ -2,11 +2,11 @@ from protoxai.evaluation.scores import Scores as Scores
 from protoxai.evaluation.scores import evaluate as evaluate
 from protoxai.training.evaluate_saved import evaluate_model as evaluate_model
 from protoxai.training.feeding.loaders import Splits as Splits
-from protoxai.training.recipes.errors import RunError as RunError
-from protoxai.training.recipes.recipe import DataRecipe as DataRecipe
-from protoxai.training.recipes.recipe import ModelRecipe as ModelRecipe
+from protoxai.training.recipes.data_recipe import DataRecipe as DataRecipe
+from protoxai.training.recipes.model_recipe import ModelRecipe as ModelRecipe
 from protoxai.training.recipes.recipe import Recipe as Recipe
-from protoxai.training.recipes.recipe import Stage as Stage
+from protoxai.training.recipes.stage_recipe import Stage as Stage
 from protoxai.training.recipes.yaml_files import RecipeError as RecipeError
-from protoxai.training.runner import RunResult as RunResult
+from protoxai.training.recipes.yaml_files import RunError as RunError
+from protoxai.training.results import RunResult as RunResult
 from protoxai.training.runner import run as run

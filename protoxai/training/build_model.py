@@ -2,46 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import fields
 
 import torch
 
 from protoxai.data import SegmentationDataset
 from protoxai.model.linear import LinearSegmenter
+from protoxai.model.options import PrototypeOptions, options_of
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
 from protoxai.model.segmenter import Segmenter
-from protoxai.training.recipes.recipe import ModelRecipe
+from protoxai.training.recipes.model_recipe import ModelRecipe
+
+# Arguments of the models that are no options, and keys that belong to the recipe alone.
+OWN_KEYS = ("architecture", "backbone", "batchnorm_momentum")
 
 
 def build_model(recipe: ModelRecipe, data: SegmentationDataset) -> Segmenter:
-    """Build a recipe's model, for the classes of a data set.
+    """Build a recipe's model for the classes of a data set.
+
+    Args:
+        recipe: The model section of the recipe.
+        data: The data set, which names the classes.
 
     Raises:
-        ValueError: if an argument is unknown or does not fit.
+        ValueError: If an option does not fit.
     """
-    options: dict[str, Any] = {
-        "scales": recipe.scales,
-        "input_scales": recipe.input_scales,
-        "output_stride": recipe.output_stride,
-        "feature_levels": recipe.feature_levels,
-        "atrous_rates": recipe.atrous_rates,
-        "init_gain": recipe.init_gain,
-        "freeze_batchnorm": recipe.freeze_batchnorm,
-        "pretrained": recipe.pretrained,
-        "class_names": data.class_names,
-    }
+    options = {field.name: getattr(recipe, field.name) for field in fields(recipe)}
+    options = {name: value for name, value in options.items() if name not in OWN_KEYS}
+    options["class_names"] = data.class_names
     model: Segmenter
     if recipe.architecture == "LinearSegmenter":
-        model = LinearSegmenter(recipe.backbone, data.num_classes, **options)
+        of_prototypes = options_of(PrototypeOptions)
+        trunk = {name: value for name, value in options.items() if name not in of_prototypes}
+        model = LinearSegmenter(recipe.backbone, data.num_classes, **trunk)
     else:
-        model = ScaleProtoSeg(
-            recipe.backbone,
-            data.num_classes,
-            prototypes_per_scale=recipe.prototypes_per_scale,
-            prototype_dim=recipe.prototype_dim,
-            bounded_prototypes=recipe.bounded_prototypes,
-            **options,
-        )
+        model = ScaleProtoSeg(recipe.backbone, data.num_classes, **options)
     if recipe.batchnorm_momentum is not None:
         for module in model.modules():
             if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):

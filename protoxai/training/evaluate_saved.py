@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,40 +17,54 @@ from protoxai.evaluation.sliding import sliding_logits
 from protoxai.model.loading import load_model
 from protoxai.model.segmenter import Segmenter
 from protoxai.runtime.distributed import own_device, process_group, rank
-from protoxai.training.feeding.loaders import whole_images
-from protoxai.training.recipes.recipe import DataRecipe, Recipe
-from protoxai.training.recipes.yaml_files import RecipeError, read_data_keys
+from protoxai.training.feeding.loaders import evaluation_loader
+from protoxai.training.recipes.command_line import parse_overrides
+from protoxai.training.recipes.data_recipe import DataRecipe
+from protoxai.training.recipes.reader import construct_data
+from protoxai.training.recipes.recipe import Recipe
+from protoxai.training.recipes.yaml_files import RecipeError
+
+Overrides = Sequence[str] | Mapping[str, Any]
 
 
 def open_evaluation(
-    source: str | Path, overrides: Sequence[str] = ()
+    source: str | Path, overrides: Overrides = ()
 ) -> tuple[str | Path, DataRecipe, SegmentationDataset]:
-    """Find a model and the validation data it is to be seen on.
+    """Find a model and the validation data to evaluate it on.
 
     Args:
-        source: a run folder (its recipe's data are the defaults), a model folder or a hub id.
-        overrides: keys of a recipe's data, such as ``--data.root=/data/camvid``.
+        source: Run folder (whose recipe gives the defaults of the data), model folder or hub id.
+        overrides: Keys of a recipe's data, as command-line arguments
+            (``["--data.root=/data/camvid"]``) or values (``{"data.root": "/data/camvid"}``).
 
     Returns:
-        The model's folder or hub id, the recipe of the data, and the validation split, raw.
+        The model's folder or hub id, the recipe of the data, and the validation split without a
+        transform.
 
     Raises:
-        ValueError: if a key or the data do not fit.
+        ValueError: If a key or the data do not fit.
     """
+    if not isinstance(overrides, Mapping):
+        overrides = parse_overrides(DataRecipe, overrides, "data")
     run = Path(source)
-    defaults: dict[str, Any] = {"crop": (1, 1)}
     if (run / "recipe.yaml").is_file():
-        data = Recipe.load(run / "recipe.yaml", [a for a in overrides if "data.root" in a]).data
-        defaults = {field.name: getattr(data, field.name) for field in fields(DataRecipe)}
+        recipe: DataRecipe = Recipe.load(run / "recipe.yaml", overrides).data
         source = run / "model"
-    recipe = DataRecipe(**read_data_keys(DataRecipe, overrides, defaults))
+    else:
+        keys = {key.removeprefix("data."): value for key, value in overrides.items()}
+        # Evaluation does not crop.
+        recipe = construct_data(DataRecipe, {"crop": [1, 1], **keys})
     options = {**recipe.options, **({"root": recipe.root} if recipe.root else {})}
     dataset = create_dataset(recipe.dataset, split=recipe.validation_split, **options)
     return source, recipe, dataset
 
 
 def check_classes_fit(model: Segmenter, dataset: SegmentationDataset) -> None:
-    """Raise ``RecipeError`` unless the model has the data set's number of classes."""
+    """Check that a model has the data set's number of classes.
+
+    Raises:
+        RecipeError: If it has another one.
+    """
     if dataset.num_classes != model.num_classes:
         raise RecipeError(
             f"{type(dataset).__name__} has {dataset.num_classes} classes, the model "
@@ -60,7 +74,7 @@ def check_classes_fit(model: Segmenter, dataset: SegmentationDataset) -> None:
 
 def evaluate_model(
     source: str | Path,
-    overrides: Sequence[str] = (),
+    overrides: Overrides = (),
     *,
     window: tuple[int, int] | None = None,
     stride: tuple[int, int] | None = None,
@@ -70,22 +84,22 @@ def evaluate_model(
     """Score a saved model on a data set's validation split.
 
     Args:
-        source: a run folder (its recipe's data are the defaults), a model folder or a hub id.
-        overrides: keys of a recipe's data, such as ``--data.root=/data/camvid``.
-        window: height and width of a sliding window for large images.
-        stride: of the window; None: half of it.
-        predictions: folder for a PNG of each image in the form of the benchmark's server.
+        source: Run folder (whose recipe gives the defaults of the data), model folder or hub id.
+        overrides: Keys of a recipe's data; see :func:`open_evaluation`.
+        window: Height and width of a sliding window, for large images.
+        stride: Rows and columns from one window to the next; None for half the window.
+        predictions: Folder for a PNG of each image in the form of the benchmark's server.
         output: JSON file for the scores, with each class by its name.
 
     Raises:
-        ValueError: if the model, a key or the data do not fit.
+        ValueError: If the model, a key or the data do not fit.
     """
     with process_group():
         folder, recipe, dataset = open_evaluation(source, overrides)
         model = load_model(folder).to(own_device())
         check_classes_fit(model, dataset)
 
-        def write(predicted: Tensor, batch: Mapping[str, Any]) -> None:
+        def write_predictions(predicted: Tensor, batch: Mapping[str, Any]) -> None:
             if predictions is None:
                 return
             for labels, name in zip(predicted, batch["id"], strict=True):
@@ -97,13 +111,16 @@ def evaluate_model(
         if window is not None:
             stride = stride or (max(1, window[0] // 2), max(1, window[1] // 2))
             logits_of = partial(sliding_logits, model, window=window, stride=stride)
-        loader = whole_images(dataset, recipe, model)
         scores = evaluate(
-            model, loader, ignore_index=dataset.ignore_index, logits_of=logits_of, on_batch=write
+            model,
+            evaluation_loader(dataset, recipe, model),
+            ignore_index=dataset.ignore_index,
+            logits_of=logits_of,
+            on_batch=write_predictions,
         )
         if output is not None and rank() == 0:
             per_class = dict(zip(dataset.class_names, scores.per_class, strict=True))
             content = {**asdict(scores), "per_class": per_class}
             output.parent.mkdir(parents=True, exist_ok=True)
             output.write_text(json.dumps(content, indent=1) + "\n")
-        return scores
+    return scores

@@ -1,73 +1,58 @@
+"""The parser of all commands, and its errors of one line."""
+
 import importlib.util
-import json
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from matplotlib.image import imread
 
-from protoxai import LinearSegmenter, ScaleProtoSeg, cli
+import protoxai
 from protoxai.cli.main import main
 from protoxai.training import DataRecipe, ModelRecipe, Recipe
 from tests.training.cases import micro, write
 
-TABLE_STEPS = ["joint training", "projection", "grouping", "threshold", "joint training"]
+Check = Callable[..., str]
 
 
 @pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
-    """What `protoxai train` and `protoxai demo` would run, in place of running it."""
-    seen: list[tuple] = []
+def error_of(capsys: pytest.CaptureFixture[str]) -> Check:
+    """`error_of("train", "x")` is the one line, without the program's name, of that command."""
 
-    def remember(*arguments: object, **options: object) -> int:
-        seen.append((arguments, options))
-        return 0
+    def message(*arguments: str) -> str:
+        assert main(arguments) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("protoxai: ")
+        return line.removeprefix("protoxai: ")
 
-    monkeypatch.setattr(cli, "_train", remember)
-    return seen
-
-
-def test_the_demo_is_the_shapes_recipe(calls: list[tuple]) -> None:
-    assert main(["demo"]) == 0
-    assert main(["demo", "--output", "here"]) == 0
-    assert calls == [(("shapes", None), {}), (("shapes", Path("here")), {})]
+    return message
 
 
-def test_train_passes_the_recipe_s_keys_on(calls: list[tuple]) -> None:
-    assert main(["train", "camvid", "--output", "out", "--data.root=/data", "--seed", "3"]) == 0
-    assert main(["train", "my.yaml", "--smoke", "--resume", "--output", "out"]) == 0
-    first, second = calls
-    assert first[0] == ("camvid", Path("out"), ["--data.root=/data", "--seed", "3"])
-    assert first[1] == {"resume": False, "smoke": False}
-    assert second == (("my.yaml", Path("out"), []), {"resume": True, "smoke": True})
-
-
-def test_resuming_needs_the_folder(calls: list[tuple], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
-        main(["train", "shapes", "--resume"])
-    assert stop.value.code == 2
-    assert "--resume needs --output" in capsys.readouterr().err
-    assert calls == []
+        main(["--version"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out == f"protoxai {protoxai.__version__}\n"
 
 
-def test_unknown_commands_and_arguments(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in (["demo", "--fast"], ["trian"], []):
-        with pytest.raises(SystemExit) as stop:
-            main(arguments)
-        assert stop.value.code == 2
-        assert "usage: protoxai" in capsys.readouterr().err
+def test_without_a_command_the_commands_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    shown = capsys.readouterr().out
+    for command in ("demo", "train", "evaluate", "compare", "recipes"):
+        assert f"\n    {command} " in shown
 
 
-def test_train_without_a_recipe_shows_how(
-    calls: list[tuple], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["train"]) == 2
-    assert "usage: protoxai train" in capsys.readouterr().out
-    assert calls == []
+def test_help_of_the_program(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["--help"])
+    assert stop.value.code == 0
+    assert "train a recipe through all its stages" in capsys.readouterr().out
 
 
-def test_help_shows_every_key(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["train", "--help"]) == 0
+def test_help_shows_every_key_with_its_meaning(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "--help"])
+    assert stop.value.code == 0
     shown = capsys.readouterr().out
     keys = {
         "--output",
@@ -75,35 +60,77 @@ def test_help_shows_every_key(capsys: pytest.CaptureFixture[str]) -> None:
         *(f"--model.{field.name}" for field in fields(ModelRecipe)),
         *(f"--{field.name}" for field in fields(Recipe) if field.name not in ("data", "model")),
     }
-    assert {key for key in keys if f"{key} " not in shown} == set()
+    assert {key for key in keys if f"\n  {key} " not in shown} == set()
+    text = " ".join(shown.split())
+    assert "Smallest and largest factor of the random scale. (default: [0.5, 1.5])" in text
+    assert "Length D of each prototype. (default: 64)" in text
 
 
-def test_general_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stop:
-        main(["--help"])
-    assert stop.value.code == 0
-    shown = capsys.readouterr().out
-    assert "demo" in shown
-    assert "train" in shown
+def test_evaluate_and_compare_show_the_keys_of_the_data(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("evaluate", "compare"):
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        shown = capsys.readouterr().out
+        assert {f.name for f in fields(DataRecipe) if f"--data.{f.name} " not in shown} == set()
+        assert "--model." not in shown
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["shaps"], "there is no recipe shaps (did you mean 'shapes'?)"),
-        (["shapes", "--sede=3"], "there is no argument --sede=3 (did you mean '--seed'?)"),
-        (["shapes", "--seed=x"], "--seed is 'x', expected a whole number"),
-        (["shapes", "--data.dataset=shape"], "there is no data set 'shape' (did you mean 'shapes'"),
-        (["shapes", "--data.options={'sise': 64}"], "did you mean 'size'?"),
+        (["trian"], "there is no command trian (did you mean 'train'?); expected one of demo, "),
+        (["--fast"], "there is no argument --fast; expected some of --help, --version, demo"),
+        (["demo", "--fast"], "there is no argument --fast; expected some of --help, --output"),
+        (["demo", "--outpt=x"], "there is no argument --outpt=x (did you mean '--output'?)"),
+        (["train", "shaps"], "there is no recipe shaps (did you mean 'shapes'?)"),
+        (["train", "shapes", "--sede=3"], "there is no argument --sede=3 (did you mean '--seed'?)"),
+        (["train", "shapes", "extra"], "there is no argument extra; expected keys of the recipe"),
+        (["train", "shapes", "--seed=x"], "--seed is 'x', expected a whole number"),
+        (["train", "shapes", "--output"], "argument --output: expected one argument"),
+        (["train", "shapes", "--data.dataset=shape"], "there is no data set 'shape' (did you mean"),
+        (["train", "shapes", "--data.options={'sise': 64}"], "did you mean 'size'?"),
+        (["train", "shapes", "--resume"], "--resume needs --output: the folder of the run"),
+        (["evaluate"], "the following arguments are required: model"),
+        (["evaluate", "x", "--data.rot=y"], "no argument --data.rot=y (did you mean '--data.root'"),
+        (["evaluate", "x", "--data.workers=y"], "--data.workers is 'y', expected a whole number"),
+        (["evaluate", "x", "--seed=3"], "there is no argument --seed=3"),
+        (["compare", "x", "--data.crop=5"], "--data.crop is '5', expected a list of 2, each a"),
     ],
 )
-def test_what_the_user_can_mend_is_one_line(
-    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+def test_what_the_user_can_fix_is_one_line(
+    error_of: Check, arguments: list[str], message: str
 ) -> None:
-    assert main(["train", *arguments, "--output", str(tmp_path)]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("protoxai: ")
-    assert message in line
+    assert message in error_of(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["train", "shapes", "--model.backbon=x"], "--model.backbone"),
+        (["train", "shapes", "--resum"], "--resume"),
+        (["train", "shapes", "--data.roo", "x"], "--data.root"),
+        (["evaluate", "x", "--data.roo=y"], "--data.root"),
+        (["compare", "x", "--image", "3"], "--images"),
+    ],
+)
+def test_abbreviations_are_refused(error_of: Check, arguments: list[str], meant: str) -> None:
+    message = error_of(*arguments)
+    assert message.startswith(f"there is no argument {arguments[2]} (did you mean '{meant}'")
+
+
+def test_old_names_of_keys_are_refused_with_the_new_one(error_of: Check, tmp_path: Path) -> None:
+    message = error_of("train", "shapes", "--data.zoom=[1, 2]")
+    assert message == ("there is no argument --data.zoom: it was renamed to --data.scale_range")
+    keys = micro()
+    keys["data"]["log_uniform_zoom"] = True
+    path = write(keys, tmp_path)
+    message = error_of("train", str(path))
+    assert message == f"{path}: data.log_uniform_zoom was renamed to data.log_uniform_scale"
+
+
+def test_train_without_a_recipe_shows_how(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train"]) == 2
+    assert "usage: protoxai train" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -130,45 +157,3 @@ def test_a_missing_extra_is_one_line(
     assert main([*arguments, "--output", str(tmp_path)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line == f'protoxai: {module} not installed: run pip install "protoxai[{extra}]"'
-
-
-def test_a_run_leaves_its_files_and_prints_the_comparison(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    output = tmp_path / "run"
-    path = write({**micro(), "baseline": True}, tmp_path)
-    assert main(["train", str(path), "--output", str(output), "--seed=3"]) == 0
-
-    metrics = json.loads((output / "metrics.json").read_text())
-    assert list(metrics) == ["micro", "micro-deeplabv2"]
-    steps = [step["step"] for run in metrics.values() for step in run["steps"]]
-    assert steps == TABLE_STEPS
-    assert ScaleProtoSeg.from_pretrained(output / "model").grouped
-    LinearSegmenter.from_pretrained(output / "baseline" / "model")
-    picture = imread(output / "explanation.png")[..., :3]
-    assert picture.std() > 0.05
-
-    shown = capsys.readouterr().out
-    for name in ("ScaleProtoSeg", "DeepLabv2", "mIoU", "active", str(output)):
-        assert name in shown
-    rows = [line for line in shown.splitlines() if line.startswith("│")]
-    assert len(rows) == len(steps)
-    for row, step in zip(rows, steps, strict=True):
-        assert step in row
-    last = metrics["micro"]["steps"][-1]
-    for cell in (f"{100 * last['mean_iou']:.1f}", str(last["active_prototypes"])):
-        assert cell in rows[3]
-
-
-def test_without_a_baseline_there_is_one_model(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    keys = micro()
-    keys["stages"] = keys["stages"][:1]
-    assert main(["train", str(write(keys, tmp_path))]) == 0
-    (output,) = (tmp_path / "runs").iterdir()
-    assert output.name.startswith("micro-")
-    assert (output / "explanation.png").is_file()
-    assert "DeepLabv2" not in capsys.readouterr().out
-    assert not (output / "baseline").exists()

@@ -24,7 +24,7 @@ stages:
 PROTOTYPES = """
   - name: joint training
     steps: 2
-    accumulate: 2
+    accumulate_grad_batches: 2
     before: [initialise]
     after: [project]
     learning_rates: {scales: 1.0e-4, prototypes: 1.0e-3}
@@ -46,7 +46,7 @@ def protoxai(processes, *arguments):
     command = [sys.executable]
     if processes > 1:
         command += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    command += ["-m", "protoxai.cli.main", *map(str, arguments)]
+    command += ["-m", "protoxai.cli", *map(str, arguments)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]

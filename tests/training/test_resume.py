@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from protoxai.training import Recipe, run
-from protoxai.training.recipes.errors import RunError
+from protoxai.training.recipes.yaml_files import RunError
 from protoxai.training.stages.checkpoints import Checkpoints
 
 RECIPE = """
@@ -27,7 +27,7 @@ loggers: [csv]
 stages:
   - name: joint training
     steps: 5
-    accumulate: 2
+    accumulate_grad_batches: 2
     before: [initialise]
     after: [project]
     schedule: polynomial
@@ -73,7 +73,7 @@ def assert_same(first, second):
 
 
 def quietly(recipe, folder, **options):
-    return run(recipe, folder, say=lambda _: None, progress=False, **options)
+    return run(recipe, folder, log=lambda _: None, progress=False, **options)
 
 
 def stop_at(recipe, folder, monkeypatch, number):
@@ -124,7 +124,7 @@ def test_damaged_checkpoint_is_passed_over(whole, recipe_file, tmp_path, monkeyp
 def test_other_recipe_or_unasked_run_is_refused(recipe_file, tmp_path, monkeypatch):
     recipe = Recipe.load(recipe_file)
     stop_at(recipe, tmp_path, monkeypatch, 2)
-    with pytest.raises(RunError, match="holds a run already: go on with it by --resume"):
+    with pytest.raises(RunError, match="holds a run already: continue it with --resume"):
         quietly(recipe, tmp_path)
     other = replace(recipe, seed=1, data=replace(recipe.data, flip=0.0))
     with pytest.raises(RunError, match=r"another recipe \(it differs in data\.flip, seed\)"):
@@ -152,7 +152,7 @@ def test_full_disk_keeps_the_last_checkpoint(recipe_file, tmp_path, monkeypatch)
 def test_killed_at_random_moments(whole, recipe_file, tmp_path):
     """SIGKILL at five random moments, then to the end: bit for bit the run without."""
     folder = tmp_path / "killed"
-    command = [sys.executable, "-m", "protoxai.cli.main", "train", str(recipe_file)]
+    command = [sys.executable, "-m", "protoxai.cli", "train", str(recipe_file)]
     command += [f"--output={folder}", "--resume"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     chance = random.Random(0)

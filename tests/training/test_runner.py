@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from protoxai import LinearSegmenter, ScaleProtoSeg
 from protoxai.training import Recipe, RecipeError, RunResult, Scores, run
-from protoxai.training.feeding.loaders import whole_images
-from protoxai.training.runner import Row, write_metrics
+from protoxai.training.feeding.loaders import evaluation_loader
+from protoxai.training.results import Row, write_metrics
 from tests.training.cases import micro, write
 
 STEPS = ["joint training", "projection", "grouping", "threshold"]
@@ -30,14 +30,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def said() -> list[str]:
+def logged() -> list[str]:
     return []
 
 
 @pytest.fixture(scope="module")
-def result(recipe: Recipe, folder: Path, said: list[str]) -> RunResult:
+def result(recipe: Recipe, folder: Path, logged: list[str]) -> RunResult:
     """The micro recipe, run from beginning to end."""
-    return run(recipe, folder, say=said.append, progress=False)
+    return run(recipe, folder, log=logged.append, progress=False)
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def run_with(tmp_path: Path) -> Callable[..., RunResult]:
         keys = micro()
         change(keys)
         loaded = Recipe.load(write(keys, tmp_path))
-        return run(loaded, tmp_path / "run", say=lambda _: None, progress=False)
+        return run(loaded, tmp_path / "run", log=lambda _: None, progress=False)
 
     return start
 
@@ -57,10 +57,10 @@ def weights(model: nn.Module) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in model.state_dict().items()}
 
 
-def test_every_step_is_scored_in_order(result: RunResult, said: list[str]) -> None:
+def test_every_step_is_scored_in_order(result: RunResult, logged: list[str]) -> None:
     assert [row.step for row in result.rows] == STEPS
-    assert [line.partition(":")[0] for line in said] == STEPS
-    for row, line in zip(result.rows, said, strict=True):
+    assert [line.partition(":")[0] for line in logged] == STEPS
+    for row, line in zip(result.rows, logged, strict=True):
         assert 0 <= row.scores.mean_iou <= 1
         assert row.seconds >= 0
         assert f"mIoU {100 * row.scores.mean_iou:.1f}" in line
@@ -85,9 +85,9 @@ def test_the_model_went_through_every_step(result: RunResult) -> None:
 
 
 def test_prototypes_are_the_embeddings_of_their_patches(recipe: Recipe, result: RunResult) -> None:
-    # Projection came after all training of the trunk, so the patches still say what they said.
+    # Projection came after all training of the trunk, so the patches still have their embeddings.
     model = result.model
-    images = whole_images(result.splits.train, recipe.data, model).dataset
+    images = evaluation_loader(result.splits.train, recipe.data, model).dataset
     scales = model.table.scale_index.tolist()
     for prototype, (entry, scale) in enumerate(zip(model.provenance, scales, strict=True)):
         if not entry.projected:
@@ -160,7 +160,7 @@ def test_a_seed_gives_the_same_weights_bit_by_bit(
     recipe: Recipe, result: RunResult, tmp_path: Path
 ) -> None:
     torch.manual_seed(99)
-    again = run(recipe, tmp_path, say=lambda _: None, progress=False)
+    again = run(recipe, tmp_path, log=lambda _: None, progress=False)
     ours, theirs = weights(result.model), weights(again.model)
     assert ours.keys() == theirs.keys()
     assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []
@@ -199,7 +199,7 @@ def test_the_baseline_and_protoseg(recipe: Recipe, result: RunResult, tmp_path: 
     baseline = run(
         recipe.as_baseline(),
         tmp_path / "a",
-        say=lambda _: None,
+        log=lambda _: None,
         progress=False,
         splits=result.splits,
     )
@@ -209,7 +209,7 @@ def test_the_baseline_and_protoseg(recipe: Recipe, result: RunResult, tmp_path: 
     assert baseline.splits is result.splits
     LinearSegmenter.from_pretrained(tmp_path / "a" / "model")
 
-    protoseg = run(recipe.as_protoseg(3), tmp_path / "b", say=lambda _: None, progress=False)
+    protoseg = run(recipe.as_protoseg(3), tmp_path / "b", log=lambda _: None, progress=False)
     assert [row.step for row in protoseg.rows] == ["joint training", "projection"]
     assert protoseg.model.table.num_scales == 1
     assert protoseg.rows[0].scores.prototypes == 3 * 9
@@ -219,7 +219,7 @@ def test_more_of_the_recipe_reaches_the_model(run_with) -> None:
     def change(keys: dict[str, Any]) -> None:
         keys["model"].update(input_scales=[0.5], freeze_batchnorm=True, bounded_prototypes=False)
         keys["stages"] = keys["stages"][:1]
-        keys["stages"][0].update(accumulate=2, after=[], before=[], batch_size=1)
+        keys["stages"][0].update(accumulate_grad_batches=2, after=[], before=[], batch_size=1)
 
     model = run_with(change).model
     assert model.input_scales == (0.5,)
@@ -230,7 +230,7 @@ def test_more_of_the_recipe_reaches_the_model(run_with) -> None:
     assert {int(norm.num_batches_tracked) for norm in norms} == {0}
 
 
-@pytest.mark.filterwarnings("ignore:no pixel of class")
+@pytest.mark.filterwarnings("ignore:no pixel has class")
 def test_fewer_views_than_a_batch(run_with) -> None:
     def change(keys: dict[str, Any]) -> None:
         keys["data"].update(options={"size": 64, "length": 3}, batch_size=4)
@@ -247,7 +247,9 @@ def test_actions_of_prototypes_on_a_black_box(run_with, action: str) -> None:
         keys["stages"][0].update(before=[], after=[], losses={"cross_entropy": 1.0})
         keys["stages"][0]["before"] = [action]
 
-    with pytest.raises(RecipeError, match=rf"{action} needs prototypes.*a LinearSegmenter.*take"):
+    with pytest.raises(
+        RecipeError, match=rf"{action} needs prototypes.*a LinearSegmenter.*remove it"
+    ):
         run_with(change)
 
 

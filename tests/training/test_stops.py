@@ -6,13 +6,13 @@ from PIL import Image
 
 from protoxai.losses import ScaleProtoSegLoss
 from protoxai.training import Recipe, run
-from protoxai.training.recipes.errors import RunError
+from protoxai.training.recipes.yaml_files import RunError
 from protoxai.training.stages.checkpoints import Checkpoints
 
 RECIPE = """
 name: stops
 data: {{dataset: folder, root: {root}, options: {{num_classes: 3}}, crop: [64, 64], batch_size: 2,
-       zoom: [1.0, 1.0], workers: {workers}}}
+       scale_range: [1.0, 1.0], workers: {workers}}}
 model: {{backbone: timm/test_resnet, pretrained: false, prototypes_per_scale: 1, prototype_dim: 4,
         atrous_rates: [1, 2], output_stride: 8}}
 checkpoint_every: 1
@@ -41,7 +41,7 @@ def folder(tmp_path):
 def start(folder, workers=0):
     path = folder / "stops.yaml"
     path.write_text(RECIPE.format(root=folder / "data", workers=workers))
-    return run(Recipe.load(path), folder / "run", say=lambda _: None, progress=False)
+    return run(Recipe.load(path), folder / "run", log=lambda _: None, progress=False)
 
 
 def spoil_after_two_steps(monkeypatch, spoil):

@@ -1,1 +1,1 @@
-"""Feeding: loaders and samplers that give the same batches again after a resume."""
+"""Loaders and samplers that repeat the same batches after a resume."""

@@ -18,8 +18,8 @@ class CachedEmbeddings(Dataset[Mapping[str, Tensor]]):
     """Embeddings (S, D, h, w) of images, with the labels on their grid, in memory.
 
     Args:
-        model: whose trunk is frozen.
-        loader: of the images to embed.
+        model: Model whose trunk is frozen.
+        loader: Batches of the images to embed.
     """
 
     def __init__(self, model: ScaleProtoSeg, loader: Loader) -> None:

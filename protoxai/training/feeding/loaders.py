@@ -1,4 +1,4 @@
-"""From a recipe to loaders: training crops, whole images, class weights."""
+"""The loaders of a recipe: training crops, full images, class weights."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ from protoxai.data import (
 )
 from protoxai.model.segmenter import Segmenter
 from protoxai.runtime.distributed import rank, world_size
-from protoxai.training.feeding.seeded_sampling import DrawBatches, SeededDraws
-from protoxai.training.recipes.recipe import DataRecipe
+from protoxai.training.feeding.seeded_sampling import SeededBatches, SeededSamples
+from protoxai.training.recipes.data_recipe import DataRecipe
 
 Loader = DataLoader[Mapping[str, Any]]
 RAREST = 1e-4
+"""Frequency below which a class gets no larger weight."""
 
 
 @dataclass(frozen=True)
 class Splits:
-    """The data of a run, raw: transforms come with the loaders.
+    """Data of a run, without transforms, which the loaders add.
 
     Attributes:
-        train: training images.
-        projection: the images that prototypes are projected on.
-        validation: validation images.
+        train: Training images.
+        projection: Images that prototypes are projected on.
+        validation: Validation images.
     """
 
     train: SegmentationDataset
@@ -42,7 +43,15 @@ class Splits:
 
     @classmethod
     def of(cls, recipe: DataRecipe) -> Splits:
-        """Open the data set of a recipe."""
+        """Open the data set of a recipe.
+
+        Args:
+            recipe: The data section of the recipe.
+
+        Raises:
+            ValueError: If there is no such data set, or its files are missing.
+            TypeError: If an option of the data set is unknown.
+        """
         options = dict(recipe.options)
         if recipe.root is not None:
             options["root"] = recipe.root
@@ -57,15 +66,15 @@ class Splits:
 def training_view(
     data: SegmentationDataset, recipe: DataRecipe, model: Segmenter
 ) -> SegmentationDataset:
-    """Return the data set seen through the recipe's random zoom, crop, flip and jitter."""
+    """Return the data set with the recipe's random scale, crop, flip and jitter."""
     return data.with_transform(
         training_transform(
             recipe.crop,
             mean=model.mean,
             std=model.std,
-            scale=recipe.zoom,
-            relative_to=recipe.zoom_relative_to,
-            log_uniform=recipe.log_uniform_zoom,
+            scale=recipe.scale_range,
+            relative_to=recipe.scale_relative_to,
+            log_uniform=recipe.log_uniform_scale,
             flip=recipe.flip,
             color_jitter=recipe.color_jitter,
             ignore_index=data.ignore_index,
@@ -73,7 +82,7 @@ def training_view(
     )
 
 
-def drawn_batches(
+def training_loader(
     data: Any,
     batches: int,
     batch_size: int,
@@ -83,28 +92,29 @@ def drawn_batches(
     start: int = 0,
     shared: bool = False,
 ) -> Loader:
-    """Return shuffled batches, as many as asked for, going over the data again and again.
+    """Return a given number of shuffled batches, in as many passes over the data as needed.
 
     Args:
-        data: the samples.
-        batches: how many in all.
-        batch_size: of this process.
-        seed: Seed of the order and of the transforms; see :class:`SeededDraws`.
-        workers: processes that load.
-        start: first batch; those before were trained on already.
-        shared: every process sees all batches, instead of its share.
+        data: Data set with the samples.
+        batches: Total number of batches.
+        batch_size: Number of samples per batch and process.
+        seed: Seed of the order and of the transforms; see
+            :class:`~protoxai.training.feeding.seeded_sampling.SeededSamples`.
+        workers: Number of processes that load.
+        start: Number of the first batch; those before were trained on already.
+        shared: Whether every process sees all batches, instead of its share.
     """
     return DataLoader(
-        SeededDraws(data, seed),
-        batch_sampler=DrawBatches(start, batches, batch_size, shared=shared),
+        SeededSamples(data, seed),
+        batch_sampler=SeededBatches(start, batches, batch_size, shared=shared),
         num_workers=workers,
         collate_fn=collate if isinstance(data, SegmentationDataset) else None,
         persistent_workers=workers > 0,
     )
 
 
-def whole_images(data: SegmentationDataset, recipe: DataRecipe, model: Segmenter) -> Loader:
-    """Return this process's share of the images, each once, whole, at the evaluation size."""
+def evaluation_loader(data: SegmentationDataset, recipe: DataRecipe, model: Segmenter) -> Loader:
+    """Return this process's share of the images, each once, at the evaluation size."""
     return DataLoader(
         evaluation_view(data, recipe, model),
         recipe.evaluation_batch_size,
@@ -117,7 +127,7 @@ def whole_images(data: SegmentationDataset, recipe: DataRecipe, model: Segmenter
 def evaluation_view(
     data: SegmentationDataset, recipe: DataRecipe, model: Segmenter
 ) -> SegmentationDataset:
-    """Return the data set seen at the recipe's evaluation size."""
+    """Return the data set with resizing to the recipe's evaluation size."""
     transform = evaluation_transform(recipe.evaluation_size, mean=model.mean, std=model.std)
     return data.with_transform(transform)
 

@@ -13,24 +13,24 @@ from protoxai.runtime.distributed import rank, world_size
 
 
 def mixed_seed(*parts: int) -> int:
-    """Return one seed of several numbers; different numbers give unrelated seeds."""
+    """Return one seed for several numbers; different numbers give unrelated seeds."""
     return int(np.random.SeedSequence(parts).generate_state(1)[0])
 
 
-class SeededDraws(Dataset[Any]):
-    """An endless sequence of draws: shuffled passes over the data, one after another.
+class SeededSamples(Dataset[Any]):
+    """An endless sequence of samples: shuffled passes over the data, one after another.
 
-    Draw k, its sample and every random choice of its transform, depends on the seed and k only:
-    not on the draws before it, the number of workers or the number of processes. So a run goes on
-    from any draw as if it had never stopped.
+    Sample k and every random choice of its transform depend on the seed and on k only: not on the
+    samples before it, the number of workers or the number of processes. A run can therefore
+    continue from any sample as if it had never stopped.
 
     Args:
-        data: the samples.
-        seed: of the order and the transforms.
+        data: Data set with the samples.
+        seed: Seed of the order and of the transforms.
 
     Example:
-        >>> draws = SeededDraws(["a", "b", "c"], seed=0)
-        >>> sorted(draws[k] for k in range(3, 6))
+        >>> samples = SeededSamples(["a", "b", "c"], seed=0)
+        >>> sorted(samples[k] for k in range(3, 6))
         ['a', 'b', 'c']
     """
 
@@ -40,28 +40,28 @@ class SeededDraws(Dataset[Any]):
         self._epoch = -1
         self._order: list[int] = []
 
-    def __getitem__(self, draw: int) -> Any:
-        epoch, position = divmod(draw, len(self._data))
+    def __getitem__(self, number: int) -> Any:
+        epoch, position = divmod(number, len(self._data))
         if epoch != self._epoch:
             generator = torch.Generator().manual_seed(mixed_seed(self._seed, 0, epoch))
             self._order = torch.randperm(len(self._data), generator=generator).tolist()
             self._epoch = epoch
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(mixed_seed(self._seed, 1, draw))
+            torch.manual_seed(mixed_seed(self._seed, 1, number))
             return self._data[self._order[position]]
 
 
-class DrawBatches(Sampler[list[int]]):
-    """The draws of each batch of this process.
+class SeededBatches(Sampler[list[int]]):
+    """The sample numbers of each batch of this process.
 
-    Batch j of all processes together holds ``world size x batch_size`` consecutive draws, so that
-    two processes see what one would see with the double batch.
+    Batch j of all processes together holds ``world size x batch_size`` consecutive samples, so
+    that two processes see the same samples as one with the double batch.
 
     Args:
-        start: first batch; those before were trained on already.
-        stop: batches in all.
-        batch_size: draws a batch and process.
-        shared: every process sees all batches, as one alone would.
+        start: Number of the first batch; those before were trained on already.
+        stop: Total number of batches.
+        batch_size: Number of samples per batch and process.
+        shared: Whether every process sees all batches, instead of its share.
     """
 
     def __init__(self, start: int, stop: int, batch_size: int, *, shared: bool = False) -> None:

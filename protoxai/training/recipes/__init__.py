@@ -1,1 +1,1 @@
-"""Recipes: what a training run does, as typed YAML."""
+"""Recipes: the description of a training run, as typed YAML."""

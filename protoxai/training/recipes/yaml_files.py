@@ -1,119 +1,103 @@
-"""Reading a recipe: YAML on top of the recipe it extends, checked against its types."""
+"""The YAML files of recipes: where they are, and how one extends another."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from dataclasses import replace
+import re
 from pathlib import Path
 from typing import Any
 
-from protoxai.runtime.extras import require
-from protoxai.training.recipes.diagnosis import closest, explain_misfit
+from protoxai.runtime.checks import did_you_mean
 
 Values = dict[str, Any]
 
 
 class RecipeError(ValueError):
-    """A recipe that cannot be read, with the key and how to mend it."""
+    """A recipe that cannot be used; the message names the key and how to fix it."""
 
 
-def read_recipe(recipe: type, source: str | Path, overrides: Sequence[str]) -> Values:
-    """Return the checked fields of a recipe.
-
-    Args:
-        recipe: the dataclass whose fields they are.
-        source: a YAML file, or the name of a recipe that comes with the package.
-        overrides: command-line arguments such as ``--data.root=/data/camvid``.
-
-    Raises:
-        RecipeError: if there is no such recipe, or a key or a value does not fit.
-    """
-    require("train", "jsonargparse", "yaml")
-    from jsonargparse import ArgumentError
-
-    path = find_recipe(source)
-    values = _with_parents(path, ())
-    parser = recipe_parser(recipe)
-    try:
-        config = parser.parse_args([f"--config={_as_text(values)}", *overrides])
-        fields: Values = parser.instantiate(config).as_dict()
-    except (ArgumentError, ValueError, TypeError) as error:
-        raise RecipeError(explain_misfit(recipe, path, values, str(error))) from error
-    fields.pop("config", None)
-    data = fields["data"]
-    return {**fields, "data": replace(data, root=_expand(data.root))}
+class RunError(ValueError):
+    """A run that cannot continue; the message says where it stopped, why, and how to fix it."""
 
 
-def read_data_keys(data: type, overrides: Sequence[str], defaults: Values) -> Values:
-    """Return the checked fields of a recipe's data, from the command line over defaults.
-
-    Raises:
-        RecipeError: if a key or a value does not fit.
-    """
-    from jsonargparse import ArgumentError, ArgumentParser
-
-    parser = ArgumentParser(prog="protoxai evaluate MODEL", exit_on_error=False)
-    parser.add_class_arguments(data, "data")
-    try:
-        parser.set_defaults({f"data.{key}": value for key, value in defaults.items()})
-        config = parser.parse_args(list(overrides))
-        fields: Values = parser.instantiate(config).data.__dict__
-    except (ArgumentError, ValueError, TypeError) as error:
-        raise RecipeError(" ".join(str(error).split())) from error
-    return {**fields, "root": _expand(fields["root"])}
-
-
-def recipe_parser(recipe: type) -> Any:
-    """Return the jsonargparse parser whose options are the keys of a recipe."""
-    require("train", "jsonargparse")
-    from jsonargparse import ArgumentParser
-
-    parser = ArgumentParser(prog="protoxai train RECIPE", exit_on_error=False)
-    parser.add_argument("--config", action="config", help="a recipe file")
-    parser.add_class_arguments(recipe)
-    return parser
+def shipped_recipes() -> dict[str, Path]:
+    """Return the file of each recipe that comes with the package, by name."""
+    package = Path(__file__).parents[2]
+    folders = [package / "recipes", package.parent / "benchmarks" / "recipes"]
+    files = sorted(path for folder in folders for path in folder.glob("*.yaml"))
+    return {path.stem: path for path in files}
 
 
 def find_recipe(source: str | Path) -> Path:
-    """Return the file of a recipe given by its path or by the name it comes with."""
+    """Return the file of a recipe given by its path or by the name it comes with.
+
+    Args:
+        source: A YAML file, or the name of a recipe that comes with the package.
+
+    Raises:
+        RecipeError: If there is no such recipe.
+    """
     path = Path(source)
     if path.is_file():
         return path
-    package = Path(__file__).parents[1]
-    folders = [package / "recipes", package.parent / "benchmarks" / "recipes"]
-    shipped = {p.stem: p for folder in folders for p in sorted(folder.glob("*.yaml"))}
+    shipped = shipped_recipes()
     if str(source) not in shipped:
         raise RecipeError(
-            f"there is no recipe {source}{closest(str(source), shipped)}: give a YAML file or one "
+            f"there is no recipe {source}{did_you_mean(source, shipped)}: give a YAML file or one "
             f"of {', '.join(sorted(shipped))}"
         )
     return shipped[str(source)]
 
 
-def _with_parents(path: Path, children: tuple[Path, ...]) -> Values:
-    """Return a recipe's values over those of the recipe it ``extends``, if any."""
+def recipe_title(path: Path) -> str:
+    """Return the title of a recipe: the beginning of the comment in its first line."""
+    first = path.read_text(encoding="utf-8").partition("\n")[0]
+    return re.split(r"[,:;.](?:\s|$)", first.lstrip("# "))[0]
+
+
+def is_recorded(path: Path) -> bool:
+    """Return whether a file is the recipe that a run recorded in its folder."""
+    return path.name == "recipe.yaml" and (path.parent / "environment.json").is_file()
+
+
+def read_values(path: Path, children: tuple[Path, ...] = ()) -> Values:
+    """Return the values of a recipe over those of the recipe that it ``extends``, if any.
+
+    Args:
+        path: File of the recipe.
+        children: Files that extend this one.
+
+    Raises:
+        RecipeError: If a file is no YAML mapping, or the recipe that it extends does not fit.
+    """
     import yaml
 
     if path in children:
-        raise RecipeError(f"{path} extends itself: take one `extends` out of the circle")
+        raise RecipeError(f"{path} extends itself: remove one `extends` from the circle")
     try:
-        values = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: the file is no YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise RecipeError(f"{path}: the file is {values!r}, expected keys and values")
+    if isinstance(values.get("plugins"), list):
+        values["plugins"] = [_from_folder(plugin, path.parent) for plugin in values["plugins"]]
     parent = values.pop("extends", None)
     if parent is None:
         return values
     file = path.parent / str(parent)
     if not file.is_file():
         raise RecipeError(f"{path} extends {parent}, but there is no file {file}")
-    return _merged(_with_parents(file, (*children, path)), values)
+    return _merged(read_values(file, (*children, path)), values)
+
+
+def _from_folder(plugin: object, folder: Path) -> object:
+    """Return the path of a plugin that is a file beside the recipe; names stay as they are."""
+    is_file = isinstance(plugin, str) and plugin.endswith(".py")
+    return str((folder / str(plugin)).resolve()) if is_file else plugin
 
 
 def _merged(below: Values, above: Values) -> Values:
-    """Lay values over others: mappings key by key, stages by name, anything else whole."""
+    """Return values over others: mappings key by key, stages by name, anything else replaced."""
     merged = dict(below)
     for key, value in above.items():
         under = below.get(key)
@@ -131,30 +115,12 @@ def _merged_stages(below: list[Values], changes: Values) -> list[Values]:
     for name in changes:
         if name not in names:
             raise RecipeError(
-                f"stages changes {name!r}{closest(name, names)}, but the recipe it extends has "
-                f"{', '.join(names)}"
+                f"stages changes {name!r}{did_you_mean(name, names)}, but the recipe it extends "
+                f"has {', '.join(names)}"
             )
-    # A stage set to null goes.
+    # A stage set to null is removed.
     return [
         {**stage, **changes.get(name, {})}
         for name, stage in zip(names, below, strict=True)
         if changes.get(name, {}) is not None
     ]
-
-
-def _as_text(values: Values) -> str:
-    import yaml
-
-    return str(yaml.safe_dump(values))
-
-
-def _expand(root: str | None) -> str | None:
-    if root is None:
-        return None
-    expanded = str(Path(os.path.expandvars(str(root))).expanduser())
-    if "$" in expanded:
-        raise RecipeError(
-            f"data.root is {root}, but that environment variable is not set: set it, or give "
-            "--data.root=FOLDER"
-        )
-    return expanded

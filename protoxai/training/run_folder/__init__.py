@@ -1,1 +1,1 @@
-"""The run folder: records and pictures of a run."""
+"""The run folder: records and sample pictures of a run."""

@@ -17,12 +17,12 @@ BLEND = 0.6
 
 
 def write_samples(model: Segmenter, data: SegmentationDataset, path: Path) -> None:
-    """Write a picture with a row for each of a few images spread over the data.
+    """Write a picture with one row for each of a few images spread over the data.
 
     Args:
-        model: any model of the library.
-        data: with the evaluation transform.
-        path: of the PNG.
+        model: Any model of the library.
+        data: Data set with the evaluation transform.
+        path: File of the PNG.
     """
     device = next(model.parameters()).device
     mean, std = (torch.tensor(values)[:, None, None] for values in (model.mean, model.std))

@@ -1,1 +1,1 @@
-"""Stages: the steps of one phase of training."""
+"""The training of one stage, and the actions between stages."""

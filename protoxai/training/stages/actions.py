@@ -1,4 +1,4 @@
-"""What a recipe does between stages: initialise, project, group, threshold."""
+"""The actions between stages: initialise, project, group, threshold."""
 
 from __future__ import annotations
 
@@ -9,38 +9,53 @@ from protoxai.model.scaleprotoseg import ScaleProtoSeg
 from protoxai.model.segmenter import Segmenter
 from protoxai.projection.kmeans import initialise_prototypes
 from protoxai.projection.project import project_prototypes
-from protoxai.training.feeding.loaders import Splits, drawn_batches, training_view, whole_images
-from protoxai.training.recipes.recipe import Action, Recipe, Stage
+from protoxai.training.feeding.loaders import (
+    Splits,
+    evaluation_loader,
+    training_loader,
+    training_view,
+)
+from protoxai.training.recipes.recipe import Recipe
+from protoxai.training.recipes.stage_recipe import Action, Stage
 from protoxai.training.recipes.yaml_files import RecipeError
 
 INITIAL_IMAGES = 32
+"""Number of images whose embeddings k-means clusters."""
 
 
-def act(
+def run_action(
     action: Action, model: Segmenter, stage: Stage, recipe: Recipe, splits: Splits, seed: int
 ) -> None:
-    """Do one of a stage's actions, in place.
+    """Run one of a stage's actions on the model, in place.
 
     Args:
-        action: its name.
-        model: changed.
-        stage: whose action it is.
-        recipe: of the run.
-        splits: the data.
-        seed: of what is random in it.
+        action: Name of the action.
+        model: Model to change.
+        stage: Stage that the action belongs to.
+        recipe: Recipe of the run.
+        splits: Data of the run.
+        seed: Seed of the action's random choices.
 
     Raises:
-        RecipeError: if the model is not one, or not at a point, for which there is such an action.
+        RecipeError: If the model has no prototypes, or no groups where the action needs them.
     """
-    ACTIONS[action](prototypical(model, action), stage, recipe, splits, seed)
+    ACTIONS[action](with_prototypes(model, action), stage, recipe, splits, seed)
 
 
-def prototypical(model: Segmenter, action: str) -> ScaleProtoSeg:
-    """Return the model, if it has prototypes."""
+def with_prototypes(model: Segmenter, action: str) -> ScaleProtoSeg:
+    """Return the model, after checking that it has prototypes.
+
+    Args:
+        model: Any model of the library.
+        action: Name of the action or key that needs prototypes, for the error.
+
+    Raises:
+        RecipeError: If it has none.
+    """
     if not isinstance(model, ScaleProtoSeg):
         raise RecipeError(
-            f"{action} needs prototypes, but the model is a {type(model).__name__}: take {action} "
-            "out of its stages"
+            f"{action} needs prototypes, but the model is a {type(model).__name__}: remove "
+            f"{action} from its stages"
         )
     return model
 
@@ -52,13 +67,13 @@ def _initialise(
     batch_size = recipe.data.batch_size
     batches = -(-INITIAL_IMAGES // batch_size)
     view = training_view(splits.train, recipe.data, model)
-    loader = drawn_batches(view, batches, batch_size, seed=seed, shared=True)
+    loader = training_loader(view, batches, batch_size, seed=seed, shared=True)
     initialise_prototypes(model, loader, images=INITIAL_IMAGES, seed=seed)
 
 
 def _project(model: ScaleProtoSeg, stage: Stage, recipe: Recipe, splits: Splits, seed: int) -> None:
     del stage, seed
-    loader = whole_images(splits.projection, recipe.data, model)
+    loader = evaluation_loader(splits.projection, recipe.data, model)
     project_prototypes(model, loader, ignore_index=splits.train.ignore_index)
 
 

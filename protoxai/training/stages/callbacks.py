@@ -1,4 +1,4 @@
-"""What happens beside the training of a stage: checkpoints, validation, a progress bar."""
+"""Callbacks during the training of a stage: checkpoints, validation, a progress bar."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from protoxai.evaluation.scores import grid_scores
 from protoxai.training.feeding.loaders import Loader
-from protoxai.training.recipes.recipe import Stage
+from protoxai.training.recipes.stage_recipe import Stage
 from protoxai.training.stages.lightning_module import StageModule
 from protoxai.training.stages.optimisation import training_mode
 
 
 class AfterSteps(lightning.Callback):
-    """Calls something after every so many optimizer steps of a stage.
+    """Calls a function after every so many optimizer steps of a stage.
 
     Args:
-        every: optimizer steps, counted from the stage's beginning.
-        call: is given the Lightning module.
+        every: Number of optimizer steps between calls, counted from the stage's beginning.
+        call: Function that receives the Lightning module.
     """
 
     def __init__(self, every: int, call: Callable[[StageModule], None]) -> None:
@@ -30,25 +30,25 @@ class AfterSteps(lightning.Callback):
         self._last = 0
 
     def on_train_start(self, _: lightning.Trainer, module: Any) -> None:
-        """Count from the step that the stage goes on from."""
+        """Count from the step at which the stage continues."""
         self._last = module.step
 
     def on_train_batch_end(self, _: lightning.Trainer, module: Any, *__: Any) -> None:
-        """Call, if the batch ended such a step."""
+        """Call the function if the batch completed such a step."""
         if module.step != self._last and module.step % self._every == 0:
             self._call(module)
         self._last = module.step
 
 
 class Validation:
-    """Measures the validation accuracy while a stage trains, and knows the best weights.
+    """Measures the validation accuracy while a stage trains, and keeps the best weights.
 
     Accuracy is the share of labelled pixels that are right at feature resolution.
 
     Args:
-        stage: its ``patience`` and ``keep_best``.
-        loader: of whole validation images.
-        ignore_index: label of pixels that do not count.
+        stage: Stage with its ``patience`` and ``keep_best``.
+        loader: Batches of validation images.
+        ignore_index: Label of pixels that do not count.
     """
 
     def __init__(self, stage: Stage, loader: Loader, ignore_index: int) -> None:
@@ -58,13 +58,13 @@ class Validation:
         self.state: dict[str, Any] = {"best": -1.0, "since": 0, "weights": {}}
 
     def __call__(self, module: StageModule) -> None:
-        """Validate; ask the trainer to stop where patience is over."""
+        """Validate, and stop the trainer once the patience is exhausted."""
         model, state = module.model, self.state
         scores = grid_scores(model, self._loader, ignore_index=self._ignore_index)
         training_mode(model, self._stage)
         logged = {f"validation/{name}": score for name, score in scores.items()}
         for logger in module.trainer.loggers:
-            logger.log_metrics(logged, module.earlier + module.step)
+            logger.log_metrics(logged, module.previous_steps + module.step)
         accuracy = scores["accuracy"]
         if accuracy > state["best"]:
             state["best"], state["since"] = accuracy, 0
@@ -82,22 +82,22 @@ class Validation:
 
     @property
     def is_over(self) -> bool:
-        """Whether the accuracy has not risen for as many validations as the stage waits."""
+        """Whether the accuracy has not risen for as many validations as the patience allows."""
         patience = self._stage.patience
         return patience is not None and self.state["since"] >= patience
 
     @torch.no_grad()
     def restore_best(self, model: torch.nn.Module) -> None:
-        """Give the model the weights of the best validation, if the stage keeps them."""
+        """Load the weights of the best validation into the model, if the stage keeps them."""
         for name, value in self.state["weights"].items():
             model.state_dict()[name].copy_(value)
 
 
 class ProgressBar(lightning.Callback):
-    """Shows how far a stage is, in batches, with its loss and the time left.
+    """Shows the progress of a stage in batches, its loss and the remaining time.
 
     Args:
-        stage: the stage.
+        stage: Stage that is trained.
     """
 
     def __init__(self, stage: Stage) -> None:
@@ -113,7 +113,7 @@ class ProgressBar(lightning.Callback):
 
     def on_train_start(self, trainer: lightning.Trainer, module: Any) -> None:
         """Start the bar."""
-        done = module.start * self._stage.accumulate
+        done = module.start * self._stage.accumulate_grad_batches
         total = done + int(trainer.num_training_batches)
         self._task = self._bar.add_task(
             self._stage.name, total=total, completed=done, loss=float("nan")
@@ -121,14 +121,14 @@ class ProgressBar(lightning.Callback):
         self._bar.start()
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
-        """Move on by a batch."""
+        """Advance by one batch."""
         loss = trainer.callback_metrics.get("loss", float("nan"))
         self._bar.update(self._task, advance=1, loss=float(loss))
 
     def on_train_end(self, *_: Any) -> None:
-        """Take the bar away: the stage's line follows."""
+        """Remove the bar; the stage's line in the log follows."""
         self._bar.stop()
 
     def on_exception(self, *_: Any) -> None:
-        """Take the bar away, so that the error can be read."""
+        """Remove the bar, so that the error can be read."""
         self._bar.stop()

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from protoxai.training.recipes.errors import RunError
+from protoxai.training.recipes.yaml_files import RunError
 
 State = dict[str, Any]
 DIGEST = ".sha256"
@@ -20,13 +20,13 @@ DIGEST = ".sha256"
 class Checkpoints:
     """The checkpoints of a run, newest last by name.
 
-    Each is written beside its place, flushed, and moved there at once, with a checksum; a damaged
-    one is passed over for the one before. They hold tensors and plain values only, and reading
-    them executes nothing.
+    Each is written to a temporary file, flushed, and renamed, with a checksum; a damaged one is
+    skipped for the one before. They hold tensors and plain values only, and reading them executes
+    no code.
 
     Args:
-        folder: made with the first checkpoint.
-        keep: how many to keep of those within a stage; those at a stage's end are all kept.
+        folder: Folder of the checkpoints, made with the first one.
+        keep: Number of checkpoints to keep within a stage; those at a stage's end are all kept.
     """
 
     def __init__(self, folder: Path, keep: int = 2) -> None:
@@ -37,12 +37,12 @@ class Checkpoints:
         """Write a checkpoint.
 
         Args:
-            stage: number of the stage.
-            step: optimizer steps done in it; None: it is over.
-            state: tensors and plain values.
+            stage: Number of the stage.
+            step: Number of optimizer steps done in the stage; None after its training.
+            state: Tensors and plain values.
 
         Raises:
-            RunError: if it cannot be written, on a full disk for example.
+            RunError: If it cannot be written, for example because the disk is full.
         """
         name = f"stage{stage:02d}-" + ("end" if step is None else f"step{step:08d}")
         path = self.folder / f"{name}.pt"
@@ -57,20 +57,20 @@ class Checkpoints:
             newest = max(self.paths(), default=None)
             intact = f"; the last checkpoint, {newest}, is intact" if newest else ""
             raise RunError(
-                f"the checkpoint {path} could not be written ({error}){intact}: make room, or "
-                "choose another output folder, and go on with --resume"
+                f"the checkpoint {path} could not be written ({error}){intact}: free some "
+                "space, or choose another output folder, and continue with --resume"
             ) from error
         self._prune(stage)
         return path
 
     def newest(self) -> State | None:
-        """Return the newest checkpoint that is whole, or None."""
+        """Return the newest checkpoint that is intact, or None."""
         for path in sorted(self.paths(), reverse=True):
             try:
                 content = path.read_bytes()
                 digest = path.with_suffix(DIGEST).read_text()
                 if hashlib.sha256(content).hexdigest() != digest:
-                    raise ValueError("its checksum is another")
+                    raise ValueError("its checksum differs")
                 state: State = torch.load(io.BytesIO(content), weights_only=True)
             except Exception as error:
                 warnings.warn(
@@ -82,7 +82,7 @@ class Checkpoints:
         return None
 
     def paths(self) -> list[Path]:
-        """Return the files there are, whole or not."""
+        """Return the files of the checkpoints, intact or not."""
         return list(self.folder.glob("stage*.pt"))
 
     def _prune(self, stage: int) -> None:

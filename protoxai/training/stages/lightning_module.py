@@ -16,8 +16,8 @@ from protoxai.model.scaleprotoseg import ScaleProtoSeg
 from protoxai.model.segmenter import Segmenter
 from protoxai.runtime.distributed import is_distributed, rank
 from protoxai.training.feeding.seeded_sampling import mixed_seed
-from protoxai.training.recipes.errors import RunError
-from protoxai.training.recipes.recipe import Stage
+from protoxai.training.recipes.stage_recipe import Stage
+from protoxai.training.recipes.yaml_files import RunError
 from protoxai.training.stages.optimisation import (
     build_optimizer,
     build_schedule,
@@ -28,17 +28,17 @@ from protoxai.training.stages.optimisation import (
 
 
 class StageModule(lightning.LightningModule):
-    """Trains a model for one stage; batches hold images, or embeddings computed before.
+    """Trains a model for one stage, on batches of images or of cached embeddings.
 
     Args:
-        model: the model, changed in place.
-        stage: what to train and how.
-        criterion: the stage's loss.
-        seed: of dropout and the like; every batch has its own, whatever came before it.
-        start: optimizer steps that were done before.
-        earlier: optimizer steps of the stages before, for the logs.
-        optimizer_state: of those steps.
-        log_every: optimizer steps between looks at the head and the learning rates.
+        model: Model to train, in place.
+        stage: Stage with its parts, optimizer and schedule.
+        criterion: Loss of the stage.
+        seed: Seed of dropout and the like; every batch has its own, independent of those before.
+        start: Number of optimizer steps of the stage that are done already.
+        previous_steps: Number of optimizer steps of the stages before, for the logs.
+        optimizer_state: State of the optimizer after ``start`` steps.
+        log_every: Number of optimizer steps between entries of the logs.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class StageModule(lightning.LightningModule):
         *,
         seed: int = 0,
         start: int = 0,
-        earlier: int = 0,
+        previous_steps: int = 0,
         optimizer_state: dict[str, Any] | None = None,
         log_every: int = 10,
     ) -> None:
@@ -59,20 +59,22 @@ class StageModule(lightning.LightningModule):
         self.criterion = criterion
         self.seed = seed
         self.start = start
-        self.earlier = earlier
+        self.previous_steps = previous_steps
         self.optimizer_state = optimizer_state
         self.log_every = log_every
         train_only(model, stage)
 
     @property
     def step(self) -> int:
-        """Optimizer steps of the stage that are done."""
+        """Number of optimizer steps of the stage that are done."""
         return self.start + (self.global_step if self._trainer is not None else 0)
 
     def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> Tensor:
-        """Return the loss of a batch; every term is logged."""
+        """Return the loss of a batch, and log its terms."""
         torch.manual_seed(
-            mixed_seed(self.seed, self.start * self.stage.accumulate + batch_idx, rank())
+            mixed_seed(
+                self.seed, self.start * self.stage.accumulate_grad_batches + batch_idx, rank()
+            )
         )
         model = self.model
         if isinstance(model, ScaleProtoSeg):
@@ -83,12 +85,12 @@ class StageModule(lightning.LightningModule):
             terms = self.criterion(model(batch["image"]), batch["labels"])
         loss: Tensor = terms["loss"]
         if not bool(loss.isfinite()):
-            self._refuse(terms, batch)
-        self._watch(terms, len(batch["labels"]))
+            self._raise_not_finite(terms, batch)
+        self._log_terms(terms, len(batch["labels"]))
         return loss
 
     def on_train_start(self) -> None:
-        """Train, but hold the statistics of frozen parts still."""
+        """Set training mode, except for the batch statistics of frozen parts."""
         training_mode(self.model, self.stage)
 
     def configure_optimizers(self) -> Any:
@@ -103,44 +105,44 @@ class StageModule(lightning.LightningModule):
         }
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        """Step, then bring prototypes and group weights back to where they may be."""
+        """Step, then project prototypes and group weights onto their constraints."""
         super().optimizer_step(*args, **kwargs)
         keep_feasible(self.model, self.stage)
 
     def transfer_batch_to_device(
         self, batch: Any, device: torch.device, dataloader_idx: int
     ) -> Any:
-        """Move the batch; images in channels-last order, which convolutions prefer."""
+        """Move the batch, with images in channels-last order, which is faster for convolutions."""
         moved = super().transfer_batch_to_device(batch, device, dataloader_idx)
         if "image" in moved:
             moved["image"] = moved["image"].contiguous(memory_format=torch.channels_last)
         return moved
 
-    def _watch(self, terms: dict[str, Tensor], batch_size: int) -> None:
+    def _log_terms(self, terms: dict[str, Tensor], batch_size: int) -> None:
         """Log the loss terms, the learning rates and the state of the head."""
         self.log("loss", terms["loss"].detach(), logger=False, batch_size=batch_size)
-        # Lightning writes to the logs after every so many steps, the one under way counted.
+        # Lightning writes to the logs every so many steps, and counts the current one.
         if (self.global_step + 1) % self.log_every:
             return
-        watched = {f"train/{name}": term.detach() for name, term in terms.items()}
+        logged = {f"train/{name}": term.detach() for name, term in terms.items()}
         head = getattr(self.model, "head", None)
         if head is not None:
             active = float(len(active_prototypes(head)))
-            watched["prototypes/active"] = terms["loss"].new_tensor(active)
+            logged["prototypes/active"] = terms["loss"].new_tensor(active)
         if isinstance(head, SparseGroupHead):
-            watched["prototypes/group_entropy"] = group_entropy_loss(head).detach()
+            logged["prototypes/group_entropy"] = group_entropy_loss(head).detach()
         for group in self.trainer.optimizers[0].param_groups:
-            watched[f"learning_rate/{group['name']}"] = terms["loss"].new_tensor(group["lr"])
-        # Lightning takes a value of this name for the logs' axis.
-        watched["step"] = terms["loss"].new_tensor(float(self.earlier + self.step + 1))
-        self.log_dict(watched, batch_size=batch_size, sync_dist=is_distributed())
+            logged[f"learning_rate/{group['name']}"] = terms["loss"].new_tensor(group["lr"])
+        # Lightning uses a value of this name as the x-axis of the logs.
+        logged["step"] = terms["loss"].new_tensor(float(self.previous_steps + self.step + 1))
+        self.log_dict(logged, batch_size=batch_size, sync_dist=is_distributed())
 
-    def _refuse(self, terms: dict[str, Tensor], batch: Mapping[str, Any]) -> None:
+    def _raise_not_finite(self, terms: dict[str, Tensor], batch: Mapping[str, Any]) -> None:
         values = ", ".join(f"{name} {float(term.detach()):.4g}" for name, term in terms.items())
         names = batch.get("id")
         images = f" for the images {', '.join(names)}" if names else ""
         raise RunError(
             f"stage {self.stage.name}, step {self.step}: the loss is not finite ({values})"
-            f"{images}: look at those, lower the learning rates, or use precision 32-true; the "
-            "last checkpoint is as it was"
+            f"{images}: check those, lower the learning rates, or use precision 32-true; the last "
+            "checkpoint is intact"
         )

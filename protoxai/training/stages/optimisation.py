@@ -1,4 +1,4 @@
-"""What a stage trains, how fast, and what it leaves alone."""
+"""The parts of the model that a stage trains, its optimizer and its schedule."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from protoxai.heads.groups import SparseGroupHead
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
 from protoxai.model.segmenter import Segmenter
-from protoxai.training.recipes.recipe import Stage
+from protoxai.training.recipes.stage_recipe import Stage
 from protoxai.training.recipes.yaml_files import RecipeError
 
 
@@ -20,11 +20,11 @@ def part_parameters(model: Segmenter, part: str) -> list[nn.Parameter]:
     """Return the parameters of a part of the model.
 
     Args:
-        model: any model of the library.
-        part: backbone, scales, prototypes, groups or last_layer.
+        model: Any model of the library.
+        part: Name of the part: backbone, scales, prototypes, groups or last_layer.
 
     Raises:
-        RecipeError: if the model has no such part (now).
+        RecipeError: If the model does not have that part in its current stage.
     """
     parts: dict[str, Callable[[], list[nn.Parameter]]] = {
         "backbone": lambda: list(model.backbone.parameters()),
@@ -45,7 +45,7 @@ def part_parameters(model: Segmenter, part: str) -> list[nn.Parameter]:
 
 
 def train_only(model: Segmenter, stage: Stage) -> None:
-    """Let the stage's parts learn, and freeze all others (statistics of a frozen backbone too)."""
+    """Make the stage's parts trainable, and freeze all others."""
     model.requires_grad_(False)
     for part in stage.learning_rates:
         for parameter in part_parameters(model, part):
@@ -55,7 +55,7 @@ def train_only(model: Segmenter, stage: Stage) -> None:
 
 
 def build_optimizer(model: Segmenter, stage: Stage) -> torch.optim.Optimizer:
-    """Return the stage's optimizer, a parameter group for each part, named after it."""
+    """Return the stage's optimizer, with one parameter group per part, named after it."""
     groups = [
         {
             "name": part,
@@ -71,16 +71,16 @@ def build_optimizer(model: Segmenter, stage: Stage) -> torch.optim.Optimizer:
 
 
 def build_schedule(optimizer: torch.optim.Optimizer, stage: Stage, start: int = 0) -> LambdaLR:
-    """Return the learning rates' factor over the optimizer steps: warm-up, then decay if any.
+    """Return the schedule of the learning rates over the optimizer steps: warm-up, then decay.
 
     Args:
-        optimizer: whose learning rates it governs.
-        stage: its schedule.
-        start: steps that were done before.
+        optimizer: Optimizer whose learning rates are scheduled.
+        stage: Stage with its schedule.
+        start: Number of optimizer steps of the stage that are done already.
     """
 
-    def factor(since: int) -> float:
-        step = start + since
+    def factor(new_steps: int) -> float:
+        step = start + new_steps
         warm = min(1.0, (step + 1) / (stage.warmup_steps + 1))
         if stage.schedule == "constant":
             return warm
@@ -91,7 +91,7 @@ def build_schedule(optimizer: torch.optim.Optimizer, stage: Stage, start: int = 
 
 
 def keep_feasible(model: Segmenter, stage: Stage) -> None:
-    """Bring what was trained back to where it may be: after every optimizer step."""
+    """Project what the stage trains onto its constraints, after every optimizer step."""
     if isinstance(model, ScaleProtoSeg):
         if "prototypes" in stage.learning_rates:
             model.prototype_layer.clamp_()
@@ -100,7 +100,7 @@ def keep_feasible(model: Segmenter, stage: Stage) -> None:
 
 
 def training_mode(model: Segmenter, stage: Stage) -> None:
-    """Set training mode, but hold the batch statistics of frozen parts still."""
+    """Set training mode, except for the batch statistics of frozen parts."""
     model.train()
     for part, module in (("backbone", model.backbone), ("scales", model.scales)):
         if part not in stage.learning_rates:

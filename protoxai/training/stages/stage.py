@@ -1,4 +1,4 @@
-"""The training of one stage, by Lightning, from any step on."""
+"""The training of one stage by Lightning, from any step."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ from protoxai.training.feeding.loaders import (
     Loader,
     Splits,
     class_weights,
-    drawn_batches,
+    evaluation_loader,
+    training_loader,
     training_view,
-    whole_images,
 )
 from protoxai.training.feeding.seeded_sampling import mixed_seed
-from protoxai.training.recipes.errors import RunError
-from protoxai.training.recipes.recipe import Recipe, Stage
-from protoxai.training.stages.actions import prototypical
+from protoxai.training.recipes.recipe import Recipe
+from protoxai.training.recipes.stage_recipe import Stage
+from protoxai.training.recipes.yaml_files import RunError
+from protoxai.training.stages.actions import with_prototypes
 from protoxai.training.stages.callbacks import AfterSteps, ProgressBar, Validation
 from protoxai.training.stages.checkpoints import State
 from protoxai.training.stages.lightning_module import StageModule
@@ -39,7 +40,7 @@ EXPECTED_WARNINGS = (
     ".*does not have many workers.*",
     # Frozen parts are in evaluation mode on purpose.
     ".*in eval mode at the start.*",
-    # What is left of a resumed stage may be short.
+    # The rest of a resumed stage may be short.
     ".*smaller than the logging interval.*",
     # Between Lightning and its own dependencies.
     ".*LeafSpec.*",
@@ -48,18 +49,18 @@ EXPECTED_WARNINGS = (
 
 @dataclass(frozen=True)
 class StageRun:
-    """All that the training of a stage needs.
+    """Everything that the training of one stage depends on.
 
     Attributes:
-        model: changed in place.
-        stage: what to train and how.
-        recipe: of the run.
-        splits: the data.
-        seed: of the order of the data, augmentation and dropout.
-        earlier: optimizer steps of the stages before, for the logs.
-        loggers: of the run.
-        progress: show a bar.
-        save: is given the step and the state to go on from.
+        model: Model to train, in place.
+        stage: Stage to train.
+        recipe: Recipe of the run.
+        splits: Data of the run.
+        seed: Seed of the order of the data, augmentation and dropout.
+        previous_steps: Number of optimizer steps of the stages before, for the logs.
+        loggers: Loggers of the run.
+        progress: Whether to show a progress bar.
+        save: Function that receives the step and the state to continue from.
     """
 
     model: Segmenter
@@ -67,26 +68,26 @@ class StageRun:
     recipe: Recipe
     splits: Splits
     seed: int
-    earlier: int
+    previous_steps: int
     loggers: list[Logger]
     progress: bool
     save: Callable[[int, State], None]
 
 
 def fit_stage(run: StageRun, state: State | None) -> None:
-    """Train a stage's parts for the steps that are left.
+    """Train a stage's parts for the remaining steps.
 
     Args:
-        run: what to train.
-        state: what ``save`` was given, to go on from there; None: from the beginning.
+        run: Model, stage, data and the rest.
+        state: State that ``save`` received, to continue from; None for the beginning.
 
     Raises:
-        RunError: if the loss is not finite or a sample cannot be read.
+        RunError: If the loss is not finite or a sample cannot be read.
     """
     stage, model, data = run.stage, run.model, run.splits.train
     state = state or {"step": 0, "optimizer": None, "validation": None, "scaler": None}
     validation = Validation(
-        stage, whole_images(run.splits.validation, run.recipe.data, model), data.ignore_index
+        stage, evaluation_loader(run.splits.validation, run.recipe.data, model), data.ignore_index
     )
     validation.state = state["validation"] or validation.state
     if state["step"] < stage.steps and not validation.is_over:
@@ -101,7 +102,7 @@ def fit_stage(run: StageRun, state: State | None) -> None:
             criterion,
             seed=mixed_seed(run.seed, BATCH_SEED),
             start=state["step"],
-            earlier=run.earlier,
+            previous_steps=run.previous_steps,
             optimizer_state=state["optimizer"],
             log_every=min(run.recipe.log_every, stage.steps),
         )
@@ -111,7 +112,12 @@ def fit_stage(run: StageRun, state: State | None) -> None:
 
 
 def run_loggers(recipe: Recipe, output: Path) -> list[Logger]:
-    """Return the loggers of a run; each start of it gets a version of its own in ``logs/``."""
+    """Return the loggers of a run; each start of it gets its own version in ``logs/``.
+
+    Args:
+        recipe: Recipe of the run.
+        output: Folder of the run.
+    """
     loggers: list[Logger] = []
     for name in recipe.loggers:
         if name == "csv":
@@ -135,7 +141,7 @@ def _train(
     stage, recipe = run.stage, run.recipe
     callbacks: list[lightning.Callback] = []
     if stage.validate == "epoch":
-        share = recipe.data.batch_size * stage.accumulate * world_size()
+        share = recipe.data.batch_size * stage.accumulate_grad_batches * world_size()
         every = max(1, len(run.splits.train) // share)
         callbacks.append(AfterSteps(every, validation))
     callbacks.append(
@@ -159,7 +165,7 @@ def _train(
             use_distributed_sampler=False,
             max_epochs=1,
             precision=recipe.precision,
-            accumulate_grad_batches=stage.accumulate,
+            accumulate_grad_batches=stage.accumulate_grad_batches,
             logger=run.loggers,
             callbacks=callbacks,
             enable_progress_bar=False,
@@ -174,13 +180,13 @@ def _train(
         except (RunError, KeyboardInterrupt):
             raise
         except (ValueError, OSError) as error:
-            # A worker's error ends with the line that says what it was.
+            # The last line of a worker's error is the error itself.
             line = str(error).strip().splitlines()[-1]
             raise RunError(f"stage {stage.name}, step {module.step}: {line}") from error
 
 
 def _training_state(module: StageModule, validation: Validation) -> State:
-    """Return what the stage needs, beside the model, to go on."""
+    """Return what the stage needs beside the model to continue."""
     return {
         "step": module.step,
         "optimizer": module.trainer.optimizers[0].state_dict(),
@@ -190,12 +196,12 @@ def _training_state(module: StageModule, validation: Validation) -> State:
 
 
 def _batches(run: StageRun, start: int) -> Loader:
-    """Return the stage's batches: images, or embeddings where the trunk is frozen."""
+    """Return the stage's batches: images, or cached embeddings of a frozen trunk."""
     stage, recipe = run.stage, run.recipe.data
     data: Any = training_view(run.splits.train, recipe, run.model)
     if stage.cached_views:
         views = max(1, stage.cached_views * len(data) // recipe.batch_size)
-        images = drawn_batches(
+        images = training_loader(
             data,
             views,
             recipe.batch_size,
@@ -203,12 +209,12 @@ def _batches(run: StageRun, start: int) -> Loader:
             workers=recipe.workers,
             shared=True,
         )
-        data = CachedEmbeddings(prototypical(run.model, "cached_views"), images)
-    return drawn_batches(
+        data = CachedEmbeddings(with_prototypes(run.model, "cached_views"), images)
+    return training_loader(
         data,
-        stage.steps * stage.accumulate,
+        stage.steps * stage.accumulate_grad_batches,
         stage.batch_size or recipe.batch_size,
         seed=run.seed,
         workers=0 if stage.cached_views else recipe.workers,
-        start=start * stage.accumulate,
+        start=start * stage.accumulate_grad_batches,
     )

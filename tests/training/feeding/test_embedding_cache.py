@@ -4,7 +4,7 @@ from torch.utils.data import DataLoader
 from protoxai.data import training_transform
 from protoxai.labels import labels_at
 from protoxai.training.feeding.embedding_cache import CachedEmbeddings
-from protoxai.training.feeding.loaders import drawn_batches
+from protoxai.training.feeding.loaders import training_loader
 from tests.training.cases import Halves, toy_batches, toy_model
 
 
@@ -42,10 +42,10 @@ def test_input_scales_are_in_the_embedding() -> None:
 
 def test_views_of_a_data_set_become_batches_again() -> None:
     crop = training_transform((16, 24), mean=(0.5,) * 3, std=(0.5,) * 3)
-    views = drawn_batches(Halves().with_transform(crop), 3, 2, seed=0)
+    views = training_loader(Halves().with_transform(crop), 3, 2, seed=0)
     cache = CachedEmbeddings(toy_model(), views)
     assert len(cache) == 6
-    batch = next(iter(drawn_batches(cache, 2, 3, seed=0)))
+    batch = next(iter(training_loader(cache, 2, 3, seed=0)))
     assert batch["embedding"].shape == (3, 2, 4, 2, 3)
     assert batch["labels"].shape == (3, 2, 3)
 

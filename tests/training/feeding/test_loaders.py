@@ -10,9 +10,9 @@ from protoxai.training import DataRecipe
 from protoxai.training.feeding.loaders import (
     Splits,
     class_weights,
-    drawn_batches,
+    evaluation_loader,
+    training_loader,
     training_view,
-    whole_images,
 )
 from tests.training.cases import Halves
 
@@ -54,7 +54,7 @@ def test_what_the_data_set_does_not_have(changes, message: str) -> None:
 
 
 def test_training_views_are_crops_normalised_as_the_model_wants() -> None:
-    plain = replace(RECIPE, zoom=(1.0, 1.0), flip=0.0, crop=(32, 48))
+    plain = replace(RECIPE, scale_range=(1.0, 1.0), flip=0.0, crop=(32, 48))
     view = training_view(Halves(), plain, MODEL)
     image = view[3]["image"]
     assert image.shape == (3, 32, 48)
@@ -65,17 +65,17 @@ def test_training_views_are_crops_normalised_as_the_model_wants() -> None:
 
 def test_every_choice_of_the_recipe_reaches_the_view() -> None:
     data = Halves(size=(64, 96))
-    far = replace(RECIPE, zoom=(0.25, 0.25), flip=0.0, crop=(64, 96))
+    far = replace(RECIPE, scale_range=(0.25, 0.25), flip=0.0, crop=(64, 96))
     labels = training_view(data, far, MODEL)[0]["labels"]
     assert (labels[16:] == 255).all()  # padded
     assert (labels[:, 24:] == 255).all()
-    filling = replace(far, zoom=(1.0, 1.0), zoom_relative_to="crop", crop=(16, 24))
+    filling = replace(far, scale_range=(1.0, 1.0), scale_relative_to="crop", crop=(16, 24))
     labels = training_view(data, filling, MODEL)[0]["labels"]
     assert labels[8].tolist() == [0] * 12 + [1] * 12
-    flipped = replace(far, zoom=(1.0, 1.0), flip=1.0)
+    flipped = replace(far, scale_range=(1.0, 1.0), flip=1.0)
     labels = training_view(data, flipped, MODEL)[0]["labels"]
     assert (labels[8, 0], labels[8, -1]) == (1, 0)
-    plain = replace(far, zoom=(1.0, 1.0))
+    plain = replace(far, scale_range=(1.0, 1.0))
     bright, jittered = (
         training_view(data, replace(plain, color_jitter=strength), MODEL)[0]["image"]
         for strength in (0.0, 0.9)
@@ -83,24 +83,26 @@ def test_every_choice_of_the_recipe_reaches_the_view() -> None:
     assert not torch.equal(bright, jittered)
 
 
-def test_log_uniform_zoom_is_as_often_below_as_above_1() -> None:
-    wide = replace(RECIPE, zoom=(1 / 16, 16.0), log_uniform_zoom=True, flip=0.0, crop=(32, 48))
+def test_log_uniform_scale_is_as_often_below_as_above_1() -> None:
+    wide = replace(
+        RECIPE, scale_range=(1 / 16, 16.0), log_uniform_scale=True, flip=0.0, crop=(32, 48)
+    )
     shares = []
     for log_uniform in (True, False):
-        view = training_view(Halves(), replace(wide, log_uniform_zoom=log_uniform), MODEL)
+        view = training_view(Halves(), replace(wide, log_uniform_scale=log_uniform), MODEL)
         smaller = [bool((view[0]["labels"][-1] == 255).all()) for _ in range(60)]
         shares.append(sum(smaller) / 60)
     assert 0.3 < shares[0] < 0.7
     assert shares[1] < 0.25
 
 
-def drawn(length: int, batches: int, batch_size: int, seed: int = 0, **options: int) -> list:
+def loaded(length: int, batches: int, batch_size: int, seed: int = 0, **options: int) -> list:
     view = training_view(Halves(length=length), RECIPE, MODEL)
-    return list(drawn_batches(view, batches, batch_size, seed=seed, **options))
+    return list(training_loader(view, batches, batch_size, seed=seed, **options))
 
 
 def test_batches_go_over_the_data_evenly() -> None:
-    batches = drawn(5, 10, 2)
+    batches = loaded(5, 10, 2)
     assert len(batches) == 10
     counts = Counter(int(i) for batch in batches for i in batch["index"])
     assert counts == dict.fromkeys(range(5), 4)
@@ -109,42 +111,42 @@ def test_batches_go_over_the_data_evenly() -> None:
 
 def test_the_seed_alone_decides_order_and_augmentation() -> None:
     torch.manual_seed(1)
-    first = drawn(5, 3, 2)
+    first = loaded(5, 3, 2)
     torch.manual_seed(2)
-    same, other = drawn(5, 3, 2), drawn(5, 3, 2, seed=1)
+    same, other = loaded(5, 3, 2), loaded(5, 3, 2, seed=1)
     assert all(torch.equal(a["image"], b["image"]) for a, b in zip(first, same, strict=True))
     assert not all(torch.equal(a["image"], b["image"]) for a, b in zip(first, other, strict=True))
     # A single image has one order only, so what differs is its crop.
-    (one,), (another,) = drawn(1, 1, 3), drawn(1, 1, 3, seed=1)
+    (one,), (another,) = loaded(1, 1, 3), loaded(1, 1, 3, seed=1)
     assert not torch.equal(one["image"], another["image"])
 
 
 def test_a_later_start_leaves_out_what_came_before() -> None:
-    whole, rest = drawn(5, 6, 2), drawn(5, 6, 2, start=4)
+    whole, rest = loaded(5, 6, 2), loaded(5, 6, 2, start=4)
     assert len(rest) == 2
     for left, right in zip(whole[4:], rest, strict=True):
         assert torch.equal(left["image"], right["image"])
 
 
 def test_a_batch_larger_than_the_data() -> None:
-    assert [len(batch["index"]) for batch in drawn(2, 2, 5)] == [5, 5]
+    assert [len(batch["index"]) for batch in loaded(2, 2, 5)] == [5, 5]
 
 
 # Python 3.12 warns of forks of processes with threads, which is how torch's workers start.
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_workers_change_nothing() -> None:
-    alone, helped = drawn(5, 4, 2), drawn(5, 4, 2, workers=1)
+    alone, helped = loaded(5, 4, 2), loaded(5, 4, 2, workers=1)
     assert all(torch.equal(a["image"], b["image"]) for a, b in zip(alone, helped, strict=True))
 
 
 def test_whole_images_come_once_in_order_with_labels_as_they_are() -> None:
     recipe = replace(RECIPE, evaluation_size=(16, 20), evaluation_batch_size=4)
-    batches = list(whole_images(Halves(), recipe, MODEL))
+    batches = list(evaluation_loader(Halves(), recipe, MODEL))
     assert [batch["index"].tolist() for batch in batches] == [[0, 1, 2, 3], [4, 5]]
     assert [batch["id"] for batch in batches][1] == ["half-4", "half-5"]
     assert batches[0]["image"].shape == (4, 3, 16, 20)
     assert batches[0]["labels"].shape == (4, 32, 48)
-    native = next(iter(whole_images(Halves(), RECIPE, MODEL)))
+    native = next(iter(evaluation_loader(Halves(), RECIPE, MODEL)))
     assert native["image"].shape == (1, 3, 32, 48)
     assert float(native["image"][0, 0, 5, 5]) == pytest.approx((10 / 255 - 0.1) / 0.5, abs=1e-5)
 

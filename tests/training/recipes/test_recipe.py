@@ -119,7 +119,7 @@ def test_numbers_as_people_write_them(tmp_path: Path) -> None:
 )
 def test_a_misspelt_key(error_of, change: Change, key: str, meant: str) -> None:
     message = error_of(change)
-    assert message.startswith(f"there is no key {key} (did you mean '{meant}'?); expected some of ")
+    assert message.startswith(f"there is no key {key} (did you mean '{meant}'")
     assert meant in message.partition("expected some of ")[2].split(", ")
 
 
@@ -236,7 +236,7 @@ def test_unknown_parts_and_terms(error_of) -> None:
     assert decay.startswith("stage joint training: weight_decay has no 'aspp'; expected some of")
     term = error_of(lambda r: r["stages"][1]["losses"].update(group_entrpy=1.0))
     assert term.startswith(
-        "stage grouping: losses has no 'group_entrpy' (did you mean 'group_entropy'?); expected"
+        "stage grouping: losses has no 'group_entrpy' (did you mean 'group_entropy'"
     )
     for argument in ("class_weight", "ignore_index"):
         assert "losses has no" in error_of(
@@ -261,7 +261,8 @@ def test_a_stage_that_trains_nothing(error_of) -> None:
 @pytest.mark.parametrize(
     ("argument", "expected"),
     [
-        ("--data.rot=x", "there is no argument --data.rot=x (did you mean '--data.root'?); "),
+        ("--data.rot=x", "there is no argument --data.rot=x (did you mean '--data.root'"),
+        ("--model.backbon=x", "there is no argument --model.backbon=x (did you mean '--model.ba"),
         ("--sede=3", "there is no argument --sede=3 (did you mean '--seed'?); "),
         ("extra", "there is no argument extra; expected keys of the recipe, such as --data.root"),
         ("--seed=many", "--seed is 'many', expected a whole number"),

@@ -10,7 +10,7 @@ from protoxai import LinearSegmenter, ScaleProtoSeg
 from protoxai.losses import ScaleProtoSegLoss
 from protoxai.model.segmenter import Segmenter
 from protoxai.training import Stage
-from protoxai.training.recipes.errors import RunError
+from protoxai.training.recipes.yaml_files import RunError
 from protoxai.training.stages.lightning_module import StageModule
 from protoxai.training.stages.optimisation import part_parameters
 from tests.training.cases import stage, toy_batches, toy_model
@@ -52,13 +52,13 @@ def train(
     losses: dict[str, float] | None = None,
     **options: Any,
 ) -> lightning.Trainer:
-    count = chosen.steps * chosen.accumulate
+    count = chosen.steps * chosen.accumulate_grad_batches
     criterion = ScaleProtoSegLoss(**{"prototype_diversity": 0.0, **(losses or {})})
     trainer = lightning.Trainer(
         accelerator="cpu",
         devices=1,
         max_epochs=1,
-        accumulate_grad_batches=chosen.accumulate,
+        accumulate_grad_batches=chosen.accumulate_grad_batches,
         logger=False,
         callbacks=list(callbacks),
         enable_progress_bar=False,
@@ -142,7 +142,12 @@ def test_prototypes_leave_the_unit_cube_unless_bounded(bounded: bool) -> None:
 
 def test_rates_follow_the_optimizer_s_steps_not_the_batches() -> None:
     watch = Watch()
-    chosen = stage(steps=3, accumulate=2, schedule="polynomial", learning_rates={"prototypes": 0.5})
+    chosen = stage(
+        steps=3,
+        accumulate_grad_batches=2,
+        schedule="polynomial",
+        learning_rates={"prototypes": 0.5},
+    )
     trainer = train(toy_model(), chosen, None, watch)
     assert trainer.global_step == 3
     decay = [0.5 * (1 - t / 3) ** 0.9 for t in range(3)]
@@ -156,7 +161,9 @@ def test_accumulated_batches_are_one_large_batch() -> None:
     for accumulate, data in ((2, batches), (1, [whole])):
         torch.manual_seed(1)
         model = toy_model()
-        chosen = stage(steps=1, accumulate=accumulate, learning_rates={"last_layer": 1e-2})
+        chosen = stage(
+            steps=1, accumulate_grad_batches=accumulate, learning_rates={"last_layer": 1e-2}
+        )
         before = model.head.weight.detach().clone()
         train(model, chosen, data)
         ends.append(model.head.weight.detach() - before)
@@ -228,7 +235,7 @@ def test_images_come_in_channels_last_order() -> None:
 
 def test_training_on_each_device(device: torch.device) -> None:
     module = StageModule(toy_model(), stage(), ScaleProtoSegLoss()).to(device)
-    module._watch = lambda *_: None
+    module._log_terms = lambda *_: None
     batch = module.transfer_batch_to_device(toy_batches(1)[0], device, 0)
     module.training_step(batch, 0).backward()
     gradient = module.model.prototype_layer.prototypes.grad

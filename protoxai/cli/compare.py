@@ -1,0 +1,90 @@
+"""``protoxai compare``: explanations of several models by the same metrics."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from protoxai.cli.plugins import add_plugin_option, import_plugins
+from protoxai.runtime.extras import require
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser, Namespace
+
+HELP = "compare explanations of models by the same metrics"
+DESCRIPTION = (
+    "Compare explanations by the same metrics on the same images: those of prototype models, and "
+    "Captum's of every model. For a run folder the keys of the data are those of its recipe; for "
+    "other models --data.dataset and the like name the data."
+)
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Add the options of the command."""
+    from protoxai.training.recipes.command_line import add_recipe_keys
+    from protoxai.training.recipes.data_recipe import DataRecipe
+
+    parser.add_argument("models", nargs="+", help="Run folders, model folders or hub ids.")
+    parser.add_argument(
+        "--methods",
+        nargs="+",
+        metavar="NAME",
+        help="Explainers: groups, prototypes, Captum's names, or those that plugins register.",
+    )
+    parser.add_argument("--metrics", nargs="+", metavar="NAME", help="Metrics; all by default.")
+    parser.add_argument("--images", type=int, default=20, help="Number of images.")
+    parser.add_argument(
+        "--skip",
+        nargs="+",
+        metavar="CLASS",
+        default=["background"],
+        help="Names of classes to leave out.",
+    )
+    parser.add_argument(
+        "--budget", type=float, metavar="SECONDS", help="Seconds for each method and metric."
+    )
+    parser.add_argument(
+        "--output", metavar="FOLDER", default="runs/comparison", help="Folder for the table."
+    )
+    add_plugin_option(parser)
+    add_recipe_keys(parser, DataRecipe, "data")
+
+
+def recipe_keys() -> dict[str, Any]:
+    """Return the type of each recipe key that is an option."""
+    from protoxai.training.recipes.command_line import keys_of
+    from protoxai.training.recipes.data_recipe import DataRecipe
+
+    return keys_of(DataRecipe, "data")
+
+
+def run(options: Namespace, parser: ArgumentParser) -> int:
+    """Run the command and return its exit code."""
+    del parser
+    require("train", "lightning", "rich")
+    import_plugins(options)
+    from protoxai.comparison import compare, explainers_of, select_tasks
+    from protoxai.model.loading import load_model
+    from protoxai.training.evaluate_saved import check_classes_fit, open_evaluation
+    from protoxai.training.feeding.loaders import evaluation_view
+    from protoxai.training.recipes.command_line import given_keys
+    from protoxai.training.recipes.data_recipe import DataRecipe
+
+    keys = given_keys(DataRecipe, options, "data")
+    opened = [open_evaluation(source, keys) for source in options.models]
+    models = [load_model(folder) for folder, _, _ in opened]
+    _, recipe, dataset = opened[0]
+    for model in models:
+        check_classes_fit(model, dataset)
+    skip = [number for number, name in enumerate(dataset.class_names) if name in options.skip]
+    view = evaluation_view(dataset, recipe, models[0])
+    tasks = select_tasks(view, images=options.images, ignore_index=dataset.ignore_index, skip=skip)
+    table = compare(
+        explainers_of(models, options.methods),
+        tasks,
+        metrics=options.metrics,
+        output=Path(options.output),
+        budget=options.budget,
+    )
+    print(f"\n{table.to_text()}\n{options.output}: comparison.txt, .csv, .json, .md, .png")
+    return 0

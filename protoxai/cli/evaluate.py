@@ -1,0 +1,78 @@
+"""``protoxai evaluate``: the scores of a saved model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from protoxai.cli.plugins import add_plugin_option, import_plugins
+from protoxai.runtime.extras import require
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser, Namespace
+
+HELP = "score a model on a data set"
+DESCRIPTION = (
+    "Score a model on the validation split of a data set. For a run folder the keys of the data "
+    "are those of its recipe; for other models --data.dataset and the like name the data."
+)
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Add the options of the command."""
+    from protoxai.training.recipes.command_line import add_recipe_keys
+    from protoxai.training.recipes.data_recipe import DataRecipe
+
+    parser.add_argument("model", help="Run folder, model folder, or hub id OWNER/NAME.")
+    parser.add_argument(
+        "--window",
+        type=int,
+        nargs=2,
+        metavar=("HEIGHT", "WIDTH"),
+        help="Size of a sliding window, for large images.",
+    )
+    parser.add_argument(
+        "--stride",
+        type=int,
+        nargs=2,
+        metavar=("ROWS", "COLUMNS"),
+        help="Step of the window; half its size by default.",
+    )
+    parser.add_argument(
+        "--predictions", metavar="FOLDER", help="Folder for PNGs in the benchmark server's form."
+    )
+    parser.add_argument("--output", metavar="FILE", help="JSON file for the scores.")
+    add_plugin_option(parser)
+    add_recipe_keys(parser, DataRecipe, "data")
+
+
+def recipe_keys() -> dict[str, Any]:
+    """Return the type of each recipe key that is an option."""
+    from protoxai.training.recipes.command_line import keys_of
+    from protoxai.training.recipes.data_recipe import DataRecipe
+
+    return keys_of(DataRecipe, "data")
+
+
+def run(options: Namespace, parser: ArgumentParser) -> int:
+    """Run the command and return its exit code."""
+    del parser
+    require("train", "lightning", "rich")
+    import_plugins(options)
+    from protoxai.runtime.distributed import process_group, rank
+    from protoxai.training.evaluate_saved import evaluate_model
+    from protoxai.training.recipes.command_line import given_keys
+    from protoxai.training.recipes.data_recipe import DataRecipe
+
+    with process_group():
+        scores = evaluate_model(
+            options.model,
+            given_keys(DataRecipe, options, "data"),
+            window=None if options.window is None else tuple(options.window),
+            stride=None if options.stride is None else tuple(options.stride),
+            predictions=None if options.predictions is None else Path(options.predictions),
+            output=None if options.output is None else Path(options.output),
+        )
+        if rank() == 0:
+            print(scores)
+    return 0

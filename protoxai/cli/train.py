@@ -1,0 +1,207 @@
+"""``protoxai train``: a recipe through all its stages, with a table and an explanation."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from protoxai.cli.plugins import add_plugin_option, import_plugins
+from protoxai.runtime.distributed import process_group, rank
+from protoxai.runtime.extras import require
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser, Namespace
+
+    from protoxai.data import SegmentationDataset
+    from protoxai.training import RunResult
+
+HELP = "train a recipe through all its stages"
+DESCRIPTION = (
+    "Train a recipe through all its stages and evaluate it after each. Every key of the recipe is "
+    "an option too, which replaces the value in the file."
+)
+CANDIDATES = 40
+SMALLEST_SHARE = 0.01
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Add the options of the command."""
+    from protoxai.training.recipes.command_line import add_recipe_keys
+    from protoxai.training.recipes.recipe import Recipe
+
+    parser.add_argument(
+        "recipe", nargs="?", help="YAML file, or name of a recipe that comes with the package."
+    )
+    add_output_option(parser)
+    parser.add_argument(
+        "--resume", action="store_true", help="Continue the run in the output folder."
+    )
+    parser.add_argument(
+        "--smoke",
+        action="store_true",
+        help="Run one step per stage on small crops, to see that everything works.",
+    )
+    add_plugin_option(parser)
+    add_recipe_keys(parser, Recipe)
+
+
+def add_output_option(parser: ArgumentParser) -> None:
+    """Add ``--output`` to the options of a command that trains."""
+    parser.add_argument(
+        "--output", metavar="FOLDER", help="Folder of the run; runs/NAME-TIME by default."
+    )
+
+
+def recipe_keys() -> dict[str, Any]:
+    """Return the type of each recipe key that is an option."""
+    from protoxai.training.recipes.command_line import keys_of
+    from protoxai.training.recipes.recipe import Recipe
+
+    return keys_of(Recipe)
+
+
+def run(options: Namespace, parser: ArgumentParser) -> int:
+    """Run the command and return its exit code."""
+    from protoxai.training.recipes.command_line import given_keys
+    from protoxai.training.recipes.recipe import Recipe
+
+    if options.recipe is None:
+        parser.print_help()
+        return 2
+    if options.resume and options.output is None:
+        raise ValueError("--resume needs --output: the folder of the run to continue")
+    return train(
+        options.recipe,
+        None if options.output is None else Path(options.output),
+        given_keys(Recipe, options),
+        plugins=import_plugins(options),
+        resume=options.resume,
+        smoke=options.smoke,
+    )
+
+
+def train(
+    source: str,
+    output: Path | None,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    plugins: tuple[str, ...] = (),
+    resume: bool = False,
+    smoke: bool = False,
+) -> int:
+    """Train a recipe, and DeepLabv2 beside it if the recipe has a baseline.
+
+    Args:
+        source: A YAML file, or the name of a recipe that comes with the package.
+        output: Folder of the run; None for a new one.
+        overrides: Values that replace those of the recipe, by dotted keys.
+        plugins: Plugins that were imported, to be recorded with the recipe.
+        resume: Whether to continue the run in the output folder.
+        smoke: Whether to run one step per stage only.
+
+    Returns:
+        The exit code.
+    """
+    # The recipe and its data are checked before the libraries that take long to load.
+    require("train", "lightning", "rich", "jsonargparse", "yaml")
+    from protoxai.training.recipes.recipe import Recipe
+
+    recipe = Recipe.load(source, overrides or {})
+    recipe = replace(recipe, plugins=tuple(dict.fromkeys([*recipe.plugins, *plugins])))
+    if smoke:
+        recipe = recipe.smoke()
+    from protoxai.training.feeding.loaders import Splits
+
+    splits = Splits.of(recipe.data)
+    quiet_lightning()
+    from protoxai.training import run as run_recipe
+    from protoxai.training.results import write_metrics
+
+    output = output or Path("runs") / f"{recipe.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    started = time.monotonic()
+    with process_group():
+        if rank() == 0:
+            print(f"{recipe.name}: {recipe.method}")
+        results = [run_recipe(recipe, output, splits=splits, resume=resume)]
+        if recipe.baseline:
+            baseline = recipe.as_baseline()
+            if rank() == 0:
+                print(f"{recipe.name}: {baseline.method}, on the same trunk, as many steps")
+            folder = output / "baseline"
+            results.append(run_recipe(baseline, folder, splits=splits, resume=resume))
+        if rank() == 0:
+            write_metrics(output / "metrics.json", results)
+            _write_explanation(results[0], output / "explanation.png")
+            _print_table(results)
+            print(f"{output}: model/, metrics.json, explanation.png ({_minutes(started)})")
+    return 0
+
+
+def quiet_lightning() -> None:
+    """Silence Lightning's tips, but neither its progress bar nor its warnings."""
+    require("train", "lightning", "rich")
+    # Lightning sets its own levels when it is imported.
+    import lightning.pytorch  # noqa: F401
+
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _write_explanation(result: RunResult, path: Path) -> None:
+    """Write the explanation of the validation image that shows the most classes."""
+    from protoxai.explanations import explain
+    from protoxai.explanations.figures import explanation_figure
+    from protoxai.model.scaleprotoseg import ScaleProtoSeg
+    from protoxai.training.feeding.loaders import evaluation_view
+
+    if not isinstance(result.model, ScaleProtoSeg):
+        return
+    validation = result.splits.validation
+    view = evaluation_view(validation, result.recipe.data, result.model)
+    explanation = explain(result.model, view[_richest_image(validation)]["image"])
+    figure = explanation_figure(
+        explanation,
+        lambda number: result.splits.projection.raw(number).image,
+        palette=validation.palette,
+    )
+    figure.savefig(path, dpi=110)
+
+
+def _richest_image(data: SegmentationDataset) -> int:
+    """Return which of the first images shows the most classes."""
+
+    def classes(index: int) -> int:
+        labels = data.raw(index).labels
+        counts = labels[labels != data.ignore_index].bincount(minlength=data.num_classes)
+        return int((counts > SMALLEST_SHARE * labels.numel()).sum())
+
+    return max(range(min(len(data), CANDIDATES)), key=classes)
+
+
+def _print_table(results: list[RunResult]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("model", "after", "mIoU", "pixel accuracy", "prototypes", "active")
+    for result in results:
+        for row in result.rows:
+            scores = row.scores
+            counts = (str(scores.prototypes), str(scores.active_prototypes))
+            table.add_row(
+                result.recipe.method,
+                row.step,
+                f"{100 * scores.mean_iou:.1f}",
+                f"{100 * scores.pixel_accuracy:.1f}",
+                *(counts if scores.prototypes else ("", "")),
+            )
+        table.add_section()
+    Console().print(table)
+
+
+def _minutes(started: float) -> str:
+    minutes, seconds = divmod(round(time.monotonic() - started), 60)
+    return f"{minutes} min {seconds} s"

@@ -1,0 +1,164 @@
+"""The keys of a recipe as options of the command line."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import inspect
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+
+from protoxai.runtime.checks import did_you_mean
+from protoxai.runtime.extras import require
+from protoxai.training.recipes.diagnosis import not_as_expected
+from protoxai.training.recipes.renamed import RENAMED
+from protoxai.training.recipes.yaml_files import RecipeError
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser, Namespace
+
+
+def add_recipe_keys(parser: ArgumentParser, recipe: type, section: str = "") -> None:
+    """Add an option for each key of a recipe, or of one of its sections.
+
+    Only the options that are given appear in what the parser returns.
+
+    Args:
+        parser: The parser of a command.
+        recipe: The dataclass of the recipe or of the section.
+        section: Key of the section; empty for the recipe itself.
+    """
+    title = f"keys of {section}" if section else "keys of the recipe"
+    group = parser.add_argument_group(title, str(recipe.__doc__).partition("\n")[0])
+    docs, hints = _attribute_docs(recipe), get_type_hints(recipe)
+    sections: list[tuple[Any, str]] = []
+    for field in dataclasses.fields(recipe):
+        hint = hints[field.name]
+        if dataclasses.is_dataclass(hint):
+            sections.append((hint, field.name))
+            continue
+        if any(map(dataclasses.is_dataclass, get_args(hint))):
+            hint = list[dict[str, Any]]  # checked with the rest of the recipe
+        group.add_argument(
+            f"--{section}.{field.name}" if section else f"--{field.name}",
+            type=hint,
+            default=argparse.SUPPRESS,
+            help=docs[field.name] + _default_text(field),
+        )
+    for inner, name in sections:
+        add_recipe_keys(parser, inner, name)
+
+
+def given_keys(recipe: type, options: Namespace, section: str = "") -> dict[str, Any]:
+    """Return the keys of a recipe that were given, as values by dotted keys.
+
+    Args:
+        recipe: The dataclass of the recipe or of the section.
+        options: The parsed options of a command.
+        section: Key of the section; empty for the recipe itself.
+    """
+    return {key: options[key] for key, _ in _keys(recipe, section) if key in options}
+
+
+def parse_overrides(recipe: type, arguments: Sequence[str], section: str = "") -> dict[str, Any]:
+    """Return the keys of a recipe that command-line arguments give, as values by dotted keys.
+
+    Args:
+        recipe: The dataclass of the recipe or of the section.
+        arguments: Arguments such as ``--data.root=/data/camvid``.
+        section: Key of the section; empty for the recipe itself.
+
+    Raises:
+        RecipeError: If an argument is unknown or its value does not fit.
+    """
+    require("train", "jsonargparse", "yaml")
+    from jsonargparse import ArgumentError, ArgumentParser
+
+    parser = ArgumentParser(exit_on_error=False, allow_abbrev=False, add_help=False)
+    add_recipe_keys(parser, recipe, section)
+    try:
+        options = parser.parse_args(list(arguments))
+    except ArgumentError as error:
+        keys = dict(_keys(recipe, section))
+        raise RecipeError(
+            explain_argument(str(error), [f"--{key}" for key in keys], keys)
+        ) from None
+    return given_keys(recipe, options, section)
+
+
+def keys_of(recipe: type, section: str = "") -> dict[str, Any]:
+    """Return the type of each key of a recipe, or of one of its sections, by its dotted name."""
+    return dict(_keys(recipe, section))
+
+
+def explain_argument(message: str, options: Iterable[str], keys: Mapping[str, Any]) -> str:
+    """Return one line about what does not fit on the command line.
+
+    Args:
+        message: The parser's message.
+        options: The options that would have been accepted, such as ``--data.root``.
+        keys: Type of each key of a recipe among them.
+    """
+    unknown = re.search(r"unrecognized arguments: (\S+)", message)
+    if unknown is not None:
+        return _explain_unknown(unknown[1], list(options), bool(keys))
+    wrong = re.search(r'key "(?:\w+\.)??([\w.]+)":\s+(.*)Got value: (.*)', message, re.DOTALL)
+    if wrong is not None and wrong[1] in keys:
+        return not_as_expected(f"--{wrong[1]}", wrong[3], keys[wrong[1]])
+    return " ".join(message.split())
+
+
+def _explain_unknown(given: str, options: list[str], has_keys: bool) -> str:
+    name = given.partition("=")[0]
+    head, dot, last = name.removeprefix("--").rpartition(".")
+    if RENAMED.get(last) and f"--{head}{dot}{RENAMED[last]}" in options:
+        return f"there is no argument {name}: it was renamed to --{head}{dot}{RENAMED[last]}"
+    # Compared without their dashes, which would make short options alike.
+    close = did_you_mean(name.removeprefix("--"), [option.removeprefix("--") for option in options])
+    hint = f"there is no argument {given}" + re.sub(r"'([\w.]+)'", r"'--\1'", close)
+    if has_keys:
+        return (
+            f"{hint}; expected keys of the recipe, such as --data.root=FOLDER (protoxai train "
+            "--help lists all)"
+        )
+    return f"{hint}; expected some of {', '.join(options)}" if options else hint
+
+
+def _keys(recipe: Any, section: str = "") -> Iterator[tuple[str, Any]]:
+    for name, hint in get_type_hints(recipe).items():
+        key = f"{section}.{name}" if section else name
+        if dataclasses.is_dataclass(hint):
+            yield from _keys(hint, key)
+        else:
+            yield key, hint
+
+
+def _attribute_docs(recipe: type) -> dict[str, str]:
+    """Return the documentation of each field, from the "Attributes:" of the docstring."""
+    attributes = inspect.cleandoc(str(recipe.__doc__)).partition("Attributes:\n")[2]
+    entries = re.findall(r"^ {4}(\w+): (.*(?:\n {5,}.*)*)", attributes, re.MULTILINE)
+    return {name: _plain_text(" ".join(text.split())) for name, text in entries}
+
+
+def _plain_text(text: str) -> str:
+    """Return reStructuredText without its markup."""
+    text = re.sub(r":\w+:`~?(?:\w+\.)*(\w+)`", r"\1", text)
+    return text.replace("``", "").replace("%", "%%")
+
+
+def _default_text(field: dataclasses.Field[Any]) -> str:
+    if field.default_factory is not dataclasses.MISSING:
+        value = field.default_factory()
+    elif field.default is not dataclasses.MISSING:
+        value = field.default
+    else:
+        return " (required)"
+    if value in ("", {}):
+        return ""
+    text = {None: "null", True: "true", False: "false"}.get(value) if _is_word(value) else None
+    return f" (default: {text or (list(value) if isinstance(value, tuple) else value)})"
+
+
+def _is_word(value: object) -> bool:
+    return value is None or isinstance(value, bool)

@@ -1,0 +1,53 @@
+"""The data of a recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataRecipe:
+    """Data to train and evaluate on.
+
+    Attributes:
+        dataset: Name of a registered data set, such as shapes, camvid or folder.
+        root: Folder of the data set, where ``$NAME`` is an environment variable; Shapes has none.
+        options: Other arguments of the data set, such as Shapes' size and length.
+        train_split: Split to train on.
+        projection_split: Split whose images prototypes are projected on; null: train_split.
+        validation_split: Split to evaluate on.
+        crop: Height and width of training crops.
+        scale_range: Smallest and largest factor of the random scale.
+        scale_relative_to: What a scale of 1 means: the image's own size, or the size that fits
+            the crop.
+        log_uniform_scale: Whether the logarithm of the scale is uniform, instead of the scale.
+        flip: Probability of a horizontal flip.
+        color_jitter: Relative strength of random brightness and contrast.
+        evaluation_size: Height and width of images in evaluation and projection, or the length of
+            their shorter side; null: their own size.
+        batch_size: Number of images per training batch and process.
+        evaluation_batch_size: Number of images per evaluation batch; more than 1 only if all have
+            one size.
+        workers: Number of processes that load images; 0: the training process itself.
+        class_balance: Exponent of the class weights in the cross-entropy, which are the class
+            frequencies to the power of minus this.
+    """
+
+    dataset: str
+    root: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    train_split: str = "train"
+    projection_split: str | None = None
+    validation_split: str = "val"
+    crop: tuple[int, int]
+    scale_range: tuple[float, float] = (0.5, 1.5)
+    scale_relative_to: Literal["image", "crop"] = "image"
+    log_uniform_scale: bool = False
+    flip: float = 0.5
+    color_jitter: float = 0.0
+    evaluation_size: tuple[int, int] | int | None = None
+    batch_size: int = 2
+    evaluation_batch_size: int = 1
+    workers: int = 0
+    class_balance: float = 0.0

@@ -1,0 +1,107 @@
+"""From the text of a recipe to its dataclass: file, overrides, plugins, checks."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from protoxai.runtime.extras import require
+from protoxai.runtime.plugins import import_plugin
+from protoxai.training.recipes.command_line import parse_overrides
+from protoxai.training.recipes.construct import construct
+from protoxai.training.recipes.diagnosis import find_mismatch
+from protoxai.training.recipes.renamed import with_new_names
+from protoxai.training.recipes.yaml_files import (
+    RecipeError,
+    Values,
+    find_recipe,
+    is_recorded,
+    read_values,
+)
+
+
+def read_recipe(
+    recipe: type, source: str | Path, overrides: Sequence[str] | Mapping[str, Any]
+) -> Any:
+    """Return a recipe, checked.
+
+    Args:
+        recipe: The dataclass of recipes.
+        source: A YAML file, or the name of a recipe that comes with the package.
+        overrides: Command-line arguments, or values by dotted keys.
+
+    Raises:
+        RecipeError: If there is no such recipe, or a key or a value does not fit.
+    """
+    require("train", "jsonargparse", "yaml")
+    path = find_recipe(source)
+    values = read_values(path)
+    if is_recorded(path):
+        values = with_new_names(values)
+    try:
+        given = overrides if isinstance(overrides, Mapping) else parse_overrides(recipe, overrides)
+        for key, value in given.items():
+            _replace(values, key.split("."), value)
+        return construct_recipe(recipe, values)
+    except RecipeError as error:
+        raise RecipeError(f"{path}: {error}") from error
+
+
+def construct_recipe(recipe: type, values: Values) -> Any:
+    """Return the recipe that has these values, after importing its plugins.
+
+    Args:
+        recipe: The dataclass of recipes.
+        values: Content of a recipe's file, as plain values.
+
+    Raises:
+        RecipeError: If a key or a value does not fit.
+    """
+    mismatch = find_mismatch(values, recipe)
+    if mismatch:
+        raise RecipeError(mismatch)
+    for plugin in values.get("plugins", ()):
+        import_plugin(plugin)
+    found = construct(recipe, values)
+    return dataclasses.replace(found, data=_with_root(found.data))
+
+
+def construct_data(data: type, values: Values) -> Any:
+    """Return the data section that has these values.
+
+    Args:
+        data: The dataclass of the section.
+        values: Plain values by key.
+
+    Raises:
+        RecipeError: If a key or a value does not fit.
+    """
+    mismatch = find_mismatch(values, data, "data")
+    if mismatch:
+        raise RecipeError(mismatch)
+    return _with_root(construct(data, values))
+
+
+def _replace(values: Any, keys: Sequence[str], value: object) -> None:
+    """Replace the value that a sequence of keys leads to."""
+    for key in keys[:-1]:
+        if not isinstance(values, dict):
+            return
+        values = values.setdefault(key, {})
+    if isinstance(values, dict):
+        values[keys[-1]] = value
+
+
+def _with_root(data: Any) -> Any:
+    if data.root is None:
+        return data
+    expanded = str(Path(os.path.expandvars(data.root)).expanduser())
+    if "$" in expanded:
+        raise RecipeError(
+            f"data.root is {data.root}, but that environment variable is not set: set it, or give "
+            "--data.root=FOLDER"
+        )
+    return dataclasses.replace(data, root=expanded)

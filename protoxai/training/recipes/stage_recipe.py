@@ -1,0 +1,98 @@
+"""One stage of a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from protoxai.losses import loss_terms
+from protoxai.runtime.checks import did_you_mean
+from protoxai.training.recipes.yaml_files import RecipeError
+
+PARTS = ("backbone", "scales", "prototypes", "groups", "last_layer")
+Action = Literal["initialise", "project", "group", "threshold"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One stage of training, with the actions before and after it.
+
+    Attributes:
+        name: Short name, for files and tables.
+        steps: Number of optimizer steps.
+        before: Actions before the training, in order: initialise (prototypes by k-means), group.
+        after: Actions after the training, in order: project, threshold; the model is evaluated
+            after each.
+        learning_rates: Learning rate of each part: backbone, scales, prototypes, groups,
+            last_layer. A part without one is frozen.
+        weight_decay: Weight decay of each part; 0 for parts that are not listed.
+        losses: Weight of each term of :class:`~protoxai.losses.ScaleProtoSegLoss`; 0 for terms
+            that are not listed.
+        optimizer: Optimizer: adam (weight decay as L2 penalty) or adamw.
+        schedule: Schedule of the learning rates: constant, or polynomial decay to 0.
+        power: Exponent of the polynomial decay.
+        warmup_steps: Number of optimizer steps in which the learning rates rise linearly.
+        accumulate_grad_batches: Batches per optimizer step (gradient accumulation).
+        cached_views: Number of augmented views per image whose embeddings are computed once and
+            trained on; 0: embed at every step. For stages that train the head only.
+        batch_size: Number of images per batch and process; null: that of the data.
+        num_groups: Number of groups per class, for the action group.
+        threshold: Smallest group weight that the action threshold keeps.
+        validate: When to measure the validation accuracy (the share of labelled pixels that are
+            right, at feature resolution) during training: never, or once per epoch.
+        patience: Number of validations without a better accuracy after which the stage stops;
+            null: it never stops early.
+        keep_best: Whether to end with the weights of the best validation.
+    """
+
+    name: str
+    steps: int
+    before: tuple[Action, ...] = ()
+    after: tuple[Action, ...] = ()
+    learning_rates: dict[str, float]
+    weight_decay: dict[str, float] = field(default_factory=dict)
+    losses: dict[str, float] = field(default_factory=lambda: {"cross_entropy": 1.0})
+    optimizer: Literal["adam", "adamw"] = "adam"
+    schedule: Literal["constant", "polynomial"] = "constant"
+    power: float = 0.9
+    warmup_steps: int = 0
+    accumulate_grad_batches: int = 1
+    cached_views: int = 0
+    batch_size: int | None = None
+    num_groups: int = 3
+    threshold: float = 0.05
+    validate: Literal["never", "epoch"] = "never"
+    patience: int | None = None
+    keep_best: bool = False
+
+    def __post_init__(self) -> None:
+        """Check what the types cannot express."""
+        for key in ("learning_rates", "weight_decay"):
+            _check_names(f"stage {self.name}: {key}", getattr(self, key), PARTS)
+        _check_names(f"stage {self.name}: losses", self.losses, loss_terms())
+        if not self.learning_rates:
+            raise RecipeError(f"stage {self.name}: no learning_rates, so nothing would train")
+        if self.validate == "never" and (self.patience is not None or self.keep_best):
+            raise RecipeError(
+                f"stage {self.name}: patience and keep_best need validations: set validate: epoch"
+            )
+        if self.cached_views and {"backbone", "scales"} & set(self.learning_rates):
+            raise RecipeError(
+                f"stage {self.name}: cached_views needs a frozen trunk, but it has a learning rate "
+                "for backbone or scales: remove those, or set cached_views to 0"
+            )
+
+    @property
+    def loss_weights(self) -> dict[str, float]:
+        """Weights of the criterion, 0 for its default terms that the recipe leaves out."""
+        return {"cross_entropy": 1.0, "prototype_diversity": 0.0, **self.losses}
+
+
+def _check_names(place: str, given: Mapping[str, float], known: Collection[str]) -> None:
+    for name in given:
+        if name not in known:
+            raise RecipeError(
+                f"{place} has no {name!r}{did_you_mean(name, known)}; expected some of "
+                f"{', '.join(sorted(known))}"
+            )

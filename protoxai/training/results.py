@@ -1,0 +1,91 @@
+"""The results of a run, as values and as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from protoxai.evaluation.scores import Scores
+from protoxai.model.segmenter import Segmenter
+from protoxai.training.feeding.loaders import Splits
+from protoxai.training.recipes.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Row:
+    """Scores after one step of a run.
+
+    Attributes:
+        step: Name of the stage or of the action.
+        scores: Scores on the validation split.
+        seconds: Duration of the step.
+    """
+
+    step: str
+    scores: Scores
+    seconds: float
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the row as plain values."""
+        values = {"step": self.step, "seconds": self.seconds, **asdict(self.scores)}
+        return {**values, "per_class": list(self.scores.per_class)}
+
+    @classmethod
+    def from_plain(cls, values: dict[str, Any]) -> Row:
+        """Return the row of plain values.
+
+        Args:
+            values: What :meth:`to_plain` returned.
+        """
+        scores = {name: value for name, value in values.items() if name not in ("step", "seconds")}
+        scores["per_class"] = tuple(scores["per_class"])
+        return cls(values["step"], Scores(**scores), values["seconds"])
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """Results of a run.
+
+    Attributes:
+        recipe: Recipe as it was run.
+        model: Trained model, in evaluation mode.
+        splits: Data of the run.
+        rows: Scores after each stage and each action.
+    """
+
+    recipe: Recipe
+    model: Segmenter
+    splits: Splits
+    rows: tuple[Row, ...]
+
+
+def write_metrics(path: Path, results: list[RunResult]) -> None:
+    """Write the scores of runs as JSON.
+
+    Args:
+        path: File to write; its folder is made if it is missing.
+        results: Results of one or more runs.
+    """
+    content = {
+        result.recipe.name: {
+            "method": result.recipe.method,
+            "target": result.recipe.target,
+            "class_names": result.splits.train.class_names,
+            "steps": [row.to_plain() for row in result.rows],
+        }
+        for result in results
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(_without_nan(content), indent=1, allow_nan=False) + "\n")
+
+
+def _without_nan(value: Any) -> Any:
+    """Return the value with None in place of NaN, which JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _without_nan(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(inner) for inner in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
