@@ -1,4 +1,4 @@
-"""Labels: their range, and their values on a feature map's grid."""
+"""Labels: checks of their range, and sampling on the grid of a feature map."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ def labels_at(labels: Tensor, size: tuple[int, int]) -> Tensor:
     Row ``i`` of the result is row ``floor((i + 1/2) * H / h)`` of the labels, columns alike.
 
     Args:
-        labels: integer labels (..., H, W).
-        size: height and width (h, w) of the grid to sample on.
+        labels: Integer labels (..., H, W).
+        size: Height and width (h, w) of the grid to sample on.
 
     Returns:
         Labels (..., h, w).
@@ -33,20 +33,21 @@ def labels_at(labels: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def check_labels(labels: Tensor, num_classes: int, ignore_index: int, *, source: str = "") -> None:
-    """Raise a clear error where labels cannot belong to the classes.
+    """Raise an error if labels do not fit the classes.
 
-    The type and the ignore value are checked always; the values only where the labels lie on the
-    CPU, because reading them back from another device would stall every training step.
+    The type and the ignore value are always checked. The values are checked on the CPU only,
+    because reading them from another device would stall every training step.
 
     Args:
-        labels: integer labels of any shape.
-        num_classes: classes are ``0 .. num_classes - 1``.
-        ignore_index: the value of pixels that do not count; outside of the classes.
-        source: where the labels come from (a file, a sample), for the message.
+        labels: Integer labels of any shape.
+        num_classes: Number of classes, which are ``0 … num_classes - 1``.
+        ignore_index: Value of pixels that do not count, outside of the classes.
+        source: Name of the file or sample with the labels, for the error.
 
     Raises:
-        TypeError: if the labels are not integers.
-        ValueError: if the ignore value is one of the classes, or a label is neither a class nor it.
+        TypeError: If the labels are not integers.
+        ValueError: If the ignore value is one of the classes, or a label is neither a class nor the
+            ignore value.
     """
     origin = f" of {source}" if source else ""
     if labels.dtype.is_floating_point or labels.dtype.is_complex or labels.dtype == torch.bool:
@@ -72,7 +73,15 @@ def check_labels(labels: Tensor, num_classes: int, ignore_index: int, *, source:
 
 
 def check_ignore_index(ignore_index: int, num_classes: int) -> None:
-    """Raise ``ValueError`` if the ignore value is one of the classes."""
+    """Raise an error if the ignore value is one of the classes.
+
+    Args:
+        ignore_index: Value of pixels that do not count.
+        num_classes: Number of classes, which are ``0 … num_classes - 1``.
+
+    Raises:
+        ValueError: If the ignore value is one of the classes.
+    """
     if 0 <= ignore_index < num_classes:
         raise ValueError(
             f"ignore_index {ignore_index} is one of the {num_classes} classes 0 to "

@@ -1,4 +1,4 @@
-"""What every data set is: raw samples, a transform, checked labels."""
+"""The base class of every data set: raw samples, a transform, checked labels."""
 
 import copy
 from abc import abstractmethod
@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NotRequired, Self, TypedDict
 
-import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -14,6 +13,7 @@ from torchvision import tv_tensors
 
 from protoxai.data.label_images import grey_image, indexed_image
 from protoxai.data.palette import Colour, distinct_palette
+from protoxai.images import unit_range
 from protoxai.labels import check_ignore_index, check_labels
 
 Masks = dict[str, Tensor]
@@ -23,10 +23,13 @@ Transform = Callable[[Tensor, Masks], tuple[Tensor, Masks]]
 class Sample(TypedDict):
     """One training or evaluation sample.
 
-    ``image`` is (3, H, W), float32, normalised; ``labels`` (h, w), int64, ``0 … C-1`` or the ignore
-    index (its size may differ from the image's in evaluation); ``index`` the position in the data
-    set, ``id`` a name that stays when the data set is reordered; ``parts`` (h, w), int64, 0 = no
-    part, where the data set has them.
+    Attributes:
+        image: Image (3, H, W), float32, normalised.
+        labels: Labels (h, w), int64, ``0 … C-1`` or the ignore index; in evaluation their size may
+            differ from that of the image.
+        index: Position in the data set.
+        id: Name of the sample, which stays the same when the data set is reordered.
+        parts: Parts (h, w), int64, 0 for no part; only if the data set has parts.
     """
 
     image: Tensor
@@ -41,10 +44,10 @@ class RawSample:
     """A sample before any transform.
 
     Attributes:
-        image: (3, H, W), uint8, RGB.
-        labels: (H, W), int64.
-        id: the sample's lasting name, e.g. the file's stem.
-        parts: (H, W), int64, 0 = no part; None where the data set has none.
+        image: Image (3, H, W), uint8, RGB.
+        labels: Labels (H, W), int64.
+        id: Name of the sample, e.g. the stem of its file.
+        parts: Parts (H, W), int64, 0 for no part; None if the data set has no parts.
     """
 
     image: Tensor
@@ -54,21 +57,22 @@ class RawSample:
 
 
 class SegmentationDataset(Dataset[Sample]):
-    """Images with a class for every pixel. Subclasses say ``raw`` and ``__len__``.
+    """Images with a class for every pixel. Subclasses implement ``raw`` and ``__len__``.
 
-    A transform takes ``(image, masks)`` and returns the same: the image as uint8
-    ``tv_tensors.Image``, the masks a dict of ``tv_tensors.Mask`` (``"labels"``, and ``"parts"``
-    where there are any). Every pipeline of ``torchvision.transforms.v2`` fits. Without a transform
-    the image is scaled to [0, 1] only.
+    A transform takes ``(image, masks)`` and returns the same: the image is a uint8
+    ``tv_tensors.Image``, the masks are a dict of ``tv_tensors.Mask`` (``"labels"``, and ``"parts"``
+    if there are any). Any pipeline of ``torchvision.transforms.v2`` can be used. Without a
+    transform, the image is only scaled to [0, 1].
 
     Args:
-        class_names: one name a class, in the order of the labels.
-        palette: one (red, green, blue) a class, 0-255; made up where it is not given.
-        ignore_index: the label of pixels that never count; outside of ``0 … C-1``.
-        transform: what ``dataset[index]`` applies to the raw sample.
+        class_names: Name of each class, in the order of the labels.
+        palette: Colour (red, green, blue) of each class, 0-255; None generates distinct ones.
+        ignore_index: Label of pixels that never count, outside of ``0 … C-1``.
+        transform: Transform that ``dataset[index]`` applies to the raw sample.
 
     Raises:
-        ValueError: if there is no class, the palette does not fit, or ``ignore_index`` is a class.
+        ValueError: If there is no class, the palette has another number of colours, or
+            ``ignore_index`` is a class.
 
     Example:
         >>> import torch
@@ -83,9 +87,9 @@ class SegmentationDataset(Dataset[Sample]):
     """
 
     part_names: tuple[str, ...] = ()
-    """The name of every part number, "none" first; empty where the data set has no parts."""
+    """Name of every part number, "none" first; empty if the data set has no parts."""
     part_class: tuple[int, ...] = ()
-    """The class every part number belongs to (of number 0: class 0)."""
+    """Class that every part number belongs to (class 0 for number 0)."""
 
     def __init__(
         self,
@@ -96,12 +100,12 @@ class SegmentationDataset(Dataset[Sample]):
         transform: Transform | None = None,
     ) -> None:
         if not class_names:
-            raise ValueError("class_names is empty: a data set needs one class or more")
+            raise ValueError("class_names is empty: give one class or more")
         check_ignore_index(ignore_index, len(class_names))
         if palette is not None and len(palette) != len(class_names):
             raise ValueError(
                 f"the palette has {len(palette)} colours for {len(class_names)} classes: "
-                "give one (red, green, blue) a class, or none for a made-up palette"
+                "give one (red, green, blue) per class, or None for a generated palette"
             )
         self.class_names = tuple(class_names)
         self.palette = tuple(palette) if palette else distinct_palette(len(class_names))
@@ -110,30 +114,37 @@ class SegmentationDataset(Dataset[Sample]):
 
     @property
     def num_classes(self) -> int:
-        """How many classes there are, C."""
+        """Number of classes, C."""
         return len(self.class_names)
 
     @abstractmethod
     def raw(self, index: int) -> RawSample:
-        """The sample as it is stored, at its own size, without the transform."""
+        """Return a sample as it is stored, at its own size, without the transform.
+
+        Args:
+            index: Position in the data set.
+
+        Raises:
+            IndexError: If the index is outside of the data set.
+        """
 
     @abstractmethod
     def __len__(self) -> int:
-        """How many samples there are."""
+        """Return the number of samples."""
 
     def __getitem__(self, index: int) -> Sample:
-        """The transformed sample.
+        """Return a sample after the transform.
 
         Raises:
-            IndexError: if the index is outside of the data set.
-            ValueError: if a label is neither a class nor the ignore index.
+            IndexError: If the index is outside of the data set.
+            ValueError: If a label is neither a class nor the ignore index.
         """
         raw = self.raw(index)
         masks: Masks = {"labels": tv_tensors.Mask(raw.labels)}
         if raw.parts is not None:
             masks["parts"] = tv_tensors.Mask(raw.parts)
         image, masks = (self.transform or _unit_range)(tv_tensors.Image(raw.image), masks)
-        # Plain tensors leave: the subclass would follow them through every operation of the model.
+        # Return plain tensors: the subclass would persist through every operation of the model.
         plain = {name: mask.as_subclass(Tensor) for name, mask in masks.items()}
         check_labels(plain["labels"], self.num_classes, self.ignore_index, source=raw.id)
         sample: Sample = {
@@ -147,30 +158,35 @@ class SegmentationDataset(Dataset[Sample]):
         return sample
 
     def __iter__(self) -> Iterator[Sample]:
-        """All samples in order."""
+        """Iterate over all samples in order."""
         return (self[index] for index in range(len(self)))
 
     def with_transform(self, transform: Transform | None) -> Self:
-        """The same data set, cache included, seen through another transform."""
+        """Return the same data set, cache included, with another transform.
+
+        Args:
+            transform: Transform of each sample.
+        """
         other = copy.copy(self)
         other.transform = transform
         return other
 
     def encode_prediction(self, labels: Tensor) -> Image.Image:
-        """Predicted labels as the image file that the data set's benchmark reads.
+        """Encode predicted labels as the image that the data set's benchmark reads.
 
-        The default is an 8-bit PNG of the class numbers with the data set's palette, ignored
-        pixels 255; with more than 255 classes 16 bits, grey, ignored pixels 65535.
+        The default is an 8-bit image of the class numbers with the data set's palette, in which
+        ignored pixels are 255. With more than 255 classes it is a 16-bit grey image, in which they
+        are 65535.
 
         Args:
-            labels: (H, W), classes ``0 … C-1`` or the ignore index, on any device.
+            labels: Predicted labels (H, W), ``0 … C-1`` or the ignore index, on any device.
 
         Returns:
             A Pillow image; ``save(folder / dataset.prediction_name(id))`` writes the PNG.
 
         Raises:
-            TypeError: if the labels are not integers.
-            ValueError: if there are not two dimensions, or a label is out of range.
+            TypeError: If the labels are not integers.
+            ValueError: If there are not two dimensions, or a label is out of range.
         """
         codes = self._checked_prediction(labels)
         if self.num_classes > 255:
@@ -178,17 +194,22 @@ class SegmentationDataset(Dataset[Sample]):
         return indexed_image(codes.masked_fill(codes == self.ignore_index, 255), self.palette)
 
     def prediction_name(self, sample_id: str) -> str:
-        """The file name under which the benchmark expects a sample's prediction."""
+        """Return the file name under which the benchmark expects a sample's prediction.
+
+        Args:
+            sample_id: Name of the sample.
+        """
         return f"{sample_id}.png"
 
     def __repr__(self) -> str:
-        """The name, the length and the number of classes."""
+        """Return the name, the length and the number of classes."""
         return f"{type(self).__name__}({len(self)} samples, {self.num_classes} classes)"
 
     def _checked_prediction(self, labels: Tensor) -> Tensor:
         if labels.ndim != 2:
             raise ValueError(
-                f"a prediction of shape {tuple(labels.shape)}: give the labels of one image, (H, W)"
+                f"got a prediction of shape {tuple(labels.shape)}, expected (H, W): give the "
+                "labels of one image"
             )
         labels = labels.cpu()
         check_labels(labels, self.num_classes, self.ignore_index, source="the prediction")
@@ -197,9 +218,9 @@ class SegmentationDataset(Dataset[Sample]):
     def _check_index(self, index: int) -> None:
         if not 0 <= index < len(self):
             raise IndexError(
-                f"sample {index} of {self!r}: the index goes from 0 to {len(self) - 1}"
+                f"there is no sample {index} in {self!r}: the index goes from 0 to {len(self) - 1}"
             )
 
 
 def _unit_range(image: Tensor, masks: Masks) -> tuple[Tensor, Masks]:
-    return image.as_subclass(Tensor).to(torch.float32) / 255, masks
+    return unit_range(image.as_subclass(Tensor)), masks

@@ -26,20 +26,20 @@ SOURCE = "CamVid in the 11 classes of SegNet, its images and labels sorted into 
 
 @register("camvid")
 class CamVid(FolderDataset):
-    """The 11-class CamVid set of 480x360 video frames; 11 in the label files means unlabelled.
+    """The 11-class CamVid set of 480x360 video frames; 11 in the label files is unlabelled.
 
     Source: Brostow, Fauqueur, Cipolla, "Semantic object classes in video: A high-definition ground
     truth database", Pattern Recognition Letters 2009; the 11 classes of SegNet, arXiv 1511.00561.
 
     Args:
-        root: the folder with ``train/images/*.jpg``, ``train/labels/*.png``, and the same under
+        root: Folder with ``train/images/*.jpg``, ``train/labels/*.png``, and the same under
             ``val``.
-        split: ``"train"`` or ``"val"``.
-        transform: see ``SegmentationDataset``.
-        cache: keep decoded files in memory (0.3 GB for both splits).
+        split: Split, ``"train"`` or ``"val"``.
+        transform: Transform of each sample, see :class:`SegmentationDataset`.
+        cache: Whether to keep decoded files in memory (0.3 GB for both splits).
 
     Raises:
-        ValueError: if the split is unknown, or the folder is not as described.
+        ValueError: If the split is unknown, or the folder is not as described.
 
     Example:
         >>> CamVid("camvid", split="val")  # doctest: +SKIP

@@ -8,8 +8,7 @@ from torch import Tensor
 
 from protoxai.data.base import Transform
 from protoxai.data.file_tree import Entry, Layout, complete_names, official_split
-from protoxai.data.files import read_labels
-from protoxai.data.label_images import grey_image
+from protoxai.data.label_images import grey_image, read_labels
 from protoxai.data.paired import PairedDataset
 from protoxai.data.registry import register
 
@@ -34,7 +33,7 @@ CLASSES = {
     "motorcycle": (32, (0, 0, 230)),
     "bicycle": (33, (119, 11, 32)),
 }
-"""Name: the id in the label files, and the colour; in the order of the 19 train ids."""
+"""Id in the label files and colour of each class, in the order of the 19 train ids."""
 
 _BODY = ("torso", "head", "arm", "leg")
 _VEHICLE = ("window", "wheel", "light", "license plate", "chassis")
@@ -58,21 +57,21 @@ class Cityscapes(PairedDataset):
     """Cityscapes with the 19 classes of its benchmark; every other id in the files becomes 255.
 
     Source: Cordts et al., "The Cityscapes dataset for semantic urban scene understanding", CVPR
-    2016, arXiv 1604.01685. The fine annotations are read from ``*_gtFine_labelIds.png`` as they
-    come; nothing has to be prepared. Predictions are written with the ids of those files.
+    2016, arXiv 1604.01685. The fine annotations are read from the official
+    ``*_gtFine_labelIds.png`` without preparation. Predictions are written with the same ids.
 
     Parts are those of Cityscapes Panoptic Parts (de Geus et al., CVPR 2021, arXiv 2106.06351):
     ``gtFinePanopticParts/{split}/{city}/*_gtFinePanopticParts.tif``, 23 parts of five classes.
 
     Args:
-        root: the folder with ``leftImg8bit`` and ``gtFine``.
-        split: ``"train"``, ``"val"``, or ``"test"``, where all labels are 255.
-        transform: see ``SegmentationDataset``.
-        parts: read the part labels too (not in ``"test"``).
+        root: Folder with ``leftImg8bit`` and ``gtFine``.
+        split: Split, ``"train"``, ``"val"``, or ``"test"``, in which all labels are 255.
+        transform: Transform of each sample, see :class:`SegmentationDataset`.
+        parts: Whether to read the part labels too (not in ``"test"``).
 
     Raises:
-        ValueError: if the split is unknown or has no parts; with the expected tree if files are
-            missing.
+        ValueError: If the split is unknown or has no parts, or files are missing; the message shows
+            the expected tree.
 
     Example:
         >>> Cityscapes("cityscapes", split="val")  # doctest: +SKIP
@@ -110,28 +109,28 @@ class Cityscapes(PairedDataset):
             self.part_class = (0, *(self.class_names.index(name) for name, _ in _NAMED_PARTS))
 
     def image_path(self, index: int) -> Path:
-        """Where the image of a sample lies."""
+        """Return the path of a sample's image."""
         return self._path(_IMAGES, index)
 
     def label_path(self, index: int) -> Path | None:
-        """Where the label map of a sample lies; None in the test split."""
+        """Return the path of a sample's label map; None in the test split."""
         return None if self.split == "test" else self._path(_LABELS, index)
 
     def to_label_ids(self, prediction: Tensor) -> Tensor:
-        """Classes 0-18 as the ids of the label files (7-33), for the benchmark's server.
+        """Convert classes 0-18 to the ids of the label files (7-33), for the benchmark's server.
 
         Args:
-            prediction: integers of any shape; 255 becomes 0, "unlabeled".
+            prediction: Integers of any shape; 255 becomes 0, "unlabeled".
 
         Returns:
-            int64 of the same shape, on the CPU.
+            Integers of the same shape, int64, on the CPU.
         """
         prediction = prediction.cpu().long()
         void = prediction == VOID
         return _LABEL_IDS[prediction.masked_fill(void, 0)].masked_fill(void, 0)
 
     def encode_prediction(self, labels: Tensor) -> Image.Image:
-        """Predicted labels, (H, W), as an 8-bit grey image of label ids, as the server wants."""
+        """Encode predicted labels (H, W) as an 8-bit grey image of label ids, for the server."""
         return grey_image(self.to_label_ids(self._checked_prediction(labels)))
 
     def _to_classes(self, stored: Tensor) -> Tensor:
@@ -142,8 +141,9 @@ class Cityscapes(PairedDataset):
         uids = read_labels(path).long()
         if tuple(uids.shape) != size or not 0 <= int(uids.min()) <= int(uids.max()) <= LARGEST_UID:
             raise ValueError(
-                f"{path} has {tuple(uids.shape)} pixels and values to {int(uids.max())}; expected "
-                f"{size} and at most 7 digits (class, instance, part): replace the file"
+                f"{path} has {tuple(uids.shape)} pixels and values up to {int(uids.max())}, "
+                f"expected {size} pixels and at most 7 digits (class, instance, part): replace "
+                "the file"
             )
         return _PART_NUMBERS[uids // 100_000, uids % 100]
 
@@ -153,7 +153,7 @@ class Cityscapes(PairedDataset):
 
 
 def _part_numbers() -> Tensor:
-    """(100, 100): the part number of every label id and part id; 0 where there is none."""
+    """Return the part number of every label id and part id (100, 100); 0 if there is none."""
     numbers = torch.zeros((100, 100), dtype=torch.int64)
     for number, (name, part) in enumerate(_NAMED_PARTS, 1):
         numbers[CLASSES[name][0], PARTS[name].index(part) + 1] = number

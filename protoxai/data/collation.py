@@ -1,4 +1,4 @@
-"""Samples to batches."""
+"""Batches of samples."""
 
 from collections.abc import Sequence
 from typing import NotRequired, TypedDict, cast
@@ -10,7 +10,15 @@ from protoxai.data.base import Sample
 
 
 class Batch(TypedDict):
-    """B samples: ``image`` (B, 3, H, W), ``labels`` and ``parts`` (B, h, w), ``index`` (B,)."""
+    """Several samples of one size.
+
+    Attributes:
+        image: Images (B, 3, H, W), float32, normalised.
+        labels: Labels (B, h, w), int64.
+        index: Positions in the data set (B,), int64.
+        id: Names of the samples.
+        parts: Parts (B, h, w), int64; only if the data set has parts.
+    """
 
     image: Tensor
     labels: Tensor
@@ -23,13 +31,13 @@ def collate(samples: Sequence[Sample]) -> Batch:
     """Stack samples of one size into a batch.
 
     Args:
-        samples: B of them.
+        samples: Samples whose images, and whose labels, have the same size.
 
     Returns:
-        The batch, tensors stacked along a new first dimension.
+        The batch, with tensors stacked along a new first dimension.
 
     Raises:
-        ValueError: if the sizes differ.
+        ValueError: If the sizes differ.
 
     Example:
         >>> from protoxai.data import Shapes
@@ -43,7 +51,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
         if len(shapes) > 1:
             listed = ", ".join(f"{sample['id']} {tuple(sample[name].shape)}" for sample in samples)
             raise ValueError(
-                f"samples of different sizes cannot make a batch; {name}: {listed}. "
+                f"samples of different sizes cannot be stacked into a batch; {name}: {listed}. "
                 "Use batch_size=1, or a transform that crops to one size (training_transform)"
             )
     return cast(Batch, default_collate(list(samples)))

@@ -8,37 +8,37 @@ from torch import Tensor
 
 from protoxai.data.base import RawSample, SegmentationDataset, Transform
 from protoxai.data.file_tree import Entry, Layout, official_split
-from protoxai.data.files import count_pages, read_image, read_labels
-from protoxai.data.label_images import grey_image
+from protoxai.data.label_images import grey_image, read_labels
 from protoxai.data.registry import register
+from protoxai.images import count_pages, read_image
 
 SPLITS = {name: name for name in ("train", "val", "test")}
 CLASSES = {"membrane": (0, 0, 0), "cell": (255, 255, 255)}
 CELL = 255
-"""The value of cells in the label files; that of membranes is 0."""
+"""Value of cells in the label files; that of membranes is 0."""
 
 
 @register("em")
 class EM(SegmentationDataset):
-    """The stacks of the ISBI 2012 challenge, a slice a sample; the grey images repeated to RGB.
+    """The stacks of the ISBI 2012 challenge: each slice is a sample, its grey repeated to RGB.
 
     Source: Arganda-Carreras et al., "Crowdsourcing the creation of image segmentation algorithms
-    for connectomics", Frontiers in Neuroanatomy 2015. The challenge keeps the labels of its test
-    stack to itself, so the last slices of the training stack are the validation split. Slices are
+    for connectomics", Frontiers in Neuroanatomy 2015. The labels of the test stack are not
+    published, so the last slices of the training stack are the validation split. Slices are
     neighbours in the tissue: a validation slice at the border looks like a training one.
 
     Args:
-        root: the folder with ``train-volume.tif`` and ``train-labels.tif`` (and
+        root: Folder with ``train-volume.tif`` and ``train-labels.tif`` (and
             ``test-volume.tif``).
-        split: ``"train"``, ``"val"``, or ``"test"``, where all labels are 255.
-        transform: see ``SegmentationDataset``.
-        validation_slices: how many of the last slices are the validation split; None: a fifth of
-            them, which is 6 of the 30.
+        split: Split, ``"train"``, ``"val"``, or ``"test"``, in which all labels are 255.
+        transform: Transform of each sample, see :class:`SegmentationDataset`.
+        validation_slices: Number of slices at the end that are the validation split; None is a
+            fifth of them, which is 6 of the 30.
 
     Raises:
-        ValueError: if the split is unknown, no slice is left for training or validation, the
-            stacks differ in length, or with the expected tree if files are missing; on reading, if
-            a file is broken or a label is neither 0 nor 255.
+        ValueError: If the split is unknown, no slice is left for training or validation, the
+            stacks differ in length, or files are missing (the message shows the expected tree). On
+            reading, if a file is broken or a label is neither 0 nor 255.
 
     Example:
         >>> EM("isbi2012", split="val")  # doctest: +SKIP
@@ -66,11 +66,11 @@ class EM(SegmentationDataset):
         super().__init__(tuple(CLASSES), tuple(CLASSES.values()), transform=transform)
 
     def __len__(self) -> int:
-        """How many slices the split has."""
+        """Return the number of slices in the split."""
         return len(self.slices)
 
     def raw(self, index: int) -> RawSample:
-        """The slice and its labels, read from the stacks."""
+        """Return a slice and its labels, read from the stacks."""
         self._check_index(index)
         page = self.slices[index]
         image = read_image(self.images, page)
@@ -80,21 +80,26 @@ class EM(SegmentationDataset):
         return RawSample(image, labels, id=f"{self.images.stem}-{page:02d}")
 
     def encode_prediction(self, labels: Tensor) -> Image.Image:
-        """Predicted labels, (H, W), as an 8-bit grey image: 255 cell (and ignored), 0 membrane."""
+        """Encode predicted labels (H, W) as an 8-bit grey image.
+
+        Membranes are 0; cells and ignored pixels are 255.
+        """
         return grey_image(self._checked_prediction(labels).ne(0) * CELL)
 
     def _chosen(self, files: list[Path], validation_slices: int | None) -> range:
         pages = [count_pages(path) for path in files]
         if len(set(pages)) > 1:
             counts = ", ".join(f"{path} {n}" for path, n in zip(files, pages, strict=True))
-            raise ValueError(f"stacks of different numbers of slices: {counts}; get them again")
+            raise ValueError(
+                f"the stacks have different numbers of slices ({counts}): get them again"
+            )
         if self.split == "test":
             return range(pages[0])
         held_out = max(1, pages[0] // 5) if validation_slices is None else validation_slices
         if not 0 < held_out < pages[0]:
             raise ValueError(
-                f"validation_slices={held_out} of {pages[0]} slices: leave one or more for each of "
-                "the splits 'train' and 'val'"
+                f"validation_slices={held_out} of {pages[0]} slices: leave at least one slice for "
+                "each of the splits 'train' and 'val'"
             )
         border = pages[0] - held_out
         return range(border) if self.split == "train" else range(border, pages[0])
@@ -105,7 +110,7 @@ def _classes(path: Path, page: int) -> Tensor:
     values = stored.unique().tolist()
     if not set(values) <= {0, CELL}:
         raise ValueError(
-            f"{path}, slice {page}, holds {values[:8]}; expected 0 (membrane) and {CELL} (cell): "
-            "get the original labels"
+            f"{path}, slice {page}, has the values {values[:8]}, expected 0 (membrane) and {CELL} "
+            "(cell): get the original labels"
         )
     return (stored == CELL).long()

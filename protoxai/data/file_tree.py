@@ -1,4 +1,4 @@
-"""The tree of files a data set must have, and one clear error where it has not.
+"""The expected files of a data set, and one clear error if some are missing.
 
 Nothing is ever downloaded: the error shows what was expected, what is there, and where to get it.
 """
@@ -16,18 +16,22 @@ class LayoutError(ValueError):
 
 @dataclass(frozen=True)
 class Entry:
-    """Something the tree must hold.
+    """A required part of the tree.
 
     Attributes:
-        what: what it is, for the reader of an error.
-        patterns: glob patterns relative to the root; one match of any of them is enough.
+        what: Description, for the error.
+        patterns: Glob patterns relative to the root; one match of any of them is enough.
     """
 
     what: str
     patterns: tuple[str, ...]
 
-    def found(self, root: Path) -> bool:
-        """Whether the tree holds it."""
+    def exists(self, root: Path) -> bool:
+        """Return whether a tree contains it.
+
+        Args:
+            root: Folder that the patterns are relative to.
+        """
         return any(next(root.glob(pattern), None) is not None for pattern in self.patterns)
 
 
@@ -36,9 +40,9 @@ class Layout:
     """The expected tree of a data set.
 
     Attributes:
-        name: of the data set and its split.
-        source: where to get it, and what.
-        entries: what the tree must hold.
+        name: Name of the data set and its split.
+        source: Files to get, and where.
+        entries: Required parts of the tree.
 
     Example:
         >>> layout = Layout("Owls", "owls.zip from owls.org", (Entry("images", ("img/*.jpg",)),))
@@ -53,21 +57,22 @@ class Layout:
     entries: tuple[Entry, ...]
 
     def check(self, root: Path) -> None:
-        """Raise ``LayoutError`` unless the tree holds every entry.
+        """Raise an error unless the tree contains every entry.
 
         Args:
-            root: the folder the patterns are relative to.
+            root: Folder that the patterns are relative to.
 
         Raises:
-            LayoutError: with the expected tree, what is there, and where to get the rest.
+            LayoutError: If an entry is missing; the message shows the expected tree, what is
+                there, and where to get the rest.
         """
-        present = [entry.found(root) for entry in self.entries]
+        present = [entry.exists(root) for entry in self.entries]
         if all(present):
             return
-        lines = [f"{self.name} is not complete in {root}; expected there:"]
+        lines = [f"{self.name} is not complete in {root}, expected there:"]
         for entry, there in zip(self.entries, present, strict=True):
             line = f"  {'✓' if there else '✗'} {' or '.join(entry.patterns)}  ({entry.what})"
-            lines.append(line if there else f"{line}: {_where_it_ends(root, entry.patterns[0])}")
+            lines.append(line if there else f"{line}: {_first_missing(root, entry.patterns[0])}")
         lines.append(
             f"Nothing is downloaded: get {self.source}, extract it there, or give another root"
         )
@@ -75,16 +80,16 @@ class Layout:
 
 
 def locate(root: str | Path, *nested: str, marker: str) -> Path:
-    """The folder a user means: the root itself, or the data set's own folder inside of it.
+    """Find the data set's folder: the root itself, or a folder inside of it.
 
     Args:
-        root: what the user gave; ``~`` is expanded.
-        nested: folders inside of it that may be meant, by their paths relative to it.
-        marker: what the right folder holds.
+        root: Folder that the user gave; ``~`` is expanded.
+        *nested: Folders inside of the root that may be meant, as paths relative to it.
+        marker: Name of a file or folder in the data set's folder.
 
     Returns:
-        The first folder with the marker; failing that the first nested one that exists, or the
-        root, for the error to speak of.
+        The first folder with the marker. If there is none, the first nested one that exists, or
+        else the root, so that an error can name it.
     """
     given = Path(root).expanduser()
     inside = [given / folder for folder in nested]
@@ -93,15 +98,15 @@ def locate(root: str | Path, *nested: str, marker: str) -> Path:
 
 
 def require_files(name: str, folder: Path, files: Iterable[str]) -> None:
-    """Raise ``LayoutError`` unless a folder holds all of the files.
+    """Raise an error unless a folder contains all of the files.
 
     Args:
-        name: of the data set and its split.
-        folder: where they should be.
-        files: their paths relative to it, ``/`` between the parts.
+        name: Name of the data set and its split.
+        folder: Folder with the files.
+        files: Paths of the files relative to it, with ``/`` between the parts.
 
     Raises:
-        LayoutError: with the number and some names of the missing files.
+        LayoutError: If files are missing; the message gives their number and some names.
     """
     listings: dict[Path, frozenset[str]] = {}
     missing, total = [], 0
@@ -115,8 +120,8 @@ def require_files(name: str, folder: Path, files: Iterable[str]) -> None:
     if missing:
         raise LayoutError(
             f"{name}: {len(missing)} of {total} files are missing in {folder}: "
-            f"{_some(missing)}. The archive seems half extracted or half downloaded: extract it "
-            "again (nothing is downloaded here)"
+            f"{_some(missing)}. The archive seems to be incomplete or extracted in part: extract "
+            "it again (nothing is downloaded here)"
         )
 
 
@@ -127,49 +132,58 @@ def complete_names(
     nested: bool = False,
     keep: Callable[[str], bool] = bool,
 ) -> list[str]:
-    """The samples of a set without a list: those with a file in any folder must have it in all.
+    """Return the samples of a data set that has no list of them, from the files in its folders.
+
+    A sample that has a file in one of the folders must have one in all of them.
 
     Args:
-        name: of the data set and its split.
-        kinds: the folders, and how the names of the files end there.
-        nested: the files lie in folders inside of these, and their names begin with those folders'.
-        keep: which names, without the end, are samples.
+        name: Name of the data set and its split.
+        kinds: Pairs of a folder and the ending of its files' names.
+        nested: Whether the files are in subfolders of these folders; the names of the samples then
+            begin with those of the subfolders.
+        keep: Function that returns whether a name, without its ending, is that of a sample.
 
     Returns:
-        The files' paths relative to their folder, without the end, sorted.
+        Paths of the files relative to their folder, without the ending, sorted.
 
     Raises:
-        LayoutError: if a sample's file is missing in one of the folders.
+        LayoutError: If a sample's file is missing in one of the folders.
     """
-    found = {item for folder, end in kinds for item in _named(folder, end, nested) if keep(item)}
-    items = sorted(found)
+    items = sorted(
+        {item for folder, end in kinds for item in _named(folder, end, nested) if keep(item)}
+    )
     for folder, end in kinds:
         require_files(name, folder, (f"{item}{end}" for item in items))
     return items
 
 
 def names_in(folder: Path) -> frozenset[str]:
-    """The names in a folder; none where there is no such folder."""
+    """Return the names in a folder; none if there is no such folder.
+
+    Args:
+        folder: Path of the folder.
+    """
     return frozenset(path.name for path in folder.iterdir()) if folder.is_dir() else frozenset()
 
 
 def official_split(dataset: str, split: str, known: Mapping[str, str]) -> str:
-    """The data set's own name of a split.
+    """Return the data set's own name of a split.
 
     Args:
-        dataset: the name of the class, for the error.
-        split: what the user gave.
-        known: all names a split may be given by, and its own name for each.
+        dataset: Name of the class, for the error.
+        split: Name that the user gave.
+        known: Official name of a split for each name that it may be given by.
 
     Raises:
-        ValueError: if the split is not known.
+        ValueError: If the split is unknown.
 
     Example:
         >>> official_split("ADE20K", "val", {"val": "validation", "validation": "validation"})
         'validation'
     """
     if split not in known:
-        raise ValueError(f"{dataset} has no split {split!r}: it is {' or '.join(map(repr, known))}")
+        names = " or ".join(map(repr, known))
+        raise ValueError(f"{dataset} has no split {split!r}, expected {names}")
     return known[split]
 
 
@@ -180,8 +194,8 @@ def _named(folder: Path, end: str, nested: bool) -> Iterator[str]:
                 yield inside + name.removesuffix(end)
 
 
-def _where_it_ends(root: Path, pattern: str) -> str:
-    """How far the way to a pattern goes."""
+def _first_missing(root: Path, pattern: str) -> str:
+    """Describe the first part of a pattern that does not exist."""
     if not root.is_dir():
         return "the folder does not exist"
     folder = root
@@ -195,7 +209,7 @@ def _where_it_ends(root: Path, pattern: str) -> str:
 
 def _contents(folder: Path) -> str:
     names = sorted(names_in(folder))
-    return f"which holds {_some(names)}" if names else "which is empty"
+    return f"which contains {_some(names)}" if names else "which is empty"
 
 
 def _some(names: list[str]) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import Tensor
 
 from protoxai.data.base import Transform
-from protoxai.data.files import pair_files
+from protoxai.data.listing import pair_files
 from protoxai.data.paired import PairedDataset
 from protoxai.data.palette import Colour
 from protoxai.data.registry import register
@@ -17,25 +17,24 @@ class FolderDataset(PairedDataset):
     """Images in ``<root>/images``, label maps in ``<root>/labels`` (or both in ``<root>/<split>``).
 
     A label map has the stem of its image and is a PNG of one channel, 8 or 16 bits, whose values
-    are the class numbers; palette images are read as indices. Class names come from
-    ``class_names``, or from ``num_classes`` ("class 0", …), or from ``<root>/classes.txt`` (one a
+    are the class numbers; palette images are read as indices. Class names are taken from
+    ``class_names``, or from ``num_classes`` ("class 0", …), or from ``<root>/classes.txt`` (one per
     line, in the order of the labels).
 
     Args:
-        root: the folder.
-        split: the subfolder that holds ``images`` and ``labels``, e.g. ``"train"``; None: the root
-            itself.
-        class_names: one name a class.
-        num_classes: instead of names.
-        palette: one (red, green, blue) a class, 0-255.
-        void: the value in the label files of pixels that never count.
-        ignore_index: what ``void`` becomes in the labels.
-        transform: see ``SegmentationDataset``.
-        cache: keep decoded files in memory (each process of a loader keeps its own).
+        root: Folder of the data set.
+        split: Subfolder with ``images`` and ``labels``, e.g. ``"train"``; None is the root itself.
+        class_names: Name of each class.
+        num_classes: Number of classes, if there are no names.
+        palette: Colour (red, green, blue) of each class, 0-255.
+        void: Value of pixels that never count, in the label files.
+        ignore_index: Label that ``void`` becomes.
+        transform: Transform of each sample, see :class:`SegmentationDataset`.
+        cache: Whether to keep decoded files in memory, in each process of a loader.
 
     Raises:
-        ValueError: if a folder is missing or empty, files do not pair, the classes are unknown, or
-            ``void`` or ``ignore_index`` is a class; on reading, if a file is broken or the sizes
+        ValueError: If a folder is missing or empty, a file has no partner, the classes are unknown,
+            or ``void`` or ``ignore_index`` is a class. On reading, if a file is broken or the sizes
             differ.
 
     Example:
@@ -83,11 +82,11 @@ class FolderDataset(PairedDataset):
         self.void = void
 
     def image_path(self, index: int) -> Path:
-        """Where the image of a sample lies."""
+        """Return the path of a sample's image."""
         return self.pairs[index][0]
 
     def label_path(self, index: int) -> Path:
-        """Where the label map of a sample lies."""
+        """Return the path of a sample's label map."""
         return self.pairs[index][1]
 
     def _to_classes(self, stored: Tensor) -> Tensor:
@@ -101,7 +100,7 @@ def _class_names(
     if class_names is None and num_classes is None and not listing.is_file():
         raise ValueError(
             f"the classes of {root} are unknown: give class_names or num_classes, or write "
-            f"{listing} with one name a line"
+            f"{listing} with one name per line"
         )
     if class_names is None and num_classes is not None:
         return [f"class {index}" for index in range(num_classes)]
@@ -110,6 +109,7 @@ def _class_names(
         return [line.strip() for line in lines if line.strip()]
     if num_classes is not None and num_classes != len(class_names):
         raise ValueError(
-            f"num_classes={num_classes}, but {len(class_names)} class_names: give one of the two"
+            f"num_classes={num_classes}, but there are {len(class_names)} class_names: give one of "
+            "the two"
         )
     return class_names

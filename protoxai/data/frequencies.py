@@ -1,4 +1,4 @@
-"""How often each class occurs in a data set."""
+"""Frequencies of the classes in a data set."""
 
 from typing import Protocol
 
@@ -25,20 +25,21 @@ class _Labelled(Protocol):
 
 
 def class_frequencies(dataset: _Labelled, limit: int | None = None) -> Tensor:
-    """The share of every class among the labelled pixels.
+    """Return the share of every class among the labelled pixels.
 
     Useful for class weights, e.g. ``class_frequencies(dataset).clamp_min(1e-4) ** -0.5`` (a class
     that does not occur has frequency 0).
 
     Args:
-        dataset: anything with ``raw(index).labels``, ``num_classes`` and ``ignore_index``.
-        limit: read this many samples only, spread evenly over the data set; None: all of them.
+        dataset: Data set, or any object with ``raw(index).labels``, ``num_classes`` and
+            ``ignore_index``.
+        limit: Number of samples to read, spread evenly over the data set; None reads all.
 
     Returns:
-        (C,), float64, summing to 1.
+        Frequencies (C,), float64, which sum to 1.
 
     Raises:
-        ValueError: if ``limit`` < 1, a label is out of range, or no pixel is labelled at all.
+        ValueError: If ``limit`` < 1, a label is out of range, or no pixel is labelled at all.
 
     Example:
         >>> from protoxai.data import Shapes
@@ -59,7 +60,7 @@ def class_frequencies(dataset: _Labelled, limit: int | None = None) -> Tensor:
         pixels += counted.bincount(minlength=dataset.num_classes)
     if not int(pixels.sum()):
         raise ValueError(
-            f"no labelled pixel in {count} samples (all are {dataset.ignore_index}): "
+            f"there is no labelled pixel in {count} samples (all are {dataset.ignore_index}): "
             "check the label files and the void value"
         )
     return pixels.double() / pixels.sum()

@@ -1,4 +1,4 @@
-"""Data sets whose images and label maps are files, one of each a sample."""
+"""Data sets whose samples have an image file and a label file each."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -8,25 +8,26 @@ import torch
 from torch import Tensor
 
 from protoxai.data.base import RawSample, SegmentationDataset, Transform
-from protoxai.data.files import read_image, read_labels
+from protoxai.data.label_images import read_labels
 from protoxai.data.palette import Colour
+from protoxai.images import read_image
 
 
 class PairedDataset(SegmentationDataset):
-    """Images and label maps in files. Subclasses say where they lie, and what the values mean.
+    """Images and label maps in files. Subclasses give their paths and the meaning of the values.
 
-    Only the names of the samples are kept; files are read when they are asked for.
+    Only the names of the samples are kept in memory; files are read when a sample is requested.
 
     Args:
-        ids: the samples' lasting names, in order.
-        class_names: see ``SegmentationDataset``.
-        palette: likewise.
-        ignore_index: likewise.
-        transform: likewise.
-        cache: keep decoded files in memory (each process of a loader keeps its own).
+        ids: Name of each sample, in order.
+        class_names: Name of each class, in the order of the labels.
+        palette: Colour (red, green, blue) of each class, 0-255; None generates distinct ones.
+        ignore_index: Label of pixels that never count, outside of ``0 … C-1``.
+        transform: Transform of each sample, see :class:`SegmentationDataset`.
+        cache: Whether to keep decoded files in memory, in each process of a loader.
 
     Raises:
-        ValueError: on reading, if a file is broken, or the sizes of image and labels differ.
+        ValueError: If a file is broken or the sizes of image and labels differ, on reading.
     """
 
     def __init__(
@@ -45,18 +46,26 @@ class PairedDataset(SegmentationDataset):
 
     @abstractmethod
     def image_path(self, index: int) -> Path:
-        """Where the image of a sample lies."""
+        """Return the path of a sample's image.
+
+        Args:
+            index: Position in the data set.
+        """
 
     @abstractmethod
     def label_path(self, index: int) -> Path | None:
-        """Where the label map of a sample lies; None in a split without labels."""
+        """Return the path of a sample's label map; None in a split without labels.
+
+        Args:
+            index: Position in the data set.
+        """
 
     def __len__(self) -> int:
-        """How many samples there are."""
+        """Return the number of samples."""
         return len(self.ids)
 
     def raw(self, index: int) -> RawSample:
-        """The decoded files; all labels are the ignore index in a split without labels."""
+        """Return the decoded files; in a split without labels, all are the ignore index."""
         self._check_index(index)
         image, stored = self._read(index)
         if stored is None:
@@ -67,15 +76,17 @@ class PairedDataset(SegmentationDataset):
         return RawSample(image, labels, self.ids[index], self._parts_inside(index, labels))
 
     def _to_classes(self, stored: Tensor) -> Tensor:
-        """The labels (int64, a new tensor) that stored values mean."""
+        """Convert stored values to labels, int64, in a new tensor."""
         return stored.long()
 
     def _read_labels(self, path: Path) -> Tensor:
         return read_labels(path)
 
     def _read_parts(self, index: int, size: tuple[int, int]) -> Tensor:
-        """The part of every pixel, int64; only asked for where there are ``part_names``."""
-        raise NotImplementedError(f"{type(self).__name__} names parts but reads none")
+        """Return the part of every pixel, int64; only called if there are ``part_names``."""
+        raise NotImplementedError(
+            f"{type(self).__name__} has part names but does not implement _read_parts"
+        )
 
     def _read(self, index: int) -> tuple[Tensor, Tensor | None]:
         if self._cache is not None and index in self._cache:
@@ -86,14 +97,17 @@ class PairedDataset(SegmentationDataset):
         if labels is not None and image.shape[1:] != labels.shape:
             raise ValueError(
                 f"{image_path} is {image.shape[2]}x{image.shape[1]} pixels, {label_path} "
-                f"{labels.shape[1]}x{labels.shape[0]}: a label map has the size of its image"
+                f"{labels.shape[1]}x{labels.shape[0]}: give label maps of the size of their images"
             )
         if self._cache is not None:
             self._cache[index] = (image, labels)
         return image, labels
 
     def _parts_inside(self, index: int, labels: Tensor) -> Tensor | None:
-        """The parts, where the pixel's label is the part's class; annotators drew both by hand."""
+        """Return the parts of the pixels whose label is the part's class.
+
+        Parts and labels are drawn by hand, so their borders differ.
+        """
         if not self.part_names:
             return None
         parts = self._read_parts(index, (labels.shape[0], labels.shape[1]))

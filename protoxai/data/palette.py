@@ -1,4 +1,4 @@
-"""Colours of classes: the bit pattern of Pascal VOC, and made-up ones for sets without any."""
+"""Colours of classes: those of Pascal VOC, and distinct ones for data sets without any."""
 
 import colorsys
 
@@ -7,16 +7,16 @@ GOLDEN_RATIO = 0.618033988749895
 
 
 def distinct_palette(num_classes: int) -> tuple[Colour, ...]:
-    """Colours that stay apart for neighbouring classes, the same for every call.
+    """Return colours that differ for neighbouring classes; they are the same at every call.
 
-    The hue steps by the golden ratio, so that any number of classes is spread over the circle;
-    lightness and saturation alternate to keep near hues apart.
+    The hue advances by the golden ratio, which spreads any number of classes over the circle.
+    Lightness and saturation alternate, so that similar hues differ too.
 
     Args:
-        num_classes: how many colours, C.
+        num_classes: Number of colours, C.
 
     Returns:
-        C tuples (red, green, blue), 0-255.
+        Colours (red, green, blue) of the C classes, 0-255.
 
     Example:
         >>> distinct_palette(3)
@@ -33,16 +33,16 @@ def distinct_palette(num_classes: int) -> tuple[Colour, ...]:
 
 
 def bit_palette(num_classes: int) -> tuple[Colour, ...]:
-    """The colours of Pascal VOC: the bits of the class number, dealt out to the channels.
+    """Return the colours of Pascal VOC, which spread the bits of the class number over RGB.
 
-    The lowest bit goes to red's highest, the next ones to green's and blue's, then to their second
+    The lowest three bits are the highest bits of red, green and blue, the next three their second
     highest, and so on.
 
     Args:
-        num_classes: how many colours, at most 256.
+        num_classes: Number of colours, at most 256.
 
     Returns:
-        As many tuples (red, green, blue), 0-255.
+        Colours (red, green, blue) of the classes, 0-255.
 
     Example:
         >>> bit_palette(4)
@@ -55,7 +55,10 @@ def bit_palette(num_classes: int) -> tuple[Colour, ...]:
 
 
 def hex_palette(colours: str) -> tuple[Colour, ...]:
-    """Colours written as in HTML, six digits each, with white space between them.
+    """Parse colours written as in HTML.
+
+    Args:
+        colours: Six hexadecimal digits per colour, separated by white space.
 
     Example:
         >>> hex_palette("ff0000 00ff80")
@@ -66,5 +69,5 @@ def hex_palette(colours: str) -> tuple[Colour, ...]:
 
 
 def _spread(bits: int) -> int:
-    """Every third bit, the lowest first, as a channel's bits from the highest down."""
+    """Return a channel whose bits, from the highest down, are every third bit of a number."""
     return sum((bits >> 3 * place & 1) << 7 - place for place in range(3))

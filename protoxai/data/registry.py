@@ -1,81 +1,107 @@
 """Data sets by name, for recipes and the command line."""
 
-import difflib
 import inspect
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from protoxai.data.base import SegmentationDataset
+from protoxai.runtime.checks import did_you_mean
 
 D = TypeVar("D", bound=SegmentationDataset)
 
 DATASETS: dict[str, type[SegmentationDataset]] = {}
+"""All registered data sets, by names in lower case with underscores."""
 
 
 def register(name: str) -> Callable[[type[D]], type[D]]:
-    """Class decorator: make a data set known under a name.
+    """Make a data set available by name, in recipes and on the command line.
+
+    The built-in data sets are registered in the same way. A class of your own is known as soon as
+    its module is imported; recipes name that module under ``plugins``, commands by ``--plugin``.
 
     Args:
-        name: what recipes call it.
+        name: Name of the data set. Upper and lower case are the same, and so are hyphens and
+            underscores.
+
+    Returns:
+        A decorator of a subclass of :class:`SegmentationDataset`.
 
     Raises:
-        ValueError: if another class has that name already.
+        TypeError: If the class is not a :class:`SegmentationDataset`.
+        ValueError: If the name belongs to another class.
 
     Example:
         >>> @register("my-scans")
         ... class MyScans(SegmentationDataset): ...
-        >>> DATASETS.pop("my-scans").__name__
+        >>> DATASETS.pop("my_scans").__name__
         'MyScans'
     """
+    key = _key(name)
 
     def add(dataset_class: type[D]) -> type[D]:
-        known = DATASETS.get(name)
-        if known is not None and known.__qualname__ != dataset_class.__qualname__:
+        if not (isinstance(dataset_class, type) and issubclass(dataset_class, SegmentationDataset)):
+            raise TypeError(
+                f"{dataset_class!r} cannot be registered as {name!r}: expected a subclass of "
+                "SegmentationDataset"
+            )
+        known = DATASETS.get(key)
+        if known is not None and _origin(known) != _origin(dataset_class):
             raise ValueError(
                 f"the data set name {name!r} is taken by {known.__qualname__}: choose another name "
                 f"for {dataset_class.__qualname__}"
             )
-        DATASETS[name] = dataset_class
+        DATASETS[key] = dataset_class
         return dataset_class
 
     return add
 
 
 def create_dataset(name: str, **options: Any) -> SegmentationDataset:
-    """Make a data set from its registered name.
+    """Create a data set from its registered name.
 
     Args:
-        name: a key of ``DATASETS``, e.g. ``"shapes"``.
-        options: passed to the class.
+        name: Name of a registered data set, e.g. ``"shapes"``.
+        **options: Arguments of its class.
 
     Raises:
-        ValueError: if no data set has that name.
-        TypeError: if an option is unknown, or a needed one is missing.
+        ValueError: If no data set has that name.
+        TypeError: If an option is unknown, or a required one is missing.
 
     Example:
         >>> create_dataset("shapes", size=64, length=10)
         Shapes(10 samples, 9 classes)
     """
-    if name not in DATASETS:
+    key = _key(name)
+    if key not in DATASETS:
         raise ValueError(
-            f"there is no data set {name!r}{_suggestion(name, list(DATASETS))}; "
-            f"known: {', '.join(sorted(DATASETS))}. Add your own with @register"
+            f"there is no data set {name!r}{did_you_mean(key, DATASETS)}; "
+            f"known: {', '.join(sorted(DATASETS))}. Register your own with "
+            "@protoxai.data.register, and import its module: plugins in a recipe, --plugin on the "
+            "command line"
         )
-    dataset_class = DATASETS[name]
-    signature = inspect.signature(dataset_class)
+    dataset_class = DATASETS[key]
+    parameters = inspect.signature(dataset_class).parameters
     try:
-        signature.bind(**options)
+        inspect.signature(dataset_class).bind(**options)
     except TypeError as error:
-        close = [_suggestion(key, list(signature.parameters)) for key in options]
+        close = "".join(did_you_mean(option, parameters) for option in options)
         raise TypeError(
-            f"data set {name!r}: {error}{''.join(close)}; its options: "
-            f"{', '.join(signature.parameters)}"
+            f"data set {name!r}: {error}{close}; its options: {', '.join(parameters)}"
         ) from None
     return dataset_class(**options)
 
 
-def _suggestion(word: str, known: list[str]) -> str:
-    if word in known:
-        return ""
-    close = difflib.get_close_matches(word.lower(), known, n=2)
-    return f" (did you mean {' or '.join(map(repr, close))}?)" if close else ""
+def _key(name: str) -> str:
+    return name.lower().replace("-", "_")
+
+
+def _origin(dataset_class: type) -> tuple[str, str]:
+    """Return the file and name of a class.
+
+    A script that runs as ``__main__`` and is imported as a plugin too defines its class twice, in
+    two modules of the same file; running a notebook's cell again defines it twice as well.
+    """
+    module = sys.modules.get(dataset_class.__module__)
+    file = getattr(module, "__file__", None) or dataset_class.__module__
+    return file, dataset_class.__qualname__

@@ -1,8 +1,8 @@
 """Training and evaluation transforms, from ``torchvision.transforms.v2``.
 
-Every step takes and returns ``(image, masks)``, the image a ``tv_tensors.Image``, the masks a dict
-of ``tv_tensors.Mask``, so the steps mix with torchvision's own. Chance comes from torch's global
-generator.
+Every step takes and returns ``(image, masks)``: the image is a ``tv_tensors.Image``, the masks are
+a dict of ``tv_tensors.Mask``, so that the steps can be combined with torchvision's own. All random
+numbers are those of torch's global generator.
 """
 
 import math
@@ -17,18 +17,19 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
 from protoxai.data.base import Masks, Transform
+from protoxai.images import check_normalisation, normalise
 from protoxai.labels import labels_at
 
 
 @dataclass(frozen=True)
-class RandomZoom:
-    """Resize by a random factor: the image bilinear, antialiased; masks by nearest pixel centre.
+class RandomScale:
+    """Resize by a random factor: the image bilinearly with antialiasing, masks by nearest pixels.
 
     Args:
-        size: the crop (height, width) that follows.
-        scale: smallest and largest factor.
-        relative_to: what factor 1 means, see ``training_transform``.
-        log_uniform: draw the factor's logarithm uniformly instead of the factor.
+        size: Height and width of the crop that follows.
+        scale: Smallest and largest factor.
+        relative_to: Size that factor 1 stands for, see :func:`training_transform`.
+        log_uniform: Whether the logarithm of the factor is distributed uniformly.
     """
 
     size: tuple[int, int]
@@ -39,41 +40,50 @@ class RandomZoom:
     def __call__(self, image: Tensor, masks: Masks) -> tuple[Tensor, Masks]:
         """Resize the image and the masks by the same factor."""
         height, width = image.shape[-2:]
-        factor = self._draw()
+        factor = self._random_factor()
         if self.relative_to == "crop":
             factor *= min(self.size[0] / height, self.size[1] / width)
         target = max(1, round(height * factor)), max(1, round(width * factor))
         resized = F.resize(image, list(target), antialias=True)
         return resized, {name: _nearest(mask, target) for name, mask in masks.items()}
 
-    def _draw(self) -> float:
+    def _random_factor(self) -> float:
         low, high = self.scale
-        chance = float(torch.rand(()))
+        position = float(torch.rand(()))
         if self.log_uniform:
-            return low * math.exp(chance * math.log(high / low))
-        return low + chance * (high - low)
+            return low * math.exp(position * math.log(high / low))
+        return low + position * (high - low)
 
 
 @dataclass(frozen=True)
-class RandomWindow:
-    """Cut a random window of at most ``size`` (height, width); smaller images stay whole."""
+class RandomCrop:
+    """Crop a random window of at most a given size; smaller images are not cropped.
+
+    Args:
+        size: Height and width of the window.
+    """
 
     size: tuple[int, int]
 
     def __call__(self, image: Tensor, masks: Masks) -> tuple[Tensor, Masks]:
-        """Cut the same window from the image and the masks."""
+        """Crop the same window of the image and the masks."""
         height, width = (
             min(own, most) for own, most in zip(image.shape[-2:], self.size, strict=True)
         )
         top = int(torch.randint(image.shape[-2] - height + 1, ()))
         left = int(torch.randint(image.shape[-1] - width + 1, ()))
-        cut = {name: F.crop(mask, top, left, height, width) for name, mask in masks.items()}
-        return F.crop(image, top, left, height, width), cut
+        cropped = {name: F.crop(mask, top, left, height, width) for name, mask in masks.items()}
+        return F.crop(image, top, left, height, width), cropped
 
 
 @dataclass(frozen=True)
 class PadTo:
-    """Pad below and on the right to ``size`` (height, width): image 0, labels ignored, no part."""
+    """Pad at the bottom and on the right: the image with 0, the labels with the ignore index.
+
+    Args:
+        size: Height and width after padding.
+        ignore_index: Label of the padding.
+    """
 
     size: tuple[int, int]
     ignore_index: int
@@ -88,10 +98,10 @@ class PadTo:
 
 @dataclass(frozen=True)
 class ResizeImage:
-    """Resize the image alone (bilinear, antialiasing), the masks keep their size.
+    """Resize the image bilinearly with antialiasing; the masks keep their size.
 
     Args:
-        size: [height, width], or [shorter side] with the aspect ratio kept.
+        size: List of height and width, or of the shorter side, which keeps the aspect ratio.
     """
 
     size: list[int]
@@ -99,6 +109,27 @@ class ResizeImage:
     def __call__(self, image: Tensor, masks: Masks) -> tuple[Tensor, Masks]:
         """Resize the image."""
         return F.resize(image, self.size, antialias=True), masks
+
+
+@dataclass(frozen=True)
+class Normalise:
+    """Scale the image to [0, 1] and normalise it.
+
+    Args:
+        mean: Mean of the RGB values, in [0, 1].
+        std: Standard deviation of the RGB values, above 0.
+    """
+
+    mean: Sequence[float]
+    std: Sequence[float]
+
+    def __post_init__(self) -> None:
+        check_normalisation(self.mean, self.std)
+
+    def __call__(self, image: Tensor, masks: Masks) -> tuple[Tensor, Masks]:
+        """Normalise the image."""
+        normalised = normalise(image.as_subclass(Tensor), self.mean, self.std)
+        return cast(Tensor, tv_tensors.Image(normalised)), masks
 
 
 def training_transform(
@@ -113,30 +144,31 @@ def training_transform(
     relative_to: Literal["image", "crop"] = "image",
     log_uniform: bool = False,
 ) -> Transform:
-    """Random zoom, crop with padding, horizontal flip and colour jitter.
+    """Return a transform that scales, crops, pads, flips and jitters at random, and normalises.
 
-    Where the zoomed image is smaller than the crop it is padded: labels with ``ignore_index``, the
-    image with the mean colour, which is 0 after normalisation.
+    If the scaled image is smaller than the crop, it is padded: the labels with ``ignore_index``,
+    the image with the mean colour, which is 0 after normalisation.
 
     Args:
-        size: the crop, (height, width) in pixels.
-        mean: of the backbone's training images, 3 values in [0, 1].
-        std: likewise, > 0.
-        scale: smallest and largest zoom factor, > 0.
-        flip: probability of a horizontal flip.
-        color_jitter: brightness and contrast are multiplied by factors up to 1 ± this, in [0, 1].
-        ignore_index: the label of padding; the data set's.
-        relative_to: what factor 1 means. ``"image"``: the image's own size (the paper's recipes).
-            ``"crop"``: the size at which the whole image just fits into the crop, so that large
-            images are resampled once.
-        log_uniform: draw the factor's logarithm uniformly: halving is as likely as doubling.
+        size: Height and width of the crop, in pixels.
+        mean: Mean of the RGB values of the backbone's training images, in [0, 1].
+        std: Standard deviation of the RGB values of the backbone's training images, above 0.
+        scale: Smallest and largest factor by which the image is resized, above 0.
+        flip: Probability of a horizontal flip.
+        color_jitter: Largest relative change of brightness and contrast, in [0, 1].
+        ignore_index: Label of the padding, the ignore index of the data set.
+        relative_to: Size that factor 1 stands for. ``"image"`` is the image's own size (the paper's
+            recipes). ``"crop"`` is the size at which the image just fits into the crop, so that
+            large images are resampled only once.
+        log_uniform: Whether the logarithm of the factor is distributed uniformly, so that halving
+            is as probable as doubling.
 
     Returns:
-        A transform for a ``SegmentationDataset``: image float32 (3, height, width), masks (height,
-        width).
+        A transform for a :class:`SegmentationDataset`: image (3, height, width), float32, and masks
+        (height, width).
 
     Raises:
-        ValueError: if an argument is out of its range.
+        ValueError: If an argument is out of its range.
 
     Example:
         >>> from protoxai.data import Shapes
@@ -150,34 +182,34 @@ def training_transform(
         raise ValueError(f"scale={scale}: give (smallest, largest), both above 0, e.g. (0.5, 1.5)")
     for name, share in (("flip", flip), ("color_jitter", color_jitter)):
         if not 0 <= share <= 1:
-            raise ValueError(f"{name}={share} must lie between 0 and 1")
+            raise ValueError(f"{name}={share}: give a number from 0 to 1")
     if relative_to not in ("image", "crop"):
-        raise ValueError(f"relative_to={relative_to!r} must be 'image' or 'crop'")
-    steps = [RandomZoom(size, scale, relative_to, log_uniform), RandomWindow(size)]
+        raise ValueError(f"relative_to={relative_to!r}, expected 'image' or 'crop'")
+    steps: list[Transform] = [RandomScale(size, scale, relative_to, log_uniform), RandomCrop(size)]
     if color_jitter:
         steps.append(v2.ColorJitter(brightness=color_jitter, contrast=color_jitter))
-    # Padding after the normalisation: 0 is then exactly the mean, whatever the jitter did.
-    steps += [*_normalised(mean, std), PadTo(size, ignore_index), v2.RandomHorizontalFlip(flip)]
+    # After the normalisation, padding with 0 is exactly the mean, whatever the jitter changed.
+    steps += [Normalise(mean, std), PadTo(size, ignore_index), v2.RandomHorizontalFlip(flip)]
     return cast(Transform, v2.Compose(steps))
 
 
 def evaluation_transform(
     size: tuple[int, int] | int | None, *, mean: Sequence[float], std: Sequence[float]
 ) -> Transform:
-    """Resize and normalise the image; the labels keep their full size.
+    """Return a transform that resizes and normalises the image; the labels keep their size.
 
     Args:
-        size: (height, width) without regard to the aspect ratio, or the shorter side in pixels, or
-            None for the image's own size.
-        mean: of the backbone's training images, 3 values in [0, 1].
-        std: likewise, > 0.
+        size: Height and width in pixels, whatever the aspect ratio; or the shorter side, which
+            keeps the aspect ratio; or None for the image's own size.
+        mean: Mean of the RGB values of the backbone's training images, in [0, 1].
+        std: Standard deviation of the RGB values of the backbone's training images, above 0.
 
     Returns:
-        A transform for a ``SegmentationDataset``: image float32 (3, height, width), masks as they
-        are.
+        A transform for a :class:`SegmentationDataset`: image (3, height, width), float32, and masks
+        of their own size.
 
     Raises:
-        ValueError: if an argument is out of its range.
+        ValueError: If an argument is out of its range.
 
     Example:
         >>> from protoxai.data import Shapes
@@ -186,19 +218,18 @@ def evaluation_transform(
         >>> sample["image"].shape, sample["labels"].shape
         (torch.Size([3, 80, 100]), torch.Size([160, 200]))
     """
-    if size is None:
-        steps = []
-    elif isinstance(size, int):
-        steps = [ResizeImage([_height_and_width((size, size))[0]])]
-    else:
-        steps = [ResizeImage(list(_height_and_width(size)))]
-    return cast(Transform, v2.Compose([*steps, *_normalised(mean, std)]))
+    steps: list[Transform] = [Normalise(mean, std)]
+    if isinstance(size, int):
+        steps.insert(0, ResizeImage([_height_and_width((size, size))[0]]))
+    elif size is not None:
+        steps.insert(0, ResizeImage(list(_height_and_width(size))))
+    return cast(Transform, v2.Compose(steps))
 
 
 def _nearest(mask: Tensor, size: tuple[int, int]) -> Tensor:
-    """Nearest pixel centre; torchvision's own mask resizing takes corners, half a pixel off."""
-    picked = labels_at(mask.as_subclass(Tensor), size)
-    return cast(Tensor, tv_tensors.wrap(picked, like=mask))
+    """Resize a mask to the nearest pixel centres; torchvision's resizing is half a pixel off."""
+    resized = labels_at(mask.as_subclass(Tensor), size)
+    return cast(Tensor, tv_tensors.wrap(resized, like=mask))
 
 
 def _normalised(mean: Sequence[float], std: Sequence[float]) -> list[Transform]:

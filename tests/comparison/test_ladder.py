@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from protoxai import PrototypeTable
 from protoxai.attribution import AttributionMethod, CaptumAttribution, PrototypeAttribution
 from protoxai.comparison import Comparison, Task, compare, select_tasks
-from protoxai.data.shapes.shapes import Shapes
+from protoxai.data.shapes import Shapes
 from tests.comparison.toys import Scripted
 from tests.toys import colour_model, set_prototypes
 

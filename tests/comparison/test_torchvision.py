@@ -10,7 +10,7 @@ from torch import nn
 from protoxai.attribution import CaptumAttribution
 from protoxai.attribution.captum_methods import METHODS, WITH_UNITS
 from protoxai.comparison import Task, compare, select_tasks
-from protoxai.data.shapes.shapes import Shapes
+from protoxai.data.shapes import Shapes
 from protoxai.metrics import registered_metrics
 
 SECONDS, CORES = 300, 2

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from protoxai.data import RawSample, SegmentationDataset
-from protoxai.data.files import read_labels
+from protoxai.data.label_images import read_labels
 
 
 class Fixed(SegmentationDataset):

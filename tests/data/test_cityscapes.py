@@ -49,11 +49,11 @@ def test_every_id_becomes_its_train_id(root):
     save_grey(root / FIRST, ids)
     save_grey(root / "leftImg8bit/train/aachen/aachen_000001_000019_leftImg8bit.png", ids)
     labels = Cityscapes(root).raw(0).labels.flatten()
-    wanted = torch.full((256,), 255)
+    expected = torch.full((256,), 255)
     for known in Reference.classes:
         if known.train_id >= 0:
-            wanted[known.id] = known.train_id
-    assert torch.equal(labels, wanted)
+            expected[known.id] = known.train_id
+    assert torch.equal(labels, expected)
 
 
 def test_official_names_and_colours(root):
@@ -125,14 +125,16 @@ def test_wrong_parts(root):
 
 def test_half_extracted(root):
     (root / FIRST).unlink()
-    wanted = r"Cityscapes \(split 'train'\): 1 of 4 .*gtFine/train: aachen/aachen_000001_000019_gt"
-    with pytest.raises(LayoutError, match=wanted):
+    expected = (
+        r"Cityscapes \(split 'train'\): 1 of 4 .*gtFine/train: aachen/aachen_000001_000019_gt"
+    )
+    with pytest.raises(LayoutError, match=expected):
         Cityscapes(root)
     (root / "gtFinePanopticParts").rename(root / "x")
     with pytest.raises(LayoutError, match=r"✗ gtFinePanopticParts/val/\*/.*no gtFinePanopticParts"):
         Cityscapes(root, "val", parts=True)
     (root / "gtFine").rename(root / "gtCoarse")
-    with pytest.raises(LayoutError, match=r"(?s)✓ leftImg8bit.*✗ gtFine/.*which holds gtCoarse"):
+    with pytest.raises(LayoutError, match=r"(?s)✓ leftImg8bit.*✗ gtFine/.*which contains gtCoarse"):
         Cityscapes(root)
     with pytest.raises(ValueError, match="no split 'train_extra'"):
         Cityscapes(root, "train_extra")

@@ -20,8 +20,8 @@ def test_batch_through_a_loader(workers):
 
 def test_sizes_that_differ_are_named():
     samples = [Shapes(size=48)[0], Shapes(size=(48, 64), split="val")[3]]
-    wanted = r"image: train-0-0 \(3, 48, 48\), val-0-3 \(3, 48, 64\).*batch_size=1"
-    with pytest.raises(ValueError, match=wanted):
+    expected = r"image: train-0-0 \(3, 48, 48\), val-0-3 \(3, 48, 64\).*batch_size=1"
+    with pytest.raises(ValueError, match=expected):
         collate(samples)
 
 

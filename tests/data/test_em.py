@@ -58,7 +58,7 @@ def test_prediction_looks_like_the_labels(root):
 def test_wrong_stacks(root):
     grey = [np.full((64, 64), 100, dtype=np.uint8)]
     save_stack(root / "train-labels.tif", grey * 10)
-    with pytest.raises(ValueError, match=r"train-labels\.tif, slice 3, holds \[100\]"):
+    with pytest.raises(ValueError, match=r"train-labels\.tif, slice 3, has the values \[100\]"):
         EM(root).raw(3)
     save_stack(root / "train-labels.tif", grey * 9)
     with pytest.raises(ValueError, match=r"train-volume\.tif 10, .*train-labels\.tif 9"):

@@ -37,9 +37,9 @@ def test_error_shows_the_tree_what_is_there_and_where_to_get_the_rest(tmp_path):
     write(tmp_path, "img/val/a.jpg", "labels/train/a.png", "labels/notes.txt")
     with pytest.raises(LayoutError) as caught:
         LAYOUT.check(tmp_path)
-    ends = "no val in labels, which holds notes.txt, train"
+    ends = "no val in labels, which contains notes.txt, train"
     assert str(caught.value).splitlines() == [
-        f"Owls (split 'val') is not complete in {tmp_path}; expected there:",
+        f"Owls (split 'val') is not complete in {tmp_path}, expected there:",
         "  ✓ img/val/*.jpg  (photographs)",
         "  ✗ labels/val/*.png or masks/val/*.png  (labels): " + ends,
         "Nothing is downloaded: get owls.zip from owls.org, extract it there, or give another root",
@@ -49,10 +49,10 @@ def test_error_shows_the_tree_what_is_there_and_where_to_get_the_rest(tmp_path):
 def test_folder_without_the_files_and_no_folder_at_all(tmp_path):
     write(tmp_path, *(f"img/val/{k:02d}.gif" for k in range(10)))
     listing = ", ".join(f"{k:02d}.gif" for k in range(8))
-    wanted = rf"no \*\.jpg in img/val, which holds {listing} and 2 more"
-    with pytest.raises(LayoutError, match=wanted):
+    expected = rf"no \*\.jpg in img/val, which contains {listing} and 2 more"
+    with pytest.raises(LayoutError, match=expected):
         LAYOUT.check(tmp_path)
-    with pytest.raises(LayoutError, match="no labels in the root, which holds img"):
+    with pytest.raises(LayoutError, match="no labels in the root, which contains img"):
         LAYOUT.check(tmp_path)
     with pytest.raises(LayoutError, match="the folder does not exist"):
         LAYOUT.check(tmp_path / "elsewhere")
@@ -76,8 +76,8 @@ def test_root_inside_of_what_was_given(tmp_path, monkeypatch):
 def test_missing_files_are_counted_and_named(tmp_path):
     write(tmp_path, "x/a.jpg", "x/b.jpg")
     require_files("Owls", tmp_path, ["x/a.jpg", "x/b.jpg"])
-    wanted = re.escape(f"Owls: 2 of 3 files are missing in {tmp_path}: x/c.jpg, y/d.jpg. ")
-    with pytest.raises(LayoutError, match=wanted):
+    expected = re.escape(f"Owls: 2 of 3 files are missing in {tmp_path}: x/c.jpg, y/d.jpg. ")
+    with pytest.raises(LayoutError, match=expected):
         require_files("Owls", tmp_path, ["x/a.jpg", "x/c.jpg", "y/d.jpg"])
 
 
@@ -101,5 +101,5 @@ def test_half_of_a_pair_is_missing(tmp_path, gone):
 
 def test_splits():
     assert official_split("Owls", "val", {"val": "night"}) == "night"
-    with pytest.raises(ValueError, match="Owls has no split 'dusk': it is 'train' or 'val'"):
+    with pytest.raises(ValueError, match="Owls has no split 'dusk', expected 'train' or 'val'"):
         official_split("Owls", "dusk", {"train": "day", "val": "night"})

@@ -6,7 +6,7 @@ from PIL import Image
 from protoxai.data import FolderDataset, paired
 
 LABELS = np.array([[0, 1, 2], [2, 1, 255]])
-WANTED = [[0, 1, 2], [2, 1, 255]]
+EXPECTED = [[0, 1, 2], [2, 1, 255]]
 
 
 def test_pairs_by_stem_in_order(write_pair):
@@ -14,7 +14,7 @@ def test_pairs_by_stem_in_order(write_pair):
     root = write_pair("a", LABELS)
     dataset = FolderDataset(root, num_classes=3)
     assert [dataset[i]["id"] for i in range(len(dataset))] == ["a", "b"]
-    assert dataset[0]["labels"].tolist() == WANTED
+    assert dataset[0]["labels"].tolist() == EXPECTED
     assert dataset.class_names == ("class 0", "class 1", "class 2")
     raw = dataset.raw(0)
     assert raw.image.dtype == torch.uint8
@@ -33,7 +33,7 @@ def test_palette_png_is_read_as_indices(write_pair):
     image.putpalette([200, 10, 10, 10, 200, 10, 10, 10, 200] + [0] * (253 * 3))
     assert image.mode == "P"
     image.save(root / "labels" / "a.png")
-    assert FolderDataset(root, num_classes=3)[0]["labels"].tolist() == WANTED
+    assert FolderDataset(root, num_classes=3)[0]["labels"].tolist() == EXPECTED
 
 
 def test_sixteen_bits_hold_more_than_255_classes(write_pair):
@@ -68,7 +68,7 @@ def test_class_names_from_the_file_or_given(write_pair):
     (root / "classes.txt").write_text("sky\nroad \n\nbüsche\n", encoding="utf-8")
     assert FolderDataset(root).class_names == ("sky", "road", "büsche")
     assert FolderDataset(root, class_names=["x", "y", "z"]).class_names == ("x", "y", "z")
-    with pytest.raises(ValueError, match="num_classes=4, but 3 class_names"):
+    with pytest.raises(ValueError, match="num_classes=4, but there are 3 class_names"):
         FolderDataset(root, class_names=["x", "y", "z"], num_classes=4)
 
 
@@ -134,7 +134,7 @@ def test_unreadable_file(write_pair, content):
 def test_colour_labels_and_deep_images(write_pair):
     root = write_pair("a", LABELS)
     Image.new("RGB", (3, 2)).save(root / "labels" / "a.png")
-    with pytest.raises(ValueError, match="mode RGB; one channel"):
+    with pytest.raises(ValueError, match="mode RGB, expected one channel"):
         FolderDataset(root, num_classes=3)[0]
     Image.fromarray(np.zeros((2, 3), dtype=np.uint16)).save(root / "images" / "a.png")
     with pytest.raises(ValueError, match="more than 8 bits"):
@@ -143,12 +143,12 @@ def test_colour_labels_and_deep_images(write_pair):
 
 @pytest.mark.parametrize(("cache", "reads"), [(True, 1), (False, 3)])
 def test_cache_is_shared_by_views_and_never_written(write_pair, monkeypatch, cache, reads):
-    seen = []
+    read_paths = []
     read = paired.read_image
-    monkeypatch.setattr(paired, "read_image", lambda path: seen.append(path) or read(path))
+    monkeypatch.setattr(paired, "read_image", lambda path: read_paths.append(path) or read(path))
     dataset = FolderDataset(write_pair("a", LABELS), num_classes=3, cache=cache)
     dataset[0]["labels"].fill_(1)
     view = dataset.with_transform(lambda image, masks: (image * 0.0, masks))
-    assert view[0]["labels"].tolist() == WANTED
-    assert dataset[0]["labels"].tolist() == WANTED
-    assert len(seen) == reads
+    assert view[0]["labels"].tolist() == EXPECTED
+    assert dataset[0]["labels"].tolist() == EXPECTED
+    assert len(read_paths) == reads

@@ -86,9 +86,9 @@ def test_masks_are_nearest_and_centred():
     two = torch.zeros(40, 40, dtype=torch.int64)
     two[10:23, 7:31] = 150
     image = tv_tensors.Image(two.to(torch.uint8).expand(3, 40, 40))
-    zoom = training_transform((64, 64), scale=(0.6, 1.7), **HALF)
+    transform = training_transform((64, 64), scale=(0.6, 1.7), **HALF)
     for _ in range(10):
-        _, masks = zoom(image, {"labels": tv_tensors.Mask(two)})
+        _, masks = transform(image, {"labels": tv_tensors.Mask(two)})
         assert set(masks["labels"].unique().tolist()) <= {0, 150, 255}
 
 
@@ -99,9 +99,9 @@ def test_image_is_bilinear_and_follows_the_mask():
     transform = training_transform((160, 160), scale=(0.5, 2.3), **HALF)
     for _ in range(10):
         out, masks = transform(image, {"labels": tv_tensors.Mask(square)})
-        seen = masks["labels"] != 255
+        inside = masks["labels"] != 255
         agree = (out[0] > 0) == (masks["labels"] == 1)
-        assert agree[seen].float().mean() > 0.97
+        assert agree[inside].float().mean() > 0.97
 
 
 def test_jitter_changes_the_image_only():
@@ -149,7 +149,7 @@ def test_evaluation_keeps_the_labels(size, expected):
         ({"flip": 1.5}, "flip=1.5"),
         ({"color_jitter": -0.1}, "color_jitter=-0.1"),
         ({"relative_to": "window"}, "'image' or 'crop'"),
-        ({"mean": (0.5,)}, "three values"),
+        ({"mean": (0.5,)}, "give 3 values"),
         ({"std": (0.5, 0, 0.5)}, "std above 0"),
     ],
 )
@@ -162,3 +162,20 @@ def test_wrong_arguments(options, message):
 def test_wrong_evaluation_size(size):
     with pytest.raises(ValueError, match="height, width"):
         evaluation_transform(size, **HALF)
+
+
+def test_scaling_down_is_antialiased():
+    # Pixels that alternate between black and white average to grey; without a filter, sampling
+    # every other pixel gives an image that is black or white all over.
+    board = (torch.arange(64)[:, None] + torch.arange(64)) % 2
+    image = tv_tensors.Image((board * 255).to(torch.uint8).expand(3, 64, 64))
+    masks = {"labels": tv_tensors.Mask(board)}
+    steps = [
+        training_transform((22, 22), scale=(1 / 3, 1 / 3), flip=0, **HALF),
+        evaluation_transform(21, **HALF),
+    ]
+    for transform in steps:
+        scaled, _ = transform(image, masks)
+        grey = unnormalised(scaled)[:, 2:-3, 2:-3]
+        assert grey.min() > 96
+        assert grey.max() < 160

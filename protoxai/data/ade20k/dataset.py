@@ -22,24 +22,25 @@ SPLITS = {
 }
 UNLABELLED = "testing"
 OTHER = 0
-"""The value in the files of what belongs to none of the classes."""
+"""Value of pixels of no class, in the files."""
 
 
 @register("ade20k")
 class ADE20K(PairedDataset):
-    """SceneParse150: the files' 1-150 become classes 0-149, their 0 ("other objects") 255.
+    """SceneParse150: values 1-150 of the files become classes 0-149, and 0 ("other") becomes 255.
 
-    Source: Zhou et al., "Scene parsing through ADE20K dataset", CVPR 2017, arXiv 1608.05442. A
-    class has the first of its names in the benchmark's ``objectInfo150.txt``.
+    Source: Zhou et al., "Scene parsing through ADE20K dataset", CVPR 2017, arXiv 1608.05442.
+    Classes have the first of their names in the benchmark's ``objectInfo150.txt``.
 
     Args:
-        root: ``ADEChallengeData2016``, or the folder that holds it.
-        split: ``"train"`` (``"training"``), ``"val"`` (``"validation"``), or ``"test"``
-            (``"testing"``), where all labels are 255.
-        transform: see ``SegmentationDataset``.
+        root: Folder ``ADEChallengeData2016``, or the one that contains it.
+        split: Split, ``"train"`` (``"training"``), ``"val"`` (``"validation"``), or ``"test"``
+            (``"testing"``), in which all labels are 255.
+        transform: Transform of each sample, see :class:`SegmentationDataset`.
 
     Raises:
-        ValueError: if the split is unknown; with the expected tree if files are missing.
+        ValueError: If the split is unknown, or files are missing; the message shows the expected
+            tree.
 
     Example:
         >>> ADE20K("ADEChallengeData2016", split="val")  # doctest: +SKIP
@@ -61,17 +62,17 @@ class ADE20K(PairedDataset):
         super().__init__(complete_names(name, folders), CLASSES, PALETTE, transform=transform)
 
     def image_path(self, index: int) -> Path:
-        """Where the image of a sample lies."""
+        """Return the path of a sample's image."""
         return self.root / "images" / self.split / f"{self.ids[index]}.jpg"
 
     def label_path(self, index: int) -> Path | None:
-        """Where the label map of a sample lies; None in the test split."""
+        """Return the path of a sample's label map; None in the test split."""
         if self.split == UNLABELLED:
             return None
         return self.root / "annotations" / self.split / f"{self.ids[index]}.png"
 
     def encode_prediction(self, labels: Tensor) -> Image.Image:
-        """Predicted labels, (H, W), as an 8-bit grey image of 1-150 as in the annotations."""
+        """Encode predicted labels (H, W) as an 8-bit grey image of 1-150, as in the annotations."""
         codes = self._checked_prediction(labels)
         return grey_image((codes + 1).masked_fill(codes == self.ignore_index, OTHER))
 

@@ -19,20 +19,21 @@ LABEL_FOLDERS = ("annotations", "stuffthingmaps_trainval2017", "stuffthingmaps")
 
 @register("coco_stuff")
 class COCOStuff(PairedDataset):
-    """COCO-Stuff 164k with the ids of its label maps as they are: 0-181, and 255 = unlabelled.
+    """COCO-Stuff 164k with the ids of its label maps: 0-181, and 255 for unlabelled pixels.
 
     Source: Caesar, Uijlings, Ferrari, "COCO-Stuff: Thing and stuff classes in context", CVPR 2018,
     arXiv 1612.03716. Eleven of the 182 classes (hat, street sign, …) have no label in any image.
-    The set brings no colours; the palette is made up.
+    The data set has no official colours; the palette is generated.
 
     Args:
-        root: the folder with ``images/{train2017,val2017}`` and the label maps in ``annotations``
-            or ``stuffthingmaps_trainval2017``.
-        split: ``"train"`` (``"train2017"``) or ``"val"`` (``"val2017"``).
-        transform: see ``SegmentationDataset``.
+        root: Folder with ``images/{train2017,val2017}`` and the label maps in ``annotations`` or
+            ``stuffthingmaps_trainval2017``.
+        split: Split, ``"train"`` (``"train2017"``) or ``"val"`` (``"val2017"``).
+        transform: Transform of each sample, see :class:`SegmentationDataset`.
 
     Raises:
-        ValueError: if the split is unknown; with the expected tree if files are missing.
+        ValueError: If the split is unknown, or files are missing; the message shows the expected
+            tree.
 
     Example:
         >>> COCOStuff("cocostuff", split="val")  # doctest: +SKIP
@@ -57,15 +58,15 @@ class COCOStuff(PairedDataset):
         Layout(name, source, entries).check(self.root)
         self._images = self.root / "images" / self.split
         self._labels = next(file.parent for maps in label_maps for file in self.root.glob(maps))
-        # Tools leave label maps of other codings beside the originals, whose names are numbers.
+        # Some tools write recoded label maps beside the originals, whose names are numbers.
         folders = [(self._images, ".jpg"), (self._labels, ".png")]
         ids = complete_names(name, folders, keep=str.isdigit)
         super().__init__(ids, CLASSES, transform=transform)
 
     def image_path(self, index: int) -> Path:
-        """Where the image of a sample lies."""
+        """Return the path of a sample's image."""
         return self._images / f"{self.ids[index]}.jpg"
 
     def label_path(self, index: int) -> Path:
-        """Where the label map of a sample lies."""
+        """Return the path of a sample's label map."""
         return self._labels / f"{self.ids[index]}.png"

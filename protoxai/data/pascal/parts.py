@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from protoxai.data.files import read_mat
+from protoxai.data.matlab import read_mat
 
 VOC_CLASSES = (
     "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair",
@@ -53,7 +53,7 @@ CODES = {
     ),
     "tvmonitor": "screen",
 }
-"""The part names in the files, by class, without the number of those that may be many."""
+"""Part names in the files, by class, without the numbers of parts that may occur often."""
 
 WORDS = {
     "lwing": "left wing", "rwing": "right wing", "leye": "left eye", "reye": "right eye",
@@ -83,23 +83,23 @@ WORDS = {
 
 _PARTS = [(name, code) for name in VOC_CLASSES for code in CODES.get(name, "").split()]
 NUMBERS: Mapping[tuple[str, str], int] = {part: number for number, part in enumerate(_PARTS, 1)}
-"""The part number of every (class, code)."""
+"""Part number of every (class, code)."""
 PART_NAMES = ("none", *(f"{name} {WORDS.get(code, code)}" for name, code in _PARTS))
 PART_CLASS = (0, *(VOC_CLASSES.index(name) for name, _ in _PARTS))
 
 
 def read_pascal_parts(path: Path, size: tuple[int, int]) -> Tensor:
-    """The part of every pixel; a later part covers an earlier one.
+    """Return the part of every pixel; a later part covers an earlier one.
 
     Args:
-        path: of a file from ``Annotations_Part``.
-        size: (H, W) of the image.
+        path: Path of a file from ``Annotations_Part``.
+        size: Height and width (H, W) of the image.
 
     Returns:
-        (H, W), int64, numbers of ``PART_NAMES``.
+        Parts (H, W), int64, numbers of ``PART_NAMES``.
 
     Raises:
-        ValueError: if the file cannot be read, has another size or an unknown part.
+        ValueError: If the file cannot be read, has another size or an unknown part.
     """
     parts = torch.zeros(size, dtype=torch.int64)
     for thing in _each(read_mat(path, "anno")["objects"]):
@@ -125,5 +125,8 @@ def _number(path: Path, name: str, code: str) -> int:
 
 
 def _each(value: Any) -> Iterator[Any]:
-    """MATLAB gives a single structure for a list of one, and an empty array for none."""
+    """Iterate over a list of structures.
+
+    MATLAB has a single structure for a list of one, and an empty array for none.
+    """
     return iter([value]) if isinstance(value, dict) else iter(value)

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from protoxai.data.base import Transform
 from protoxai.data.file_tree import Entry, Layout, locate, official_split, require_files
-from protoxai.data.files import read_list, read_mat
+from protoxai.data.listing import read_list
+from protoxai.data.matlab import read_mat
 from protoxai.data.paired import PairedDataset
 from protoxai.data.palette import bit_palette
 from protoxai.data.pascal.parts import VOC_CLASSES
@@ -22,17 +23,18 @@ class SBD(PairedDataset):
     """The Semantic Boundaries Dataset: the 21 classes of Pascal VOC, without void borders.
 
     Source: Hariharan et al., "Semantic contours from inverse detectors", ICCV 2011. Its ``train``
-    and ``val`` are other splits than those of VOC 2012: to evaluate on the latter's ``val``, train
-    on ``"train_noval"``, which leaves its images out (the list is a file of its own).
+    and ``val`` differ from those of VOC 2012: to evaluate on the latter's ``val``, train on
+    ``"train_noval"``, which leaves its images out (the list is a separate file).
 
     Args:
-        root: the folder with ``img``, ``cls`` and the lists; or ``benchmark_RELEASE``, or the
-            folder that holds it.
-        split: ``"train"``, ``"val"`` or ``"train_noval"``.
-        transform: see ``SegmentationDataset``.
+        root: Folder with ``img``, ``cls`` and the lists; or ``benchmark_RELEASE``, or the folder
+            that contains it.
+        split: Split, ``"train"``, ``"val"`` or ``"train_noval"``.
+        transform: Transform of each sample, see :class:`SegmentationDataset`.
 
     Raises:
-        ValueError: if the split is unknown; with the expected tree if files are missing.
+        ValueError: If the split is unknown, or files are missing; the message shows the expected
+            tree.
 
     Example:
         >>> SBD("benchmark_RELEASE", split="train")  # doctest: +SKIP
@@ -61,11 +63,11 @@ class SBD(PairedDataset):
         super().__init__(ids, VOC_CLASSES, bit_palette(len(VOC_CLASSES)), transform=transform)
 
     def image_path(self, index: int) -> Path:
-        """Where the image of a sample lies."""
+        """Return the path of a sample's image."""
         return self.root / "img" / f"{self.ids[index]}.jpg"
 
     def label_path(self, index: int) -> Path:
-        """Where the label map of a sample lies."""
+        """Return the path of a sample's label map."""
         return self.root / "cls" / f"{self.ids[index]}.mat"
 
     def _read_labels(self, path: Path) -> Tensor:

@@ -15,7 +15,7 @@ from protoxai.data.file_tree import (
     official_split,
     require_files,
 )
-from protoxai.data.files import read_list
+from protoxai.data.listing import read_list
 from protoxai.data.paired import PairedDataset
 from protoxai.data.palette import bit_palette
 from protoxai.data.pascal.parts import PART_CLASS, PART_NAMES, VOC_CLASSES, read_pascal_parts
@@ -25,7 +25,7 @@ SPLITS = {name: name for name in ("train", "trainaug", "trainval", "val", "test"
 LISTS = "ImageSets/Segmentation"
 OFFICIAL = "SegmentationClass"
 AUGMENTED = "SegmentationClassAug"
-WHOLE_LISTS = tuple(
+COMPLETE_LISTS = tuple(
     f"{folder}/{name}.txt"
     for folder in (LISTS, "ImageSets/SegmentationAug")
     for name in ("trainaug", "train_aug")
@@ -43,14 +43,14 @@ AUGMENTED_SOURCE = (
 
 @register("pascal_voc")
 class PascalVOC(PairedDataset):
-    """Pascal VOC 2012 segmentation: 20 kinds of objects and the background (class 0), 255 = border.
+    """Pascal VOC 2012 segmentation: background (class 0) and 20 kinds of objects; borders are 255.
 
     Source: Everingham et al., "The Pascal visual object classes challenge: A retrospective", IJCV
     2015. The split ``"trainaug"`` (10,582 images) adds the labels of SBD (Hariharan et al.,
     "Semantic contours from inverse detectors", ICCV 2011), as PNGs in ``SegmentationClassAug``;
     images that have none there keep their official labels. Its list is ``trainaug.txt`` or
     ``train_aug.txt`` in ``ImageSets/Segmentation`` or ``ImageSets/SegmentationAug``, or an
-    ``aug.txt`` with the images that come on top of ``train.txt``.
+    ``aug.txt`` with the images that are added to ``train.txt``.
 
     Parts are those of Pascal-Part (Chen et al., "Detect what you can", CVPR 2014):
     ``Annotations_Part/*.mat`` in ``VOC2012`` or in one of the two folders above it. Numbered parts
@@ -58,14 +58,15 @@ class PascalVOC(PairedDataset):
     part's class. Images that Pascal-Part leaves out have no part anywhere.
 
     Args:
-        root: ``VOC2012``, or ``VOCdevkit``, or the folder that holds ``VOCdevkit``.
-        split: ``"train"``, ``"trainaug"``, ``"trainval"``, ``"val"``, or ``"test"``, where all
-            labels are 255.
-        transform: see ``SegmentationDataset``.
-        parts: read the part labels too.
+        root: Folder ``VOC2012`` or ``VOCdevkit``, or the one that contains ``VOCdevkit``.
+        split: Split, ``"train"``, ``"trainaug"``, ``"trainval"``, ``"val"``, or ``"test"``, in
+            which all labels are 255.
+        transform: Transform of each sample, see :class:`SegmentationDataset`.
+        parts: Whether to read the part labels too.
 
     Raises:
-        ValueError: if the split is unknown; with the expected tree if files are missing.
+        ValueError: If the split is unknown, or files are missing; the message shows the expected
+            tree.
 
     Example:
         >>> PascalVOC("VOCdevkit", split="val")  # doctest: +SKIP
@@ -99,11 +100,11 @@ class PascalVOC(PairedDataset):
             self._parts_folder = _parts_folder(self.root)
 
     def image_path(self, index: int) -> Path:
-        """Where the image of a sample lies."""
+        """Return the path of a sample's image."""
         return self.root / "JPEGImages" / f"{self.ids[index]}.jpg"
 
     def label_path(self, index: int) -> Path | None:
-        """Where the label map of a sample lies; None in the test split."""
+        """Return the path of a sample's label map; None in the test split."""
         if self.split == "test":
             return None
         file = f"{self.ids[index]}.png"
@@ -123,7 +124,7 @@ def _layout(name: str, split: str) -> Layout:
     entries = [Entry("images", ("JPEGImages/*.jpg",))]
     if split == "trainaug":
         entries.append(Entry("augmented labels", (f"{AUGMENTED}/*.png",)))
-        entries.append(Entry("their list", (*WHOLE_LISTS, ADDED_LIST)))
+        entries.append(Entry("their list", (*COMPLETE_LISTS, ADDED_LIST)))
         return Layout(name, AUGMENTED_SOURCE, tuple(entries))
     if split != "test":
         entries.append(Entry("labels", (f"{OFFICIAL}/*.png",)))
@@ -132,9 +133,9 @@ def _layout(name: str, split: str) -> Layout:
 
 
 def _augmented_ids(root: Path) -> list[str]:
-    for whole in WHOLE_LISTS:
-        if (root / whole).is_file():
-            return read_list(root / whole)
+    for complete in COMPLETE_LISTS:
+        if (root / complete).is_file():
+            return read_list(root / complete)
     both = read_list(root / LISTS / "train.txt") + read_list(root / ADDED_LIST)
     return list(dict.fromkeys(both))
 

@@ -1,1 +1,5 @@
-"""Shapes: synthetic scenes with known parts."""
+"""Shapes: an endless synthetic data set whose ground truth a person can check."""
+
+from protoxai.data.shapes.dataset import Shapes
+
+__all__ = ["Shapes"]

@@ -1,7 +1,7 @@
-"""Plane figures as signed distances: negative inside, positive outside, in the plane's own unit.
+"""Plane figures as signed distances: negative inside, positive outside, in units of the plane.
 
-A distance gives the mask (``distance < 0``) and a smooth edge (the distance in pixels, cut to ±½)
-at once, and figures combine by ``np.minimum`` (union) and ``np.maximum`` (intersection).
+A distance gives both the mask (``distance < 0``) and a smooth edge (the distance in pixels, clipped
+to ±½). Figures are combined by ``np.minimum`` (union) and ``np.maximum`` (intersection).
 
 Example:
     >>> y, x = np.indices((3, 5), dtype=np.float32)
@@ -23,19 +23,19 @@ Point = tuple[float, float]
 
 
 def shifted(plane: Plane, by: Point) -> Plane:
-    """The plane seen from another origin."""
+    """Return the plane with another origin."""
     return plane[0] - np.float32(by[0]), plane[1] - np.float32(by[1])
 
 
 def turned(plane: Plane, angle: float) -> Plane:
-    """The plane with its axes turned by ``angle`` radians about the origin."""
+    """Return the plane with its axes turned by ``angle`` radians about the origin."""
     x, y = plane
     cosine, sine = np.float32(np.cos(angle)), np.float32(np.sin(angle))
     return x * cosine + y * sine, y * cosine - x * sine
 
 
 def folded(plane: Plane, count: int) -> Plane:
-    """The plane folded so that a figure on the first axis appears ``count`` times around."""
+    """Return the plane folded so that a figure on the first axis is repeated ``count`` times."""
     x, y = plane
     sector = np.float32(2 * np.pi / count)
     angle = np.arctan2(y, x)
@@ -45,20 +45,20 @@ def folded(plane: Plane, count: int) -> Plane:
 
 
 def disc(plane: Plane, centre: Point, radius: float) -> Floats:
-    """A filled circle."""
+    """Return the distance to a filled circle."""
     x, y = shifted(plane, centre)
     distance: Floats = np.hypot(x, y) - np.float32(radius)
     return distance
 
 
 def ring(plane: Plane, centre: Point, radius: float, width: float) -> Floats:
-    """A circle line: ``radius`` to its middle, ``width`` across."""
+    """Return the distance to a ring, with ``radius`` to the middle of its ``width``."""
     distance: Floats = np.abs(disc(plane, centre, radius)) - np.float32(width / 2)
     return distance
 
 
 def ellipse(plane: Plane, centre: Point, half: Point) -> Floats:
-    """An ellipse along the axes (the distance is exact on the line, approximate off it)."""
+    """Return the distance to an ellipse along the axes, exact on its line only."""
     x, y = shifted(plane, centre)
     scaled = np.hypot(x / np.float32(half[0]), y / np.float32(half[1]))
     distance: Floats = (scaled - np.float32(1)) * np.float32(min(half))
@@ -66,13 +66,13 @@ def ellipse(plane: Plane, centre: Point, half: Point) -> Floats:
 
 
 def box(plane: Plane, centre: Point, half: Point) -> Floats:
-    """A rectangle along the axes, ``half`` its half width and half height."""
+    """Return the distance to a rectangle along the axes, given half its width and height."""
     x, y = shifted(plane, centre)
     return np.maximum(np.abs(x) - np.float32(half[0]), np.abs(y) - np.float32(half[1]))
 
 
 def polygon(plane: Plane, corners: Sequence[Point]) -> Floats:
-    """A convex polygon, corners clockwise on the screen (the second axis points down)."""
+    """Return the distance to a convex polygon, corners clockwise with the second axis down."""
     sides = []
     for start, end in zip(corners, [*corners[1:], corners[0]], strict=True):
         x, y = shifted(plane, start)
@@ -83,5 +83,5 @@ def polygon(plane: Plane, corners: Sequence[Point]) -> Floats:
 
 
 def union(*distances: Floats) -> Floats:
-    """What lies inside of any of the figures."""
+    """Return the distance to the union of figures."""
     return reduce(np.minimum, distances)

@@ -1,7 +1,7 @@
-"""The objects of ``Shapes``: each a few named parts, drawn in the unit circle.
+"""The objects of ``Shapes``: each has a few named parts, drawn in the unit circle.
 
-A drawing returns one signed distance a part, in the order of painting. ``hull`` is what else
-belongs to the object though no part covers it, e.g. the gaps between a wheel's spokes.
+A drawing returns one signed distance per part, in the order of painting. The hull is an area that
+belongs to the object without being covered by a part, e.g. the gaps between a wheel's spokes.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,11 +29,11 @@ class Blueprint:
     """One class of objects.
 
     Attributes:
-        name: of the class.
-        parts: their names, in the order of painting.
-        draw: the parts' signed distances on a plane.
-        hull: what belongs to the object beside its parts.
-        tilt: the object is turned by up to ± this many radians.
+        name: Name of the class.
+        parts: Names of the parts, in the order of painting.
+        draw: Function that returns the parts' signed distances on a plane.
+        hull: Function that returns the signed distance of the area that belongs to the object, too.
+        tilt: Largest angle by which the object is turned either way, in radians.
     """
 
     name: str
@@ -137,4 +137,4 @@ CLUTTER: tuple[Callable[[Plane, np.random.Generator], Floats], ...] = (
     _rails,
     _cross,
 )
-"""Lone pieces that look like a part of some object and belong to the background."""
+"""Single pieces that look like a part of some object and belong to the background."""

@@ -1,4 +1,4 @@
-"""One picture of ``Shapes``: where the objects lie, and how they are painted."""
+"""One picture of ``Shapes``: the places of the objects, and their painting."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +11,14 @@ from protoxai.data.shapes.objects import BLUEPRINTS, CLUTTER
 from protoxai.data.shapes.textures import clouds, pick_colour, texture
 
 OBJECT_RADIUS = (0.07, 0.43)
-"""Of the picture's shorter side."""
+"""Smallest and largest radius, as a share of the picture's shorter side."""
 CLUTTER_RADIUS = (0.05, 0.2)
-OVERLAP = 0.85
-"""Two objects' centres are at least this share of the sum of their radii apart."""
+CLUTTER_SPACING = 1.1
+OBJECT_SPACING = 0.85
+"""Smallest distance between two objects' centres, as a share of the sum of their radii."""
 
 FIRST_PART = tuple(1 + sum(len(b.parts) for b in BLUEPRINTS[:k]) for k in range(len(BLUEPRINTS)))
-"""The part number of each blueprint's first part; 0 is no part."""
+"""Number of each blueprint's first part; 0 is no part."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,13 @@ class Place:
 
 @dataclass
 class Scene:
-    """A picture under the brush: image (H, W, 3) in [0, 1], labels and parts (H, W)."""
+    """A picture being painted.
+
+    Attributes:
+        image: Image (H, W, 3), in [0, 1].
+        labels: Labels (H, W).
+        parts: Parts (H, W), 0 for no part.
+    """
 
     image: Floats
     labels: NDArray[np.int64]
@@ -47,13 +54,13 @@ def draw_scene(
     """Paint a background, clutter and objects.
 
     Args:
-        rng: the source of chance, and of nothing else the scene depends on.
-        size: (height, width) in pixels.
-        objects: fewest and most objects; fewer are drawn where there is no room.
-        clutter: fewest and most lone pieces, likewise.
+        rng: Generator that decides everything in the scene beside the other arguments.
+        size: Height and width in pixels.
+        objects: Fewest and most objects; there are fewer if not all of them fit.
+        clutter: Fewest and most single pieces; there are fewer if not all of them fit.
 
     Returns:
-        The scene, noise and lighting included.
+        The scene, with noise and lighting.
 
     Example:
         >>> scene = draw_scene(np.random.default_rng(0), (64, 96), objects=(1, 2), clutter=(0, 1))
@@ -61,9 +68,13 @@ def draw_scene(
         ((64, 96, 3), (64, 96))
     """
     scene, ground = _background(rng, size)
-    places = _places(rng, size, _number(rng, objects), OBJECT_RADIUS, taken=[], room=OVERLAP)
-    # Pieces keep clear of everything: beside another piece they might make up an object by chance.
-    pieces = _places(rng, size, _number(rng, clutter), CLUTTER_RADIUS, taken=places, room=1.1)
+    places = _places(
+        rng, size, _number(rng, objects), OBJECT_RADIUS, taken=[], spacing=OBJECT_SPACING
+    )
+    # Pieces touch nothing: two of them side by side could look like an object.
+    pieces = _places(
+        rng, size, _number(rng, clutter), CLUTTER_RADIUS, taken=places, spacing=CLUTTER_SPACING
+    )
     for place in pieces:
         _paint_piece(scene, place, ground, rng)
     for place in places:
@@ -96,9 +107,9 @@ def _places(
     radius: tuple[float, float],
     *,
     taken: Sequence[Place],
-    room: float,
+    spacing: float,
 ) -> list[Place]:
-    """Circles that keep their distance, the largest first, so that small objects lie in front."""
+    """Choose circles that are apart, the largest first, so that small objects are in front."""
     height, width = size
     radii = np.exp(rng.uniform(np.log(radius[0]), np.log(radius[1]), count)) * min(size)
     places: list[Place] = []
@@ -107,7 +118,7 @@ def _places(
             inset = 0.75 * own
             x, y = rng.uniform(inset, width - inset), rng.uniform(inset, height - inset)
             others = [*taken, *places]
-            if all(np.hypot(x - o.x, y - o.y) >= room * (own + o.radius) for o in others):
+            if all(np.hypot(x - o.x, y - o.y) >= spacing * (own + o.radius) for o in others):
                 places.append(Place(x, y, own))
                 break
     return places
@@ -122,7 +133,7 @@ def _paint_object(
     label, first_part = kind + 1, FIRST_PART[kind]
     labels, parts = scene.labels[window], scene.parts[window]
     if blueprint.hull is not None:
-        # A gap belongs to the object, but what shows through it keeps its own label.
+        # A gap belongs to the object, but objects that are visible in it keep their label.
         labels[(blueprint.hull(plane) < 0) & (labels == 0)] = label
     colours: list[Floats] = []
     for number, distance in enumerate(blueprint.draw(plane, rng)):
@@ -141,7 +152,7 @@ def _paint_piece(
 
 
 def _window(scene: Scene, place: Place, angle: float) -> tuple[tuple[slice, slice], Plane]:
-    """The part of the picture around a place, and its plane in units of the radius."""
+    """Return the part of the picture around a place, and its plane in units of the radius."""
     reach = place.radius + 1
     height, width = scene.labels.shape
     top, left = max(0, int(place.y - reach)), max(0, int(place.x - reach))
@@ -163,7 +174,7 @@ def _paint(
     colour: Floats,
     rng: np.random.Generator,
 ) -> NDArray[np.bool_]:
-    """Paint a figure given by its distance in pixels; where it covers more than half a pixel."""
+    """Paint a figure given by its distance in pixels, and return the pixels it covers by half."""
     canvas = scene.image[window]
     pattern = texture(_plane(0, 0, canvas.shape[:2]), rng.uniform(4, 14), rng)
     strength = np.float32(rng.uniform(0.06, 0.14))
@@ -174,7 +185,7 @@ def _paint(
 
 
 def _light(image: Floats, rng: np.random.Generator) -> None:
-    """Light that falls off to one side, and a camera's noise."""
+    """Add light that decreases to one side, and the noise of a camera."""
     height, width = image.shape[:2]
     centred = _plane(-width / 2, -height / 2, (height, width))
     x, _ = turned(centred, rng.uniform(0, 2 * np.pi))

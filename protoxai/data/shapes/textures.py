@@ -1,4 +1,4 @@
-"""Colours and textures shared by everything in ``Shapes``, so that neither gives a class away."""
+"""Colours and textures of ``Shapes``, the same for all classes, so that neither identifies one."""
 
 from collections.abc import Sequence
 
@@ -18,21 +18,22 @@ PAINTS = (
     )
     / 255
 )  # fmt: skip
-"""(18, 3), RGB in [0, 1]."""
+"""RGB colours (18, 3), in [0, 1]."""
 
 
 def pick_colour(
     rng: np.random.Generator, avoid: Sequence[Floats], distance: float = 0.38
 ) -> Floats:
-    """A paint, slightly varied, that stands out against the colours around it.
+    """Choose a paint, slightly varied, that differs from the colours around it.
 
     Args:
-        rng: the source of chance.
-        avoid: (3,) each, colours it will lie beside.
-        distance: the least Euclidean RGB distance to them; the farthest paint where none has it.
+        rng: Random number generator.
+        avoid: Colours (3,) around it.
+        distance: Smallest Euclidean RGB distance to them; if no paint has it, the farthest is
+            chosen.
 
     Returns:
-        (3,), float32, in [0, 1].
+        Colour (3,), float32, in [0, 1].
     """
     paints = rng.permutation(PAINTS) + rng.uniform(-0.04, 0.04, PAINTS.shape).astype(np.float32)
     gaps = np.full(len(paints), np.inf)
@@ -44,15 +45,15 @@ def pick_colour(
 
 
 def texture(plane: Plane, period: float, rng: np.random.Generator) -> Floats | None:
-    """A random pattern: stripes, dots, checks, cloudy noise, or (None) plain paint.
+    """Return a random pattern: stripes, dots, checks or cloudy noise, or None for plain paint.
 
     Args:
-        plane: coordinates in pixels.
-        period: of the pattern, in pixels.
-        rng: the source of chance.
+        plane: Coordinates in pixels.
+        period: Period of the pattern, in pixels.
+        rng: Random number generator.
 
     Returns:
-        The plane's shape, float32, in [-1, 1].
+        Pattern of the plane's shape, float32, in [-1, 1].
     """
     kind = rng.choice(
         ("plain", "stripes", "dots", "checks", "clouds"), p=(0.3, 0.2, 0.15, 0.1, 0.25)
@@ -71,15 +72,15 @@ def texture(plane: Plane, period: float, rng: np.random.Generator) -> Floats | N
 
 
 def clouds(shape: tuple[int, ...], period: float, rng: np.random.Generator) -> Floats:
-    """Smooth noise: random values on a coarse grid, bilinear between them.
+    """Return smooth noise: random values on a coarse grid, interpolated bilinearly.
 
     Args:
-        shape: (height, width) in pixels.
-        period: the grid's step, in pixels.
-        rng: the source of chance.
+        shape: Height and width in pixels.
+        period: Spacing of the grid, in pixels.
+        rng: Random number generator.
 
     Returns:
-        (height, width), float32, in [-1, 1].
+        Noise (height, width), float32, in [-1, 1].
     """
     blends = []
     for length in shape:

@@ -73,8 +73,10 @@ def test_half_extracted(root, gone):
 
 def test_missing(root):
     (root / "ADEChallengeData2016/annotations/validation").rename(root / "x")
-    wanted = r"(?s)✓ images/validation/\*\.jpg.*✗ annotations/validation/\*\.png.*holds training"
-    with pytest.raises(LayoutError, match=wanted):
+    expected = (
+        r"(?s)✓ images/validation/\*\.jpg.*✗ annotations/validation/\*\.png.*contains training"
+    )
+    with pytest.raises(LayoutError, match=expected):
         ADE20K(root, "val")
     with pytest.raises(ValueError, match=r"no split 'trainval'.*'training'"):
         ADE20K(root, "trainval")

@@ -108,8 +108,8 @@ def test_test_split_has_no_labels(root):
 
 def test_half_extracted(root):
     (root / "VOCdevkit/VOC2012/JPEGImages/2007_000102.jpg").unlink()
-    wanted = r"PascalVOC \(split 'train'\): 1 of 4 .*JPEGImages: 2007_000102\.jpg"
-    with pytest.raises(LayoutError, match=wanted):
+    expected = r"PascalVOC \(split 'train'\): 1 of 4 .*JPEGImages: 2007_000102\.jpg"
+    with pytest.raises(LayoutError, match=expected):
         PascalVOC(root)
     (root / LISTS / "val.txt").unlink()
     with pytest.raises(LayoutError, match=r"✗ ImageSets/Segmentation/val\.txt"):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from protoxai.data import drawing
+from protoxai.data.shapes import drawing
 
 STEP = 0.01
 AXIS = np.arange(-1.5, 1.5, STEP, dtype=np.float32) + np.float32(STEP / 2)

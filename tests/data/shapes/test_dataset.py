@@ -121,8 +121,8 @@ def test_length_only_ends_the_set():
     ("options", "message"),
     [
         ({"size": 16}, "32 pixels or more"),
-        ({"length": 0}, "length is 1 or more"),
-        ({"seed": -1}, "seed 0 or more"),
+        ({"length": 0}, "length of 1 or more"),
+        ({"seed": -1}, "seed of 0 or more"),
         ({"split": "test"}, "no split 'test'"),
         ({"objects": (3, 1)}, "fewest, most"),
         ({"clutter": (-1, 1)}, "fewest, most"),

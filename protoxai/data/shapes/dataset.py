@@ -1,4 +1,4 @@
-"""Shapes: an endless synthetic set whose truth a person can check."""
+"""Shapes: an endless synthetic data set whose ground truth a person can check."""
 
 from typing import Literal
 
@@ -16,33 +16,32 @@ SPLITS = ("train", "val")
 
 @register("shapes")
 class Shapes(SegmentationDataset):
-    """Objects made of named parts, their sizes differing sixfold, on a cluttered ground.
+    """Objects made of named parts, of sizes that differ sixfold, on a cluttered background.
 
-    Eight classes of objects and the background (class 0). A wheel is spokes, a tyre and a hub; a
-    sign is a plate and a bar; and so on (``part_names``). All paints and textures are shared by all
-    classes, and single parts lie about that belong to nothing (rings, discs, bars: background), so
-    neither colour nor a small patch tells the class: a model has to see how parts go together, near
-    and far.
+    There are eight classes of objects and the background (class 0). A wheel has spokes, a tyre and
+    a hub; a sign has a plate and a bar; and so on (``part_names``). All classes share their paints
+    and textures, and the background contains single pieces that look like parts (rings, discs,
+    bars). Neither the colour nor a small patch determines the class: a model has to recognise how
+    parts are put together, over short and long distances.
 
-    What a person can check: a prototype that calls itself "wheel, small scale" should lie on a
-    spoke, a tyre or a hub; a ring alone should not count as wheel or key; ``parts`` gives the true
-    part of every pixel (0 where there is none: background, and the gaps of wheels, ladders and
-    keys).
+    A person can check the results: a prototype of "wheel" at a small scale should be on a spoke, a
+    tyre or a hub, and a ring alone should not count as a wheel or a key. ``parts`` is the true part
+    of every pixel (0 for the background, and for the gaps in wheels, ladders and keys).
 
-    Sample ``i`` depends on ``(size, objects, clutter, seed, split, i)`` alone; ``length`` only says
-    where the data set ends.
+    Sample ``i`` depends on ``(size, objects, clutter, seed, split, i)`` alone; ``length`` only
+    limits the number of samples.
 
     Args:
-        size: (height, width) in pixels, or one number for both, 32 or more.
-        length: how many samples.
-        seed: 0 or more; another seed is another set.
-        split: ``"train"`` or ``"val"``, which share no picture.
-        transform: see ``SegmentationDataset``.
-        objects: fewest and most objects a picture (fewer where there is no room).
-        clutter: fewest and most lone pieces a picture, likewise.
+        size: Height and width in pixels, or one number for both, 32 or more.
+        length: Number of samples.
+        seed: Seed of the pictures, 0 or more; no two seeds have a picture in common.
+        split: Split, ``"train"`` or ``"val"``; the splits have no picture in common.
+        transform: Transform of each sample, see :class:`SegmentationDataset`.
+        objects: Fewest and most objects per picture; there are fewer if not all of them fit.
+        clutter: Fewest and most single pieces per picture; there are fewer if not all of them fit.
 
     Raises:
-        ValueError: if an argument is out of its range.
+        ValueError: If an argument is out of its range.
 
     Example:
         >>> shapes = Shapes(size=96, length=100)
@@ -55,9 +54,9 @@ class Shapes(SegmentationDataset):
     """
 
     part_names: tuple[str, ...] = ("none", *(f"{b.name} {p}" for b in BLUEPRINTS for p in b.parts))
-    """The name of every part number."""
+    """Name of every part number."""
     part_class: tuple[int, ...] = (0, *(k for k, b in enumerate(BLUEPRINTS, 1) for _ in b.parts))
-    """The class every part number belongs to."""
+    """Class that every part number belongs to."""
 
     def __init__(
         self,
@@ -72,11 +71,15 @@ class Shapes(SegmentationDataset):
     ) -> None:
         height, width = (size, size) if isinstance(size, int) else size
         if min(height, width) < 32:
-            raise ValueError(f"size={size!r}: 32 pixels or more are needed to tell small objects")
+            raise ValueError(
+                f"size={size!r}: give 32 pixels or more, so that small objects can be recognised"
+            )
         if length < 1 or seed < 0:
-            raise ValueError(f"length={length}, seed={seed}: length is 1 or more, seed 0 or more")
+            raise ValueError(
+                f"length={length}, seed={seed}: give a length of 1 or more and a seed of 0 or more"
+            )
         if split not in SPLITS:
-            raise ValueError(f"Shapes has no split {split!r}: it is 'train' or 'val'")
+            raise ValueError(f"Shapes has no split {split!r}, expected 'train' or 'val'")
         for name, bounds in (("objects", objects), ("clutter", clutter)):
             if not 0 <= bounds[0] <= bounds[1]:
                 raise ValueError(f"{name}={bounds}: give (fewest, most), 0 or more")
@@ -91,11 +94,11 @@ class Shapes(SegmentationDataset):
         self._length = length
 
     def __len__(self) -> int:
-        """Where the data set ends."""
+        """Return the number of samples."""
         return self._length
 
     def raw(self, index: int) -> RawSample:
-        """The picture with that number, drawn anew; parts included."""
+        """Draw the picture with that number, its labels and its parts."""
         self._check_index(index)
         rng = np.random.default_rng([self.seed, SPLITS.index(self.split), index])
         scene = draw_scene(rng, self.size, self.objects, self.clutter)
