@@ -8,12 +8,16 @@ from torch import nn
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode for a while; afterwards each part is in its own mode again."""
+    """Temporarily switch a module to evaluation mode, and restore the mode of each part.
+
+    Args:
+        module: The module.
+    """
     training = [part for part in module.modules() if part.training]
     module.eval()
     try:
         yield
     finally:
-        # `train()` of a part would set its children too, which may have been frozen on purpose.
+        # `train()` on a part would also set its children, which may be frozen on purpose.
         for part in training:
             part.training = True

@@ -9,16 +9,16 @@ from torch import Tensor
 
 
 def widen(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """Cast floating-point tensors to their common type, float32 at the least.
+    """Cast floating-point tensors to their common type, at least float32.
 
     In half precision an exact prototype hit (distance 0) loses its activation, so distances,
     activations, group scores and losses are computed in float32 or wider.
 
     Args:
-        *tensors: floating-point tensors of any shape.
+        *tensors: Floating-point tensors of any shape.
 
     Returns:
-        The tensors, all of the widest type among them and float32.
+        The tensors, all of the widest type among theirs and float32.
 
     Example:
         >>> import torch
@@ -30,5 +30,9 @@ def widen(*tensors: Tensor) -> tuple[Tensor, ...]:
 
 
 def without_autocast(tensor: Tensor) -> torch.autocast:
-    """Return the context that turns autocast off on the tensor's device."""
+    """Return a context that disables autocast on the tensor's device.
+
+    Args:
+        tensor: Any tensor on that device.
+    """
     return torch.autocast(tensor.device.type, enabled=False)

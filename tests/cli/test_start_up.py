@@ -1,9 +1,12 @@
 """What is wrong with a recipe is reported before the heavy libraries load."""
 
+import json
 import statistics
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,20 +15,19 @@ from tests.training.cases import micro, write
 HEAVY = ["captum", "lightning", "matplotlib", "scipy", "skimage", "timm", "torchmetrics"]
 HEAVY += ["rich", "torchvision"]
 SCRIPT = """
-import sys, time
+import json, sys, time
 started = time.process_time()
 from protoxai.cli.main import main
-code = main(sys.argv[1:])
+codes = [main(arguments) for arguments in json.loads(sys.argv[1])]
 seconds = time.process_time() - started
-print(code, seconds, *{name.partition(".")[0] for name in sys.modules})
+print(seconds, *codes, *{name.partition(".")[0] for name in sys.modules})
 """
 
 
-def start(*arguments: str) -> tuple[str, float, set[str]]:
-    """Return the exit code, the processor time, and the loaded packages."""
-    done = run_python(SCRIPT, *arguments)
-    code, seconds, *modules = done.split()
-    return code, float(seconds), set(modules)
+def start(*commands: list[str]) -> tuple[float, list[str], set[str]]:
+    """Return the processor time, the exit codes, and the packages that are loaded then."""
+    seconds, *rest = run_python(SCRIPT, json.dumps(commands)).split()
+    return float(seconds), rest[: len(commands)], set(rest[len(commands) :])
 
 
 def run_python(script: str, *arguments: str) -> str:
@@ -33,26 +35,22 @@ def run_python(script: str, *arguments: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-@pytest.fixture(params=["unknown key", "wrong value", "no file", "unknown loss", "unknown option"])
-def wrong(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
-    """Arguments of a command that cannot run."""
-    keys = micro()
-    if request.param == "no file":
-        return ["train", str(tmp_path / "none.yaml")]
-    if request.param == "unknown option":
-        return ["train", "shapes", "--data.rot=x"]
-    if request.param == "unknown key":
-        keys["data"]["filp"] = 1
-    elif request.param == "wrong value":
-        keys["seed"] = "x"
-    else:
-        keys["stages"][0]["losses"]["new"] = 1.0
-    return ["train", str(write(keys, tmp_path))]
+def test_nothing_heavy_loads_before_a_recipe_is_right(tmp_path: Path) -> None:
+    def changed(name: str, change: Callable[[dict[str, Any]], object]) -> list[str]:
+        keys = micro()
+        change(keys)
+        (tmp_path / name).mkdir()
+        return ["train", str(write(keys, tmp_path / name))]
 
-
-def test_nothing_heavy_loads_before_a_recipe_is_right(wrong: list[str]) -> None:
-    code, _, modules = start(*wrong)
-    assert code == "2"
+    commands = [
+        changed("unknown key", lambda keys: keys["data"].update(filp=1)),
+        changed("wrong value", lambda keys: keys.update(seed="x")),
+        changed("unknown loss", lambda keys: keys["stages"][0]["losses"].update(new=1.0)),
+        ["train", str(tmp_path / "none.yaml")],
+        ["train", "shapes", "--data.rot=x"],
+    ]
+    _, codes, modules = start(*commands)
+    assert codes == ["2"] * len(commands)
     assert "protoxai" in modules
     assert not set(HEAVY) & modules
 
@@ -61,7 +59,7 @@ def test_nothing_heavy_loads_before_a_recipe_is_right(wrong: list[str]) -> None:
 def test_a_wrong_recipe_costs_little_more_than_torch(tmp_path: Path) -> None:
     recipe = str(write({**micro(), "sede": 1}, tmp_path))
     clock = "import time; s = time.process_time(); import torch; print(time.process_time() - s)"
-    pairs = [(float(run_python(clock)), start("train", recipe)[1]) for _ in range(5)]
+    pairs = [(float(run_python(clock)), start(["train", recipe])[0]) for _ in range(5)]
     assert statistics.median(ours / torchs for torchs, ours in pairs) <= 1.8
 
 

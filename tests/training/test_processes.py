@@ -10,6 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from protoxai.cli.main import main
+
 RECIPE = """
 name: micro
 data: {{dataset: shapes, options: {{size: 64, length: 8}}, crop: [64, 64], batch_size: {batch},
@@ -43,10 +45,12 @@ GROUPS = """
 
 
 def protoxai(processes, *arguments):
-    command = [sys.executable]
-    if processes > 1:
-        command += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    command += ["-m", "protoxai.cli", *map(str, arguments)]
+    arguments = [str(argument) for argument in arguments]
+    if processes == 1:
+        assert main(arguments) == 0
+        return
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += [f"--nproc-per-node={processes}", "-m", "protoxai.cli", *arguments]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]

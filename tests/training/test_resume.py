@@ -1,10 +1,8 @@
 """A run goes on from wherever it was stopped, as if it had never been."""
 
+import multiprocessing
 import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 
@@ -148,27 +146,32 @@ def test_full_disk_keeps_the_last_checkpoint(recipe_file, tmp_path, monkeypatch)
     assert checkpoints.newest()["training"]["step"] == 3
 
 
+def resume_in_a_process(recipe_file, folder):
+    torch.set_num_threads(1)
+    quietly(Recipe.load(recipe_file), folder, resume=True)
+
+
 @pytest.mark.slow
 def test_killed_at_random_moments(whole, recipe_file, tmp_path):
     """SIGKILL at five random moments, then to the end: bit for bit the run without."""
     folder = tmp_path / "killed"
-    command = [sys.executable, "-m", "protoxai.cli", "train", str(recipe_file)]
-    command += [f"--output={folder}", "--resume"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    # The server imports the libraries once; the processes that it forks start at once.
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload(["lightning", __name__])
     chance = random.Random(0)
     kills = 0
-    for _ in range(5):
-        seen = _written(folder)
-        with subprocess.Popen(
-            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        ) as process:
-            while process.poll() is None and _written(folder) == seen:
+    for last in (False,) * 5 + (True,):
+        before = _written(folder)
+        process = processes.Process(target=resume_in_a_process, args=(recipe_file, folder))
+        process.start()
+        if not last:
+            while process.is_alive() and _written(folder) == before:
                 time.sleep(0.01)
             time.sleep(chance.uniform(0, 0.1))
-            if process.poll() is None:
-                process.send_signal(signal.SIGKILL)
-                kills += 1
-    subprocess.run(command, env=environment, check=True, capture_output=True)
+            kills += process.is_alive()
+            process.kill()
+        process.join()
+    assert process.exitcode == 0
     assert kills >= 4
     assert_same(weights(whole[1]), weights(folder))
 

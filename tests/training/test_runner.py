@@ -85,7 +85,7 @@ def test_the_model_went_through_every_step(result: RunResult) -> None:
 
 
 def test_prototypes_are_the_embeddings_of_their_patches(recipe: Recipe, result: RunResult) -> None:
-    # Projection came after all training of the trunk, so the patches still have their embeddings.
+    # Projection follows all training of the trunk, so the patches still have their embeddings.
     model = result.model
     images = evaluation_loader(result.splits.train, recipe.data, model).dataset
     scales = model.table.scale_index.tolist()
@@ -143,7 +143,7 @@ def test_losses_are_logged(result: RunResult, folder: Path) -> None:
     assert names | {"train/group_entropy"} <= set(file.read_text().splitlines()[0].split(","))
 
 
-def test_the_folder_says_what_was_run(recipe: Recipe, result: RunResult, folder: Path) -> None:
+def test_the_folder_records_what_was_run(recipe: Recipe, result: RunResult, folder: Path) -> None:
     again = Recipe.load(folder / "recipe.yaml")
     assert again == recipe
     environment = json.loads((folder / "environment.json").read_text())

@@ -1,4 +1,4 @@
-"""What stops a run says where, why and how to mend it; the last checkpoint stays whole."""
+"""An error that stops a run names its place, reason and fix; the last checkpoint stays intact."""
 
 import pytest
 import torch
