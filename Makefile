@@ -3,7 +3,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs bench guard clean
+.PHONY: help demo test nightly check docs bench guard clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -17,8 +17,11 @@ $(READY): pyproject.toml
 demo: $(READY) ## Train on synthetic shapes, compare, and write an explanation
 	$(VENV)/bin/protoxai demo
 
-test: $(READY) ## Run every test and every docstring example
+test: $(READY) ## Run the tests and every docstring example
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --dist loadfile
+
+nightly: $(READY) ## Run the tests that are too long for every change
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --dist loadfile -m nightly
 
 check: $(READY) ## Lint, formatting, types, import layers, spelling
 	$(VENV)/bin/ruff check
@@ -30,10 +33,10 @@ check: $(READY) ## Lint, formatting, types, import layers, spelling
 docs: $(READY) ## Build the documentation into site/
 	$(VENV)/bin/mkdocs build --strict
 
-bench: $(READY) ## Measure the speed of every part (half an hour on a quiet machine)
+bench: $(READY) ## Measure time and memory of every part (about an hour on an idle core)
 	OMP_NUM_THREADS=1 $(VENV)/bin/python benchmarks/speed/run.py
 
-guard: $(READY) ## Fail if a part became more than 30 % slower against its yardstick
+guard: $(READY) ## Fail if a part became more than 30 % worse against its yardstick
 	OMP_NUM_THREADS=1 $(VENV)/bin/python benchmarks/speed/guard.py
 
 clean: ## Remove caches and built files (keeps .venv and trained models)
