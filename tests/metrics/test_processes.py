@@ -1,4 +1,4 @@
-"""Metrics over two processes against one."""
+"""Two processes measure the same as one."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import protoxai.metrics as room
+import protoxai.metrics as package
 from protoxai import PrototypeTable
 from protoxai.attribution import Cost
 from protoxai.metrics import MeanIoU, ParameterRandomisation, PerImageMetric, PointingGame
@@ -19,8 +19,8 @@ IMAGES = 5
 
 
 def metrics() -> dict[str, PerImageMetric | MeanIoU]:
-    """One of every kind that looks at images."""
-    kinds = [getattr(room, name) for name in room.__all__]
+    """One of every kind over images."""
+    kinds = [getattr(package, name) for name in package.__all__]
     kinds = [k for k in kinds if isinstance(k, type) and issubclass(k, PerImageMetric)]
     options = {
         "ActivationScaleDiversity": {"table": TABLE},
@@ -29,8 +29,8 @@ def metrics() -> dict[str, PerImageMetric | MeanIoU]:
         "PartStability": {"table": TABLE, "part_class": PART_CLASS},
         "ScaleSpectrum": {"bands": 2},
     }
-    found = {k.__name__: k(**options.get(k.__name__, {})) for k in kinds if k is not PerImageMetric}
-    return {**found, "MeanIoU": MeanIoU(2)}
+    made = {k.__name__: k(**options.get(k.__name__, {})) for k in kinds if k is not PerImageMetric}
+    return {**made, "MeanIoU": MeanIoU(2)}
 
 
 def score(batch: Tensor) -> Tensor:
@@ -49,11 +49,11 @@ def measure(chosen: Sequence[int]) -> dict[str, PerImageMetric | MeanIoU]:
     def explain(images: Tensor) -> Tensor:
         return model(images)[:, 0].detach()
 
-    found = metrics()
+    measured = metrics()
     for i in chosen:
         one = slice(i, i + 1)
         images, own, attribution = activations[one, :3], labels[one], maps[one]
-        asked = {
+        arguments = {
             "ActivationScaleDiversity": (activations[one], own),
             "ActiveUnits": (attribution.flatten(1) - 0.5,),
             "DeletionInsertion": (score, images[0], attribution[0]),
@@ -67,22 +67,22 @@ def measure(chosen: Sequence[int]) -> dict[str, PerImageMetric | MeanIoU]:
             "PointingGame": (attribution, own == 1),
             "RelevanceMass": (attribution, own == 1),
         }
-        for name, metric in found.items():
-            metric.update(*asked.get(name, (attribution,)), index=i)
-    return found
+        for name, metric in measured.items():
+            metric.update(*arguments.get(name, (attribution,)), index=i)
+    return measured
 
 
 def figures(measured: dict[str, PerImageMetric | MeanIoU]) -> dict[str, object]:
-    """Every figure to the last bit, as text: there, NaN equals NaN."""
-    found: dict[str, object] = {}
+    """Every figure to the last bit, as text, in which NaN equals NaN."""
+    texts: dict[str, object] = {}
     for name, metric in measured.items():
         if isinstance(metric, MeanIoU):
-            found[name] = repr((float(metric.compute()), tuple(metric.interval())))
+            texts[name] = repr((float(metric.compute()), tuple(metric.interval())))
         else:
-            found[name] = {f: repr(tuple(e)) for f, e in metric.estimates().items()}
+            texts[name] = {f: repr(tuple(e)) for f, e in metric.estimates().items()}
         if isinstance(metric, ParameterRandomisation):
-            found["per layer"] = repr(metric.per_layer())
-    return found
+            texts["per layer"] = repr(metric.per_layer())
+    return texts
 
 
 def measure_a_share(rank: int, shares: Sequence[Sequence[int]], folder: Path) -> None:
@@ -93,9 +93,9 @@ def measure_a_share(rank: int, shares: Sequence[Sequence[int]], folder: Path) ->
     try:
         with pytest.raises(ValueError, match="several processes"):
             PointingGame().update(torch.rand(1, 2, 2), torch.ones(1, 2, 2).bool())
-        found = measure(shares[rank])
-        everything = figures(found)
-        pointing = found["PointingGame"]
+        measured = measure(shares[rank])
+        everything = figures(measured)
+        pointing = measured["PointingGame"]
         assert isinstance(pointing, PerImageMetric)
         assert len(pointing.per_image()[0]) == IMAGES
         # Gathering leaves a process with its own share.
@@ -111,9 +111,9 @@ def measure_a_share(rank: int, shares: Sequence[Sequence[int]], folder: Path) ->
 def test_two_processes_measure_what_one_does(shares: list[list[int]], tmp_path: Path) -> None:
     alone = figures(measure(range(IMAGES)))
     assert len(alone) > 15
-    # What is undefined everywhere would be equal whatever came.
-    undefined = [name for name, found in alone.items() if repr(found).count("nan, nan, nan")]
-    assert undefined == ["ActivationScaleDiversity", "ExplanationCost"]
+    # Figures that are undefined everywhere would be equal in any case.
+    undefined = [name for name, value in alone.items() if repr(value).count("nan, nan, nan")]
+    assert sorted(undefined) == ["ActivationScaleDiversity", "ExplanationCost"]
     torch.multiprocessing.spawn(measure_a_share, (shares, tmp_path), nprocs=2)
     for rank in range(2):
         assert torch.load(tmp_path / f"{rank}.pt", weights_only=True) == alone

@@ -6,19 +6,19 @@ from protoxai.metrics import estimate
 
 
 def test_mean_and_undefined_by_hand() -> None:
-    found = estimate(torch.tensor([1.0, torch.nan, 3.0, torch.nan]))
-    assert (found.mean, found.images, found.undefined) == (2.0, 2, 2)
-    # Of two images, a quarter of the resamples hold the first alone, and a quarter the second.
-    assert (found.low, found.high) == (1.0, 3.0)
-    assert float(found) == 2.0
-    assert str(found) == "2 [1, 3] (2 of 4 images undefined)"
+    value = estimate(torch.tensor([1.0, torch.nan, 3.0, torch.nan]))
+    assert (value.mean, value.images, value.undefined) == (2.0, 2, 2)
+    # A quarter of the resamples hold the first image alone, and a quarter the second.
+    assert (value.low, value.high) == (1.0, 3.0)
+    assert float(value) == 2.0
+    assert str(value) == "2 [1, 3] (2 of 4 images undefined)"
 
 
 def test_nothing_defined_is_nan_and_counted() -> None:
-    found = estimate(torch.full((3,), torch.nan))
-    assert found.images == 0
-    assert found.undefined == 3
-    assert all(value != value for value in found[:3])
+    value = estimate(torch.full((3,), torch.nan))
+    assert value.images == 0
+    assert value.undefined == 3
+    assert all(value != value for value in value[:3])
     assert estimate(torch.zeros(0)).undefined == 0
 
 
@@ -38,13 +38,13 @@ def test_agrees_with_scipy() -> None:
         (values.numpy(),), lambda x, axis: x.mean(axis), n_resamples=4000, method="percentile",
         rng=0,
     ).confidence_interval  # fmt: skip
-    found = estimate(values, resamples=4000)
-    assert found.low == pytest.approx(low, abs=0.01)
-    assert found.high == pytest.approx(high, abs=0.01)
+    value = estimate(values, resamples=4000)
+    assert value.low == pytest.approx(low, abs=0.01)
+    assert value.high == pytest.approx(high, abs=0.01)
 
 
 def test_blocks_of_resamples_are_all_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("protoxai.metrics.base.bootstrap.LARGEST_BLOCK", 50)
+    monkeypatch.setattr("protoxai.metrics.base.intervals.LARGEST_BLOCK", 50)
     drawn = []
 
     def statistic(rows: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:

@@ -1,9 +1,16 @@
 import pickle
+from typing import ClassVar
 
 import pytest
 import torch
 
-from protoxai.metrics import ActiveUnits, PointingGame, RelevanceMass, Sparseness
+from protoxai.metrics import (
+    ActiveUnits,
+    PerImageMetric,
+    PointingGame,
+    RelevanceMass,
+    Sparseness,
+)
 
 MAPS = torch.tensor([[[0.0, 1.0]], [[1.0, 0.0]], [[1.0, 1.0]]])
 MASKS = torch.tensor([[[False, True]]]).expand(3, -1, -1)
@@ -57,11 +64,11 @@ def test_reset_forgets() -> None:
     assert metric.compute().images == 1
 
 
-def test_nothing_taken_in_is_undefined() -> None:
+def test_a_metric_without_images_is_undefined() -> None:
     with pytest.warns(UserWarning, match="before"):
-        found = PointingGame().compute()
-    assert (found.images, found.undefined) == (0, 0)
-    assert found.mean != found.mean
+        value = PointingGame().compute()
+    assert (value.images, value.undefined) == (0, 0)
+    assert value.mean != value.mean
 
 
 def test_copies_are_independent() -> None:
@@ -93,3 +100,43 @@ def test_on_each_device(device: torch.device) -> None:
     metric = PointingGame().to(device)
     metric.update(MAPS.to(device), MASKS.to(device))
     assert metric.compute().mean == 0.5
+
+
+class Brightness(PerImageMetric):
+    """A metric as users write it, with two figures and an argument."""
+
+    figures: ClassVar = {"brightness": True, "darkness": False}
+
+    def __init__(self, factor: float = 2.0, *, offset: float | None = None, **options) -> None:
+        super().__init__(**options)
+        self.factor = factor
+        self.offset = offset
+
+    def update(self, images: torch.Tensor, index=None) -> None:
+        bright = self.factor * images.flatten(1).mean(1)
+        self.add_values(torch.stack([bright, -bright], 1), index)
+
+
+def test_a_users_metric_adds_values_of_several_figures() -> None:
+    metric = Brightness()
+    metric.update(torch.tensor([[[1.0, 0.0]], [[0.0, 0.0]]]), index=[7, 3])
+    assert {name: value.mean for name, value in metric.compute().items()} == {
+        "brightness": 0.5,
+        "darkness": -0.5,
+    }
+    indices, values = metric.per_image()
+    assert indices.tolist() == [3, 7]
+    assert values.tolist() == [[0, 0], [1, -1]]
+
+
+def test_repr_reproduces_the_call() -> None:
+    expected = "Brightness(factor=3.0, offset=1.5, resamples=10, seed=4)"
+    metric = Brightness(3.0, offset=1.5, resamples=10, seed=4)
+    assert repr(metric) == expected
+    assert repr(eval(repr(metric))) == expected
+    assert repr(Brightness()) == "Brightness(factor=2.0, resamples=1000, seed=0)"
+
+
+def test_a_metric_outside_of_comparisons_takes_no_explained_task() -> None:
+    with pytest.raises(NotImplementedError, match="Brightness does not measure"):
+        Brightness().update_from(None)

@@ -10,9 +10,9 @@ EVIDENCE = st.lists(st.integers(-20, 20), min_size=1, max_size=8)
 
 def test_by_hand() -> None:
     evidence = torch.tensor([[5.0, -9.0, 4.0, 1.0], [1.0, 1.0, 1.0, 1.0], [0.0, -1.0, -2.0, 9.0]])
-    found = active_units(evidence)
-    assert found.dtype == torch.int64
-    assert found.tolist() == [2, 4, 1]
+    units = active_units(evidence)
+    assert units.dtype == torch.int64
+    assert units.tolist() == [2, 4, 1]
     assert active_units(evidence, share=0.5).tolist() == [1, 2, 1]
     assert active_units(evidence, share=1.0).tolist() == [3, 4, 1]
 
@@ -51,7 +51,7 @@ def test_neither_factor_nor_order_matters(values: list[int], factor: int, data) 
 @given(EVIDENCE)
 def test_is_the_least_number_by_brute_force(values: list[int]) -> None:
     positive = sorted((v for v in values if v > 0), reverse=True)
-    # In whole numbers nine tenths are exact.
+    # The comparison of whole numbers is exact.
     needed = next(
         (n for n in range(len(positive) + 1) if 10 * sum(positive[:n]) >= 9 * sum(positive)), 0
     )

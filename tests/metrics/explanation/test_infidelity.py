@@ -11,11 +11,11 @@ def linear(images: Tensor, *arguments: Tensor) -> Tensor:
     return (images * WEIGHT).sum((1, 2, 3))
 
 
-def test_the_gradient_foretells_noise_and_its_opposite_place_does_not() -> None:
+def test_the_gradient_predicts_the_effect_of_noise_and_another_place_does_not() -> None:
     images = torch.rand(2, 3, 4, 4)
     exact = infidelity(linear, images, WEIGHT.expand(2, 4, 4))
     torch.testing.assert_close(exact, torch.zeros(2).double(), atol=1e-9, rtol=0)
-    # Off the gradient, what noise does is hardly foretold: its variance, 0.01 times 3 sum w^2.
+    # Elsewhere, the effect of noise is hardly predicted: its variance is 0.01 times 3 sum w^2.
     elsewhere = torch.zeros(2, 4, 4)
     elsewhere[:, 1, 1] = 1
     missed = infidelity(linear, images, elsewhere, samples=3000, batch_size=3000)
@@ -25,12 +25,12 @@ def test_the_gradient_foretells_noise_and_its_opposite_place_does_not() -> None:
 def test_agrees_with_captum_without_its_shortcuts() -> None:
     images, attribution = torch.rand(1, 3, 4, 4), torch.rand(1, 3, 4, 4)
     noise = 0.1 * torch.randn(10, 3, 4, 4, generator=torch.Generator().manual_seed(7))
-    told = (noise * attribution).sum((1, 2, 3)).double()
+    predicted = (noise * attribution).sum((1, 2, 3)).double()
     moved = (linear(images) - linear(images - noise)).double()
-    factor = (told * moved).mean() / told.square().mean()
-    expected = (factor * told - moved).square().mean()
-    found = infidelity(linear, images, attribution, seeds=[7])
-    torch.testing.assert_close(found[0], expected, rtol=1e-4, atol=1e-9)
+    factor = (predicted * moved).mean() / predicted.square().mean()
+    expected = (factor * predicted - moved).square().mean()
+    values = infidelity(linear, images, attribution, seeds=[7])
+    torch.testing.assert_close(values[0], expected, rtol=1e-4, atol=1e-9)
 
 
 def test_a_positive_factor_does_not_matter() -> None:
@@ -47,8 +47,8 @@ def test_arguments_reach_the_score_with_their_image() -> None:
     def row(batch: Tensor, which: Tensor) -> Tensor:
         return batch[torch.arange(len(batch)), :, which].sum((1, 2))
 
-    found = infidelity(row, images, attribution, (place,))
-    torch.testing.assert_close(found, torch.zeros(2).double(), atol=1e-9, rtol=0)
+    values = infidelity(row, images, attribution, (place,))
+    torch.testing.assert_close(values, torch.zeros(2).double(), atol=1e-9, rtol=0)
     assert (infidelity(row, images, attribution, (place.flip(0),)) > 1e-3).all()
 
 

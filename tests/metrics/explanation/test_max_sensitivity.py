@@ -21,7 +21,7 @@ def test_agrees_with_the_formula() -> None:
 def test_a_constant_explainer_is_insensitive_and_a_jumpy_one_is_not() -> None:
     images = torch.rand(2, 3, 4, 4)
     assert max_sensitivity(lambda x: torch.ones(len(x), 4, 4), images).tolist() == [0, 0]
-    # Noise is the explainer whose explanations do not hang together.
+    # Noise is an explainer whose explanations do not resemble each other.
     assert (max_sensitivity(lambda x: torch.randn(len(x), 4, 4), images) > 1).all()
     assert (max_sensitivity(itself, images, radius=0.2) > max_sensitivity(itself, images)).all()
 
@@ -53,10 +53,10 @@ def test_batches_and_arguments() -> None:
         maps[torch.arange(len(batch)), which] = batch[torch.arange(len(batch)), 0, which]
         return maps
 
-    found = max_sensitivity(row, images, (place,), batch_size=4)
+    values = max_sensitivity(row, images, (place,), batch_size=4)
     assert max(sizes) == 4
-    torch.testing.assert_close(found, max_sensitivity(row, images, (place,)))
-    assert (found > 0).all()
+    torch.testing.assert_close(values, max_sensitivity(row, images, (place,)))
+    assert (values > 0).all()
 
 
 def test_an_image_has_its_changes_whatever_its_batch() -> None:
@@ -77,20 +77,20 @@ def test_no_explanation_is_undefined() -> None:
     assert metric.compute()[3:] == (1, 1)
 
 
-def test_a_map_that_is_known_is_not_asked_for_and_changes_nothing() -> None:
-    images, asked = torch.rand(2, 3, 4, 4), []
+def test_a_known_map_is_not_computed_and_changes_nothing() -> None:
+    images, calls = torch.rand(2, 3, 4, 4), []
 
     def explain(batch: Tensor) -> Tensor:
-        asked.append(len(batch))
+        calls.append(len(batch))
         return batch.square().sum(1)
 
     fresh = max_sensitivity(explain, images)
-    assert asked == [1, 10, 1, 10]
-    asked.clear()
+    assert calls == [1, 10, 1, 10]
+    calls.clear()
     maps = images.square().sum(1)
     assert torch.equal(max_sensitivity(explain, images, original=maps), fresh)
-    assert asked == [10, 10]
-    # It is what changes are measured against.
+    assert calls == [10, 10]
+    # The changes are measured against it.
     assert (max_sensitivity(explain, images, original=2 * maps) > 5 * fresh).all()
     metric = MaxSensitivity()
     metric.update(explain, images, original=maps * torch.tensor([1.0, 0.0])[:, None, None])

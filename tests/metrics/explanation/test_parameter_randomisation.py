@@ -38,19 +38,19 @@ def test_steps_hold_every_layer_once(steps: int) -> None:
 
 def test_an_explainer_that_ignores_the_model_correlates_fully() -> None:
     images = torch.rand(2, 3, 4, 4)
-    found = parameter_randomisation(Toy(), lambda x: x.sum(1), images)
-    assert found.tolist() == [[1, 1], [1, 1]]
+    correlations = parameter_randomisation(Toy(), lambda x: x.sum(1), images)
+    assert correlations.tolist() == [[1, 1], [1, 1]]
 
 
 def test_an_explainer_that_reads_the_model_does_not() -> None:
     model, images = Toy(), torch.rand(2, 3, 8, 8)
-    found = parameter_randomisation(model, model, images)
-    assert found.shape == (2, 2)
-    assert (found < 0.999).all()
+    correlations = parameter_randomisation(model, model, images)
+    assert correlations.shape == (2, 2)
+    assert (correlations < 0.999).all()
 
 
 class Slope(nn.Module):
-    """Explained by a ramp that rises with the difference of its two parameters."""
+    """A model whose map is a ramp, with the difference of its two parameters as slope."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class Slope(nn.Module):
 
 @pytest.mark.parametrize("factor", [0.01, 1, 30])
 def test_by_hand_and_whatever_the_factor(factor: float) -> None:
-    model, images, seen = Slope(), torch.rand(1, 3, 2, 5), set()
+    model, images, slopes = Slope(), torch.rand(1, 3, 2, 5), set()
     for seed in range(6):
         ends: list[tuple[float, ...]] = []
 
@@ -73,12 +73,12 @@ def test_by_hand_and_whatever_the_factor(factor: float) -> None:
             ends.append(tuple(model.ends.weight[0].tolist()))
             return factor * model(batch)
 
-        found = parameter_randomisation(model, explain, images, seed=seed)
-        # Shuffled, the two are as they were, and so is the ramp, or change places and turn it.
+        correlations = parameter_randomisation(model, explain, images, seed=seed)
+        # Shuffling either keeps the two, and the ramp, or swaps them, which turns the ramp.
         expected = {(1.0, 4.0): 1.0, (4.0, 1.0): -1.0}[ends[1]]
-        torch.testing.assert_close(found, torch.tensor([[expected]]).double())
-        seen.add(expected)
-    assert seen == {1, -1}
+        torch.testing.assert_close(correlations, torch.tensor([[expected]]).double())
+        slopes.add(expected)
+    assert slopes == {1, -1}
 
 
 def test_cascading_and_restored() -> None:
@@ -98,7 +98,7 @@ def test_cascading_and_restored() -> None:
     assert torch.equal(first["below.weight"], original["below.weight"])
     assert torch.equal(second["top.weight"], first["top.weight"])
     assert not torch.equal(second["below.weight"], original["below.weight"])
-    # Shuffled: the same values elsewhere.
+    # Shuffling keeps the values.
     assert torch.equal(
         second["below.weight"].flatten().sort().values,
         before["below.weight"].flatten().sort().values,
@@ -136,10 +136,10 @@ def test_groups_stay_on_the_simplex_with_their_own_prototypes() -> None:
 def test_both_stages_of_a_model_go_through() -> None:
     images = torch.rand(1, 3, 16, 16)
     for model in (small_model(), small_model().group()):
-        found = parameter_randomisation(
+        correlations = parameter_randomisation(
             model, lambda x, m=model: m(x).logits.detach()[:, 0], images
         )
-        assert found.shape == (1, len(randomisation_layers(model)))
+        assert correlations.shape == (1, len(randomisation_layers(model)))
 
 
 def test_the_metric_averages_over_layers_and_images() -> None:
@@ -166,20 +166,20 @@ def test_a_model_without_parameters_is_named() -> None:
         randomisation_layers(nn.ReLU())
 
 
-def test_a_map_that_is_known_is_not_asked_for_and_changes_nothing() -> None:
-    model, images, asked = Toy(), torch.rand(2, 3, 6, 6), []
+def test_a_known_map_is_not_computed_and_changes_nothing() -> None:
+    model, images, calls = Toy(), torch.rand(2, 3, 6, 6), []
 
     def explain(batch: Tensor) -> Tensor:
-        asked.append(len(batch))
+        calls.append(len(batch))
         return model(batch)
 
     fresh = parameter_randomisation(model, explain, images)
-    assert asked == [2, 2, 2]
-    asked.clear()
+    assert calls == [2, 2, 2]
+    calls.clear()
     maps = model(images).detach()
     assert torch.equal(parameter_randomisation(model, explain, images, original=maps), fresh)
-    assert asked == [2, 2]
-    # It is what the others are compared with.
+    assert calls == [2, 2]
+    # The others are compared with it.
     turned = parameter_randomisation(model, explain, images, original=-maps)
     torch.testing.assert_close(turned, -fresh)
     metric = ParameterRandomisation(randomisation_layers(model))

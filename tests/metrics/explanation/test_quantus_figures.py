@@ -1,4 +1,4 @@
-"""Against figures of Quantus 0.6, another implementation, for the same maps and the same model."""
+"""Metrics against figures of Quantus 0.6, another implementation, for the same maps and model."""
 
 import math
 
@@ -30,8 +30,8 @@ def figures(*values: float) -> Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 
-def assert_figures(found: Tensor, *values: float) -> None:
-    torch.testing.assert_close(found.double(), figures(*values), rtol=1e-6, atol=1e-9)
+def assert_figures(measured: Tensor, *values: float) -> None:
+    torch.testing.assert_close(measured.double(), figures(*values), rtol=1e-6, atol=1e-9)
 
 
 def test_sparseness_and_complexity() -> None:
@@ -46,12 +46,12 @@ def test_pointing_game_and_relevance_mass() -> None:
 
 
 def test_rank_correlation() -> None:
-    found = [spearman(MAPS[i].flatten(), IMAGES[i].flatten()) for i in range(2)]
-    assert_figures(torch.stack(found), 0.0424916573971079, 0.035817575083426034)
+    values = [spearman(MAPS[i].flatten(), IMAGES[i].flatten()) for i in range(2)]
+    assert_figures(torch.stack(values), 0.0424916573971079, 0.035817575083426034)
 
 
 def test_pixel_flipping(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Three pixels at a time become 0.25; after each, the softmax of the second of two classes.
+    # Three pixels at a time become 0.25; the score is the softmax of the second of two classes.
     monkeypatch.setattr(
         "protoxai.metrics.explanation.deletion_insertion.gaussian_blur",
         lambda images, sigma: torch.full_like(images, 0.25),
@@ -61,7 +61,7 @@ def test_pixel_flipping(monkeypatch: pytest.MonkeyPatch) -> None:
     def score(images: Tensor) -> Tensor:
         return (images.flatten(1) @ weight).sigmoid()
 
-    found = [perturbation_curves(score, IMAGES[i], MAPS[i], steps=10)[0, 1:] for i in range(2)]
+    curves = [perturbation_curves(score, IMAGES[i], MAPS[i], steps=10)[0, 1:] for i in range(2)]
     first = (
         0.9436667704425249, 0.9249432507284602, 0.8928046947006778, 0.9614653138465539,
         0.9432808861435376, 0.9889251351540205, 0.9918851495609419, 0.8930886659010024,
@@ -72,26 +72,26 @@ def test_pixel_flipping(monkeypatch: pytest.MonkeyPatch) -> None:
         0.8674732144847638, 0.9376634294059917, 0.8763094463377652, 0.936723382688081,
         0.8953511780854014, 0.9770226300899744,
     )  # fmt: skip
-    assert_figures(found[0], *first)
-    assert_figures(found[1], *second)
+    assert_figures(curves[0], *first)
+    assert_figures(curves[1], *second)
 
 
 def test_max_sensitivity(monkeypatch: pytest.MonkeyPatch) -> None:
     def waves(seed: int, radius: float):
-        """Four changes that can be written down."""
+        """Return four changes that can be written down."""
 
         def change(images: Tensor) -> Tensor:
-            draws = 3 * torch.arange(1, len(images) + 1)[:, None]
-            wave = (draws + 1.1 * torch.arange(PIXELS)).cos().view_as(images)
+            phases = 3 * torch.arange(1, len(images) + 1)[:, None]
+            wave = (phases + 1.1 * torch.arange(PIXELS)).cos().view_as(images)
             return images + radius * wave
 
         return change
 
     monkeypatch.setattr("protoxai.metrics.explanation.max_sensitivity._change", waves)
-    found = max_sensitivity(lambda images: (images**3 - 2 * images)[:, 0], IMAGES, samples=4)
-    assert_figures(found, 0.019010869598178545, 0.01922903845626866)
+    values = max_sensitivity(lambda images: (images**3 - 2 * images)[:, 0], IMAGES, samples=4)
+    assert_figures(values, 0.019010869598178545, 0.01922903845626866)
 
 
-def test_the_maps_are_the_ones_that_quantus_saw() -> None:
+def test_the_maps_are_those_given_to_quantus() -> None:
     assert float(MAPS[1, 0, 0]) == pytest.approx(math.sin(1.7 * 30 + 0.3))
     assert float(IMAGES[0, 0, 1, 0]) == pytest.approx(math.cos(0.9 * 6 + 0.1))

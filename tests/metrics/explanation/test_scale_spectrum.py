@@ -10,7 +10,7 @@ from protoxai.metrics import ScaleSpectrum, scale_spectrum
 
 
 def test_by_hand_of_two_bands() -> None:
-    # A wave of one pixel up, one pixel down: halving leaves, away from the border, its mean 1.
+    # A wave with a period of two pixels: away from the border, halving leaves its mean, 1.
     attribution = torch.tensor([0.0, 2.0]).repeat(32).expand(1, 64, 64)
     finest, coarsest = scale_spectrum(attribution, bands=2)[0].tolist()
     assert finest == pytest.approx(1, abs=0.05)
@@ -20,7 +20,7 @@ def test_by_hand_of_two_bands() -> None:
 @pytest.mark.parametrize(
     ("columns", "energies", "entropy"),
     [
-        # Of two columns smoothed to 3/4 and 1/4 of each other, the half is their mean.
+        # Halving two columns, smoothed to 3/4 and 1/4 of each other, gives their mean.
         ((0.0, 2.0), (1, 1), 1),
         ((1.0, 1.0), (0, 1), 0),
         ((-3.0, 3.0), (9, 0), 0),
@@ -38,7 +38,7 @@ def test_two_columns_by_hand(columns, energies, entropy: float) -> None:
 
 
 def test_a_constant_map_has_one_scale_and_a_mixture_has_more() -> None:
-    # One blob of each size, weighted so that no band prevails.
+    # Noise at each size, weighted so that no band prevails.
     waves = [
         F.interpolate(torch.randn(1, 1, 2**k, 2**k), 64, mode="nearest")[:, 0] for k in range(7)
     ]
@@ -76,7 +76,7 @@ def test_neither_factor_nor_flip_matters(factor: float, height: int, width: int,
 
 @pytest.mark.parametrize(("bands", "side"), [(5, 15), (1, 64)])
 def test_bands_that_do_not_fit_are_named(bands: int, side: int) -> None:
-    with pytest.raises(ValueError, match=f"{bands} bands came for maps of \\({side}, {side}\\)"):
+    with pytest.raises(ValueError, match=f"got {bands} bands for maps of \\({side}, {side}\\)"):
         scale_spectrum(torch.rand(1, side, side), bands)
 
 

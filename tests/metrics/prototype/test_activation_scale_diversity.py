@@ -15,15 +15,15 @@ def row(*values: float) -> torch.Tensor:
 
 
 def test_by_hand() -> None:
-    # Over the eleven pixels of class 0 the quantile is the third largest value.
+    # The quantile of the eleven pixels of class 0 is the third largest value.
     rising = torch.arange(11.0)
     activations = torch.stack([rising, rising.roll(2), rising, rising.flip(0)])[None, :, None]
     activations = torch.cat([activations, torch.full((1, 4, 1, 1), 99.0)], 3)
     labels = torch.tensor([[[0] * 11 + [1]]])
-    found = activation_scale_diversity(activations, labels, TABLE)
+    result = activation_scale_diversity(activations, labels, TABLE)
     # Cuts: {8, 9, 10}, {10, 0, 1} and {0, 1, 2}: within 1 of 5 in common, across 0 of 6, 2 of 4.
-    torch.testing.assert_close(found.within, torch.tensor([1 - 1 / 5]).double())
-    torch.testing.assert_close(found.across, torch.tensor([(1 + 1 - 2 / 4) / 2]).double())
+    torch.testing.assert_close(result.within, torch.tensor([1 - 1 / 5]).double())
+    torch.testing.assert_close(result.across, torch.tensor([(1 + 1 - 2 / 4) / 2]).double())
 
 
 def test_equal_maps_have_no_diversity_and_no_pair_is_undefined() -> None:

@@ -34,14 +34,14 @@ def test_threshold_0_counts_what_is_above_zero() -> None:
 def test_the_head_is_left_as_it_is_and_thresholding_agrees() -> None:
     head = SparseGroupHead(UNEVEN, num_groups=3)
     before = head.group_parameter.clone()
-    found = active_prototypes(head, threshold=0.3)
+    result = active_prototypes(head, threshold=0.3)
     assert torch.equal(head.group_parameter, before)
     head.threshold_(0.3)
-    assert torch.equal(active_prototypes(head, threshold=0), found)
-    assert 0 < len(found) < len(UNEVEN)
+    assert torch.equal(active_prototypes(head, threshold=0), result)
+    assert 0 < len(result) < len(UNEVEN)
 
 
-def test_stage_1_asks_for_the_own_class_weight_alone() -> None:
+def test_in_stage_1_the_own_class_weight_alone_counts() -> None:
     head = PrototypeHead(TWO_CLASSES)
     assert active_prototypes(head).tolist() == [0, 1, 2, 3, 4]
     #                                    own class:  0    1     0     1      0
@@ -69,9 +69,9 @@ def test_numbers_are_int64_even_if_there_are_none() -> None:
 
 def test_on_each_device(device: torch.device) -> None:
     for head in (PrototypeHead(UNEVEN), SparseGroupHead(UNEVEN)):
-        found = active_prototypes(head.to(device), threshold=0)
-        assert found.device.type == device.type
-        assert set(found.tolist()) <= set(range(len(UNEVEN)))
+        result = active_prototypes(head.to(device), threshold=0)
+        assert result.device.type == device.type
+        assert set(result.tolist()) <= set(range(len(UNEVEN)))
 
 
 def test_counts_by_hand_in_total_per_class_and_per_group() -> None:

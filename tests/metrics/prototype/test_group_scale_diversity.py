@@ -21,18 +21,18 @@ ROWS = [
 
 def test_by_hand() -> None:
     nan = math.nan
-    found = group_scale_diversity(head_with(TABLE, ROWS))
+    result = group_scale_diversity(head_with(TABLE, ROWS))
     half = math.log(2) / math.log(3)
     for measured, expected in [
-        (found.mass, [[0.5, 0.5, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0], [nan] * 4]),
-        (found.group_entropy, [half, 0, nan, nan]),
-        (found.group_effective_number, [2, 1, 1, nan]),
-        (found.class_entropy, [half / 2, nan, nan]),
-        (found.class_effective_number, [1.5, 1, nan]),
-        (found.entropy, half / 2),
-        (found.effective_number, 4 / 3),
+        (result.mass, [[0.5, 0.5, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0], [nan] * 4]),
+        (result.group_entropy, [half, 0, nan, nan]),
+        (result.group_effective_number, [2, 1, 1, nan]),
+        (result.class_entropy, [half / 2, nan, nan]),
+        (result.class_effective_number, [1.5, 1, nan]),
+        (result.entropy, half / 2),
+        (result.effective_number, 4 / 3),
         # The group without weight spans nothing and does not count.
-        (found.spanning, 1 / 3),
+        (result.spanning, 1 / 3),
     ]:
         torch.testing.assert_close(measured, torch.tensor(expected), equal_nan=True)
 

@@ -18,19 +18,19 @@ def head_of(rows: list[list[float]]) -> SparseGroupHead:
 
 
 def test_by_hand() -> None:
-    found = group_sparsity(
+    result = group_sparsity(
         head_of([[0.25, 0.25, 0, 0.25, 0.25], [0.04, 0.72, 0, 0.24, 0], [0, 0, 1, 0, 0],
                  [0, 0, 0.01, 0, 0]])
     )  # fmt: skip
     entropy = -(0.25 * math.log(0.25) + 0.75 * math.log(0.75))
     nan = math.nan
-    assert found.nonzero.tolist() == [4, 2, 1, 0]
+    assert result.nonzero.tolist() == [4, 2, 1, 0]
     for measured, expected in [
         # Shares 0, 0, 1/4, 3/4: 1 - 2 (1/4 * 1.5 + 3/4 * 0.5) / 4 = 5/8.
-        (found.gini, [0, 5 / 8, 0, nan]),
-        # With a single prototype the entropy has nothing to be divided by.
-        (found.entropy, [1, entropy / math.log(4), nan, nan]),
-        (found.effective_number, [4, math.exp(entropy), 1, nan]),
+        (result.gini, [0, 5 / 8, 0, nan]),
+        # With a single prototype the entropy is 0 / 0.
+        (result.entropy, [1, entropy / math.log(4), nan, nan]),
+        (result.effective_number, [4, math.exp(entropy), 1, nan]),
     ]:
         torch.testing.assert_close(measured, torch.tensor(expected).double(), equal_nan=True)
 
@@ -65,7 +65,7 @@ def test_stage_1_has_no_groups() -> None:
         group_sparsity(PrototypeHead(TABLE))
 
 
-def test_nothing_measured_is_said() -> None:
+def test_nothing_measured_is_an_error() -> None:
     metric = GroupSparsity()
     with pytest.warns(UserWarning, match="before"), pytest.raises(ValueError, match="call update"):
         metric.compute()

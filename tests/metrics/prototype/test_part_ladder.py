@@ -1,4 +1,4 @@
-"""Ladders of part detectors on synthetic shapes, where the true part of every pixel is known."""
+"""Part detectors of known quality on synthetic shapes, where every pixel's part is known."""
 
 import math
 from collections.abc import Callable
@@ -17,7 +17,7 @@ SHAPES = Shapes(size=64, length=IMAGES, split="val")
 NUMBERS = torch.arange(1, len(SHAPES.part_class))
 TABLE = PrototypeTable(torch.tensor(SHAPES.part_class)[1:], [0] * len(NUMBERS), 9, 1)
 TIES = 1e-3
-"""Noise that breaks the ties of a map that is 0 all over its class: those would be cut in."""
+"""Noise that breaks the ties of a map that is 0 all over its class, which would all be kept."""
 
 Ladder = dict[str, float]
 
@@ -33,7 +33,7 @@ def pictures() -> tuple[Tensor, Tensor]:
 
 
 def detectors(parts: Tensor) -> dict[str, Callable[[Tensor], Tensor]]:
-    """From noise to the activations (B, P, H, W) of a prototype for each part."""
+    """Functions of noise that return activations (B, P, H, W) of a prototype for each part."""
     truth = gaussian_blur((parts[:, None] == NUMBERS[:, None, None]).float(), 1.5)
     return {
         "perfect": lambda noise: truth + TIES * noise,
@@ -48,25 +48,25 @@ def detectors(parts: Tensor) -> dict[str, Callable[[Tensor], Tensor]]:
 def consistency(pictures: tuple[Tensor, Tensor]) -> Ladder:
     labels, parts = pictures
     noise = torch.randn(IMAGES, len(TABLE), 64, 64, generator=torch.Generator().manual_seed(0))
-    found = {}
+    values = {}
     for name, detector in detectors(parts).items():
         metric = PartConsistency(TABLE, SHAPES.part_class)
         metric.update(detector(noise), labels, parts)
-        found[name] = float(metric.compute())
-    return found
+        values[name] = float(metric.compute())
+    return values
 
 
 @pytest.fixture(scope="module")
 def stability(pictures: tuple[Tensor, Tensor]) -> Ladder:
-    """The metric's noise reaches a detector as it is, five times as strong."""
+    """The metric's noise reaches the detectors unchanged, five times as strong."""
     labels, parts = pictures
-    found = {}
+    values = {}
     for name, detector in detectors(parts).items():
         metric = PartStability(TABLE, SHAPES.part_class)
         images = torch.zeros(IMAGES, len(TABLE), 64, 64)
         metric.update(lambda x, d=detector: d(5 * x), images, labels, parts)
-        found[name] = float(metric.compute())
-    return found
+        values[name] = float(metric.compute())
+    return values
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def on_parts(pictures: tuple[Tensor, Tensor]) -> dict[str, Ladder]:
 
 def test_consistency_ranks_detectors(consistency: Ladder) -> None:
     assert consistency["perfect"] >= consistency["real"] > 0.5
-    # The centroids of tyres and the like lie on other parts, so that the truth is not all.
+    # The centroids of rings such as tyres lie on other parts, so that the truth misses some.
     assert consistency["perfect"] < 1
     assert max(consistency["random"], consistency["mirrored"]) < 0.3
 
@@ -101,7 +101,7 @@ def test_stability_ranks_detectors(stability: Ladder) -> None:
 def test_an_activation_that_is_the_same_everywhere_hits_every_part(
     consistency: Ladder, stability: Ladder
 ) -> None:
-    # Why neither can rank it, as the documentation says.
+    # Neither metric can rank it, as the documentation says.
     assert consistency["constant"] == stability["constant"] == 1
 
 

@@ -18,10 +18,10 @@ def layer_of(table: PrototypeTable, *vectors: list[float]) -> MultiScalePrototyp
 def test_pairs_within_class_and_scale_by_hand() -> None:
     table = PrototypeTable([0, 0, 1, 0, 0], [0, 0, 0, 1, 0], num_classes=2, num_scales=2)
     layer = layer_of(table, [0, 0], [0.3, 0.4], [0, 0], [0, 0], [0, 0.02])
-    found = prototype_redundancy(layer)
+    result = prototype_redundancy(layer)
     expected = torch.tensor([0.5, 0.02, math.hypot(0.3, 0.38)])
-    torch.testing.assert_close(found.distances, expected)
-    torch.testing.assert_close(found.share, torch.tensor(1 / 3))
+    torch.testing.assert_close(result.distances, expected)
+    torch.testing.assert_close(result.share, torch.tensor(1 / 3))
     assert float(prototype_redundancy(layer, tolerance=0.5).share) == float(torch.tensor(2 / 3))
     assert prototype_redundancy(layer, tolerance=1).share == 1
     assert prototype_redundancy(layer, tolerance=0.01).share == 0

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protoxai.metrics import MeanIoU, iou_per_class
+from protoxai.metrics import MeanIoU, iou_per_class, mean_iou
 from tests.cases import VOID
 
 
@@ -57,21 +57,21 @@ def test_agrees_with_torchmetrics_and_adds_up_over_batches(classes: int, seed: i
     labels.view(-1)[:classes] = torch.arange(classes)
     labels.view(-1)[classes : classes + 7] = VOID
 
-    whole, batches, other = (MeanIoU(classes) for _ in range(3))
-    whole.update(predicted, labels)
+    together, batches, other = (MeanIoU(classes) for _ in range(3))
+    together.update(predicted, labels)
     batches.update(predicted[:1], labels[:1])
     batches.update(predicted[1:], labels[1:])
     reference = MulticlassJaccardIndex(classes, average="none", ignore_index=VOID)
     reference.update(predicted, labels)
-    torch.testing.assert_close(whole.per_class(), reference.compute())
-    assert torch.equal(whole.compute(), batches.compute())
+    torch.testing.assert_close(together.per_class(), reference.compute())
+    assert torch.equal(together.compute(), batches.compute())
 
-    # As processes are merged: the sum of their confusion matrices.
+    # Processes are merged by summing their confusion matrices.
     other.confmat = sum(
         (lambda m: (m.update(p[None], y[None]), m.confmat)[1])(MeanIoU(classes))
         for p, y in zip(predicted, labels, strict=True)
     )
-    torch.testing.assert_close(other.per_class(), whole.per_class())
+    torch.testing.assert_close(other.per_class(), together.per_class())
 
 
 def test_it_is_not_the_mean_over_images() -> None:
@@ -103,20 +103,20 @@ def test_the_ignore_value_is_no_class() -> None:
         MeanIoU(num_classes=3, ignore_index=1)
 
 
-def test_images_told_apart_count_once_and_give_the_same_mean() -> None:
+def test_images_with_indices_count_once_and_give_the_same_mean() -> None:
     labels, predicted = torch.randint(0, 3, (2, 6, 4, 5))
     labels[0, 0] = VOID
-    whole, apart = MeanIoU(num_classes=3), MeanIoU(num_classes=3)
-    whole.update(predicted, labels)
+    together, apart = MeanIoU(num_classes=3), MeanIoU(num_classes=3)
+    together.update(predicted, labels)
     apart.update(predicted[:4], labels[:4], torch.arange(4))
     apart.update(torch.nn.functional.one_hot(predicted[4:], 3).permute(0, 3, 1, 2).float(),
                  labels[4:], [4, 5])  # fmt: skip
-    torch.testing.assert_close(apart.compute(), whole.compute())
-    torch.testing.assert_close(apart.per_class(), whole.per_class())
-    assert torch.equal(apart.confusion(), whole.confusion())
+    torch.testing.assert_close(apart.compute(), together.compute())
+    torch.testing.assert_close(apart.per_class(), together.per_class())
+    assert torch.equal(apart.confusion(), together.confusion())
     before = apart.interval()
     apart.update(predicted[2:3], labels[2:3], 2)
-    torch.testing.assert_close(apart.compute(), whole.compute())
+    torch.testing.assert_close(apart.compute(), together.compute())
     assert apart.interval() == before
 
 
@@ -124,18 +124,36 @@ def test_the_interval_is_that_of_summed_resampled_images() -> None:
     predicted, labels = torch.tensor([[0, 0, 0], [0, 1, 1]]), torch.tensor([[0, 0, 0], [0, 0, 1]])
     metric = MeanIoU(num_classes=2)
     metric.update(predicted, labels, [0, 1])
-    found = metric.interval()
-    assert found.mean == pytest.approx((4 / 5 + 1 / 2) / 2)
+    interval = metric.interval()
+    assert interval.mean == pytest.approx((4 / 5 + 1 / 2) / 2)
     # Both images, the first alone (one class), the second alone.
-    assert found.low == pytest.approx(1 / 2)
-    assert found.high == pytest.approx(1)
-    assert found.images == 2
+    assert interval.low == pytest.approx(1 / 2)
+    assert interval.high == pytest.approx(1)
+    assert interval.images == 2
 
 
-def test_an_interval_needs_images_told_apart() -> None:
+def test_an_interval_needs_indices() -> None:
     metric = MeanIoU(num_classes=2)
     metric.update(torch.zeros(2, 3).long(), torch.zeros(2, 3).long(), [0, 1])
     metric.update(torch.ones(1, 3).long(), torch.ones(1, 3).long())
     assert metric.compute() == 1
     with pytest.raises(ValueError, match=r"update\(preds, target, index\)"):
         metric.interval()
+
+
+def test_the_function_is_the_metric_of_a_single_update() -> None:
+    labels = torch.tensor([[0, 0, 0, 1], [1, VOID, VOID, 1]])
+    predicted = torch.tensor([[0, 0, 1, 1], [1, 0, 1, 3]])
+    expected = torch.tensor((2 / 3 + 1 / 2) / 3)
+    torch.testing.assert_close(mean_iou(predicted, labels, num_classes=4), expected)
+    scores = torch.nn.functional.one_hot(predicted, 4).movedim(-1, 1).float()
+    torch.testing.assert_close(mean_iou(scores, labels, num_classes=4), expected)
+    other = labels.masked_fill(labels == VOID, -1)
+    torch.testing.assert_close(mean_iou(predicted, other, 4, ignore_index=-1), expected)
+    with pytest.raises(ValueError, match="ignore_index 1 is one of the 3 classes"):
+        mean_iou(predicted, labels, 3, ignore_index=1)
+
+
+def test_repr_reproduces_the_call() -> None:
+    assert repr(MeanIoU(3)) == "MeanIoU(num_classes=3, ignore_index=255)"
+    assert repr(MeanIoU(3, -1)) == "MeanIoU(num_classes=3, ignore_index=-1)"
