@@ -168,11 +168,18 @@ def test_what_a_stage_trains_and_how_fast(number):
         assert factor == pytest.approx(expected)
 
 
+# A small backbone for every change; with its own one a recipe writes gigabytes of checkpoints.
+SMALL = ["--model.backbone=timm/test_resnet"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TABLE)
-def test_end_to_end_on_a_tiny_tree(name, tmp_path, capsys):
+@pytest.mark.parametrize(
+    "arguments", [SMALL, pytest.param([], marks=pytest.mark.nightly)], ids=["small", "full"]
+)
+def test_end_to_end_on_a_tiny_tree(name, arguments, tmp_path, capsys):
     root = getattr(trees, f"make_{name}")(tmp_path / "data", images=2)
-    arguments = [f"--data.root={root}", "--data.workers=0", "--model.pretrained=false"]
+    arguments = [*arguments, f"--data.root={root}", "--data.workers=0", "--model.pretrained=false"]
     with pytest.warns(UserWarning, match=r"no pixel has class"):
         code = main(["train", name, "--smoke", f"--output={tmp_path / 'run'}", *arguments])
     assert code == 0, capsys.readouterr().err
