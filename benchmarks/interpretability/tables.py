@@ -1,8 +1,8 @@
-"""How readable ScaleProtoSeg, ProtoSeg and DeepLabv2 are, by the same metrics on the same images.
+"""Readability of ScaleProtoSeg, ProtoSeg and DeepLabv2, by the same metrics on the same images.
 
-Run it with ``python benchmarks/interpretability/tables.py shapes`` (or ``camvid``): it trains what
-is not trained yet, and writes two tables to ``benchmarks/interpretability/results/``: explanations
-(the models' own and Captum's) and prototypes (what a model is like before any image).
+Run it with ``python benchmarks/interpretability/tables.py shapes`` (or ``camvid``): it trains the
+models that are not trained yet, and writes two tables to ``benchmarks/interpretability/results/``:
+explanations (the models' own and Captum's) and prototypes.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def prototype_figures(
     if model.grouped:
         for name, metric in (("groups", GroupSparsity()), ("scales", GroupScaleDiversity())):
             metric.update(model.head)
-            found = metric.values()
-            figures |= {f"{name}: {figure}": f"{value:.3f}" for figure, value in found.items()}
+            values = metric.values().items()
+            figures |= {f"{name}: {figure}": f"{value:.3f}" for figure, value in values}
     diversity = ActivationScaleDiversity(model.table, ignore_index=data.ignore_index)
     part_class = getattr(data, "part_class", ())
     consistency = stability = None
@@ -81,7 +81,7 @@ def prototype_figures(
     over_images: list[PerImageMetric | None] = [diversity, consistency, stability]
     for measured in over_images:
         if measured is not None:
-            figures |= {name: str(found) for name, found in measured.estimates().items()}
+            figures |= {name: str(value) for name, value in measured.estimates().items()}
     return figures
 
 
@@ -94,7 +94,7 @@ def markdown(columns: dict[str, dict[str, str]]) -> str:
 
 
 def _arguments(chosen: argparse.Namespace) -> str:
-    """Return the arguments as given, but for where the models are."""
+    """Return the arguments as given, without the folder of the models."""
     options = {
         "seed": chosen.seed,
         "images": chosen.images,
@@ -106,14 +106,14 @@ def _arguments(chosen: argparse.Namespace) -> str:
 
 
 def main() -> None:
-    """Train what is missing, compare, and write the tables."""
+    """Train the missing models, compare, and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("recipe", choices=["shapes", "camvid"])
     parser.add_argument("--runs", type=Path, help="folder of the trained models")
-    parser.add_argument("--seed", type=int, help="of the runs (default: the recipe's)")
+    parser.add_argument("--seed", type=int, help="seed of the runs (default: the recipe's)")
     parser.add_argument("--images", type=int, default=20)
     parser.add_argument("--part-images", type=int, default=100)
-    parser.add_argument("--budget", type=float, help="seconds for each method and metric")
+    parser.add_argument("--budget", type=float, help="seconds for each explainer and metric")
     chosen = parser.parse_args()
     quiet_lightning()
     runs = chosen.runs or Path("runs/interpretability") / chosen.recipe

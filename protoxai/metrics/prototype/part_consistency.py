@@ -40,8 +40,8 @@ def _share(rows: Tensor, counts: Tensor, prototypes: Tensor, number: int) -> Ten
     rate = counts @ rows.nan_to_num() / shown
     empty = torch.zeros(len(counts), number, dtype=torch.float64)
     consistent = empty.index_add(1, prototypes, (rate > HIT_RATE).double()) > 0
-    seen = empty.index_add(1, prototypes, shown) > 0
-    return consistent.sum(1) / seen.sum(1).double()
+    visible = empty.index_add(1, prototypes, shown) > 0
+    return consistent.sum(1) / visible.sum(1).double()
 
 
 class PartConsistency(PartMetric):
