@@ -15,7 +15,7 @@ def import_plugin(plugin: str) -> str:
         plugin: A dotted name that Python can import, or the path of a ``.py`` file.
 
     Returns:
-        The plugin, by its absolute path if it is a file: under that name it is found again from
+        The plugin, by its absolute path if it is a file: under that name it can be imported from
         anywhere.
 
     Raises:

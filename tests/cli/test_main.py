@@ -150,9 +150,9 @@ def test_a_missing_extra_is_one_line(
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
-    found = importlib.util.find_spec
+    find_spec = importlib.util.find_spec
     monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: None if name == module else found(name)
+        importlib.util, "find_spec", lambda name: None if name == module else find_spec(name)
     )
     assert main([*arguments, "--output", str(tmp_path)]) == 2
     (line,) = capsys.readouterr().err.splitlines()

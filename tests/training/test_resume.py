@@ -1,4 +1,4 @@
-"""A run goes on from wherever it was stopped, as if it had never been."""
+"""A resumed run ends as if it had never been stopped."""
 
 import multiprocessing
 import os
@@ -52,9 +52,9 @@ def recipe_file(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def complete(tmp_path_factory):
     """The run that was never stopped, and its folder."""
-    folder = tmp_path_factory.mktemp("whole")
+    folder = tmp_path_factory.mktemp("complete")
     file = folder / "micro.yaml"
     file.write_text(RECIPE)
     return quietly(Recipe.load(file), folder / "run"), folder / "run"
@@ -97,8 +97,8 @@ def stop_at(recipe, folder, monkeypatch, number):
 # Checkpoints 0 to 4 lie in the first stage, 5 after its training, 6 before the second stage; 7 to
 # 11 lie in that, 12 after its training, 13 at the end.
 @pytest.mark.parametrize("number", [0, 3, 5, 6, 9, 12, 13])
-def test_resumed_run_ends_with_the_same_bits(whole, recipe_file, tmp_path, monkeypatch, number):
-    result, folder = whole
+def test_resumed_run_ends_with_the_same_bits(complete, recipe_file, tmp_path, monkeypatch, number):
+    result, folder = complete
     recipe = Recipe.load(recipe_file)
     stop_at(recipe, tmp_path / "stopped", monkeypatch, number)
     resumed = quietly(recipe, tmp_path / "stopped", resume=True)
@@ -107,7 +107,7 @@ def test_resumed_run_ends_with_the_same_bits(whole, recipe_file, tmp_path, monke
     assert result.model.provenance == resumed.model.provenance
 
 
-def test_damaged_checkpoint_is_passed_over(whole, recipe_file, tmp_path, monkeypatch):
+def test_damaged_checkpoint_is_skipped(complete, recipe_file, tmp_path, monkeypatch):
     recipe = Recipe.load(recipe_file)
     stop_at(recipe, tmp_path / "stopped", monkeypatch, 3)
     newest = max(Checkpoints(tmp_path / "stopped" / "checkpoints").paths())
@@ -116,7 +116,7 @@ def test_damaged_checkpoint_is_passed_over(whole, recipe_file, tmp_path, monkeyp
     newest.write_bytes(bytes(content))
     with pytest.warns(UserWarning, match=f"{newest.name} is damaged .* trying the one before"):
         quietly(recipe, tmp_path / "stopped", resume=True)
-    assert_same(weights(whole[1]), weights(tmp_path / "stopped"))
+    assert_same(weights(complete[1]), weights(tmp_path / "stopped"))
 
 
 def test_other_recipe_or_unasked_run_is_refused(recipe_file, tmp_path, monkeypatch):
@@ -152,7 +152,7 @@ def resume_in_a_process(recipe_file, folder):
 
 
 @pytest.mark.slow
-def test_killed_at_random_moments(whole, recipe_file, tmp_path):
+def test_killed_at_random_moments(complete, recipe_file, tmp_path):
     """SIGKILL at five random moments, then to the end: bit for bit the run without."""
     folder = tmp_path / "killed"
     # The server imports the libraries once; the processes that it forks start at once.
@@ -173,7 +173,7 @@ def test_killed_at_random_moments(whole, recipe_file, tmp_path):
         process.join()
     assert process.exitcode == 0
     assert kills >= 4
-    assert_same(weights(whole[1]), weights(folder))
+    assert_same(weights(complete[1]), weights(folder))
 
 
 def _written(folder):

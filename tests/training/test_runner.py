@@ -181,16 +181,16 @@ def test_another_seed_gives_another_model(result: RunResult, run_with) -> None:
 
 
 def test_the_trunk_stands_still_in_the_second_stage(run_with, monkeypatch) -> None:
-    seen = []
+    recorded = []
     group = ScaleProtoSeg.group
 
     def watched(model: ScaleProtoSeg, num_groups: int) -> ScaleProtoSeg:
-        seen.append(weights(model))
+        recorded.append(weights(model))
         return group(model, num_groups)
 
     monkeypatch.setattr(ScaleProtoSeg, "group", watched)
     result = run_with(lambda keys: keys["stages"][1].update(cached_views=0))
-    before = {name: value for name, value in seen[0].items() if not name.startswith("head.")}
+    before = {name: value for name, value in recorded[0].items() if not name.startswith("head.")}
     after = weights(result.model)
     assert {name for name, value in before.items() if not torch.equal(value, after[name])} == set()
 

@@ -1,4 +1,4 @@
-"""Dataclasses from plain values that were found to fit."""
+"""Dataclasses from plain values that have been checked."""
 
 from __future__ import annotations
 

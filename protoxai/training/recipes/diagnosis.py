@@ -90,8 +90,8 @@ def _mismatch_of_keys(content: object, expected: Any, place: str) -> str | None:
                 f"there is no key {prefix}{key}{did_you_mean(key, hints)}; expected some of "
                 f"{', '.join(hints)}"
             )
-    found = (find_mismatch(value, hints[key], prefix + key) for key, value in content.items())
-    mismatch = next(filter(None, found), None)
+    mismatches = (find_mismatch(value, hints[key], prefix + key) for key, value in content.items())
+    mismatch = next(filter(None, mismatches), None)
     missing = [
         f"{prefix}{field.name}"
         for field in dataclasses.fields(expected)

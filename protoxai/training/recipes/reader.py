@@ -65,8 +65,8 @@ def construct_recipe(recipe: type, values: Values) -> Any:
         raise RecipeError(mismatch)
     for plugin in values.get("plugins", ()):
         import_plugin(plugin)
-    found = construct(recipe, values)
-    return dataclasses.replace(found, data=_with_root(found.data))
+    built = construct(recipe, values)
+    return dataclasses.replace(built, data=_with_root(built.data))
 
 
 def construct_data(data: type, values: Values) -> Any:

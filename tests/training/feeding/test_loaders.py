@@ -31,8 +31,8 @@ def test_each_split_can_be_named() -> None:
     assert Splits.of(RECIPE).projection.split == "train"
     swapped = replace(RECIPE, train_split="val", projection_split="train", validation_split="train")
     splits = Splits.of(swapped)
-    found = (splits.train.split, splits.projection.split, splits.validation.split)
-    assert found == ("val", "train", "train")
+    names = (splits.train.split, splits.projection.split, splits.validation.split)
+    assert names == ("val", "train", "train")
 
 
 def test_the_root_is_an_option_like_others(tmp_path) -> None:
@@ -122,9 +122,9 @@ def test_the_seed_alone_decides_order_and_augmentation() -> None:
 
 
 def test_a_later_start_leaves_out_what_came_before() -> None:
-    whole, rest = loaded(5, 6, 2), loaded(5, 6, 2, start=4)
+    complete, rest = loaded(5, 6, 2), loaded(5, 6, 2, start=4)
     assert len(rest) == 2
-    for left, right in zip(whole[4:], rest, strict=True):
+    for left, right in zip(complete[4:], rest, strict=True):
         assert torch.equal(left["image"], right["image"])
 
 

@@ -90,9 +90,9 @@ def test_the_data_s_folder_comes_from_the_environment(
 
 def test_a_missing_extra_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     module = "jsonargparse"
-    found = importlib.util.find_spec
+    find_spec = importlib.util.find_spec
     monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: None if name == module else found(name)
+        importlib.util, "find_spec", lambda name: None if name == module else find_spec(name)
     )
     command = re.escape('run pip install "protoxai[train]"')
     with pytest.raises(MissingExtraError, match=rf"^{module} not installed: {command}$"):

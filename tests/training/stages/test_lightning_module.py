@@ -23,7 +23,7 @@ class Watch(lightning.Callback):
 
     def __init__(self, look=lambda module: None) -> None:
         self.look = look
-        self.seen: list[Any] = []
+        self.recorded: list[Any] = []
         self.rates: list[list[float]] = []
         self.modes: list[list[bool]] = []
 
@@ -32,7 +32,7 @@ class Watch(lightning.Callback):
         self.modes.append([m.training for m in (module.model.backbone, module.model.scales)])
 
     def on_train_batch_end(self, trainer: lightning.Trainer, module: StageModule, *_) -> None:
-        self.seen.append(self.look(module))
+        self.recorded.append(self.look(module))
 
 
 # The loaders of these tests have no workers and a single batch or two; frozen parts are in
@@ -124,11 +124,11 @@ def test_group_weights_are_on_the_simplex_after_every_step() -> None:
     model = toy_model(grouped=True)
     watch = Watch(lambda module: module.model.head.group_weights().detach())
     train(model, stage(steps=4, learning_rates={"groups": 0.3}), None, watch)
-    assert len(watch.seen) == 4
-    for weights in watch.seen:
+    assert len(watch.recorded) == 4
+    for weights in watch.recorded:
         assert (weights >= 0).all()
         torch.testing.assert_close(weights.sum(1), torch.ones(4))
-    assert not torch.equal(watch.seen[0], watch.seen[-1])
+    assert not torch.equal(watch.recorded[0], watch.recorded[-1])
 
 
 @pytest.mark.parametrize("bounded", [False, True])
@@ -136,7 +136,7 @@ def test_prototypes_leave_the_unit_cube_unless_bounded(bounded: bool) -> None:
     model = toy_model(bounded_prototypes=bounded)
     watch = Watch(lambda module: module.model.prototype_layer.prototypes.detach().clone())
     train(model, stage(learning_rates={"prototypes": 2.0}), None, watch)
-    inside = [bool(((p >= 0) & (p <= 1)).all()) for p in watch.seen]
+    inside = [bool(((p >= 0) & (p <= 1)).all()) for p in watch.recorded]
     assert inside == [bounded] * 3
 
 
@@ -156,9 +156,9 @@ def test_rates_follow_the_optimizer_s_steps_not_the_batches() -> None:
 
 def test_accumulated_batches_are_one_large_batch() -> None:
     batches = toy_batches(2)
-    whole = {key: torch.cat([batch[key] for batch in batches]) for key in batches[0]}
+    complete = {key: torch.cat([batch[key] for batch in batches]) for key in batches[0]}
     ends = []
-    for accumulate, data in ((2, batches), (1, [whole])):
+    for accumulate, data in ((2, batches), (1, [complete])):
         torch.manual_seed(1)
         model = toy_model()
         chosen = stage(
@@ -211,7 +211,7 @@ def test_a_black_box_learns() -> None:
     watch = Watch(lambda module: float(module.trainer.callback_metrics["train/loss"]))
     rates = {"backbone": 1e-2, "scales": 1e-2}
     train(model, stage(steps=40, learning_rates=rates), batches, watch)
-    assert watch.seen[-1] < 0.5 * watch.seen[0]
+    assert watch.recorded[-1] < 0.5 * watch.recorded[0]
 
 
 def test_input_scales_train() -> None:
@@ -266,8 +266,8 @@ def test_a_stage_goes_on_where_it_was() -> None:
         model.backbone.module.append(nn.Dropout(0.5))
         return model
 
-    whole = dropping()
-    train(whole, chosen, batches)
+    complete = dropping()
+    train(complete, chosen, batches)
 
     halted = dropping()
     first = train(halted, chosen, batches[:2])
@@ -276,7 +276,7 @@ def test_a_stage_goes_on_where_it_was() -> None:
     watch = Watch()
     train(halted, chosen, batches[2:], watch, start=2, optimizer_state=state)
     assert watch.rates[0] == pytest.approx([1e-2 * 0.5**0.9] * 2)
-    assert changed(halted, whole.state_dict()) == set()
+    assert changed(halted, complete.state_dict()) == set()
 
 
 def test_rates_and_the_state_of_the_head_are_logged() -> None:
