@@ -3,6 +3,7 @@
 from protoxai.backbones.base import Backbone
 from protoxai.backbones.deeplabv2 import DeepLabV2ResNet
 from protoxai.backbones.factory import create_backbone
+from protoxai.backbones.families import register_backbone
 from protoxai.backbones.module import ModuleBackbone
 
-__all__ = ["Backbone", "DeepLabV2ResNet", "ModuleBackbone", "create_backbone"]
+__all__ = ["Backbone", "DeepLabV2ResNet", "ModuleBackbone", "create_backbone", "register_backbone"]

@@ -1,4 +1,4 @@
-"""What every backbone is to the rest of the model: images in, a few feature maps out."""
+"""The interface of backbones: images in, a few feature maps out."""
 
 from abc import abstractmethod
 
@@ -11,17 +11,18 @@ Colour = tuple[float, float, float]
 
 
 class Backbone(nn.Module):
-    """Turns images into feature maps, and says what images it takes and what maps it gives.
+    """Base class of networks that turn images into feature maps.
 
-    A backbone of your own needs no subclass: `create_backbone` takes any `nn.Module`.
+    Its attributes describe the images it requires and the maps it returns. A backbone of your own
+    needs no subclass: `create_backbone` takes any `nn.Module`.
 
     Args:
         channels: Channels of each map, finest map first.
-        reductions: Nominal image pixels per map pixel of each map; empty where it is not known.
-        mean: Mean of the images it wants, RGB in [0, 1].
-        std: Standard deviation of the images it wants, RGB in [0, 1].
+        reductions: Nominal image pixels per map pixel of each map; empty if unknown.
+        mean: Mean with which images are normalised, RGB in [0, 1].
+        std: Standard deviation with which images are normalised, RGB in [0, 1].
         divisor: Image height and width must be multiples of this; 1 takes any size.
-        image_size: The only (height, width) it takes, or None.
+        image_size: Height and width of the images, if it takes only one size.
 
     Example:
         >>> import torch
@@ -52,24 +53,28 @@ class Backbone(nn.Module):
         self.image_size = image_size
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Feature maps of a batch of images.
+        """Return the feature maps of a batch of images.
 
         Args:
-            images: (B, 3, H, W) float, normalised with `mean` and `std`.
+            images: Images (B, 3, H, W), floating point, normalised with `mean` and `std`.
 
         Returns:
-            One (B, C_l, h_l, w_l) map per level, finest first.
+            Maps (B, C_l, h_l, w_l) of the levels, finest first.
 
         Raises:
             TypeError: If the images are not a floating-point tensor.
-            ValueError: If the shape is not (B, 3, H, W) or the size is one it does not take.
+            ValueError: If the shape is not (B, 3, H, W), or the backbone does not take this size.
         """
         self._check(images)
         return self.extract(images)
 
     @abstractmethod
     def extract(self, images: Tensor) -> list[Tensor]:
-        """The maps of images whose type and size are already checked."""
+        """Return the feature maps of images whose type and size have been checked.
+
+        Args:
+            images: Images (B, 3, H, W), floating point.
+        """
 
     def _check(self, images: Tensor) -> None:
         if not isinstance(images, Tensor):
@@ -92,7 +97,7 @@ class Backbone(nn.Module):
             raise ValueError(
                 f"images are {height}x{width}, this backbone takes only "
                 f"{self.image_size[0]}x{self.image_size[1]}: resize your images to that size or "
-                "choose a backbone that takes any (backbone.image_size is None)"
+                "choose a backbone that takes any size (backbone.image_size is None)"
             )
         if height % self.divisor or width % self.divisor:
             up = [-(-side // self.divisor) * self.divisor for side in (height, width)]

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from protoxai.backbones.base import Backbone
+from protoxai.backbones.families import register_backbone
 from protoxai.backbones.levels import Levels, choose_levels
 from protoxai.backbones.weights import StateDict, load_weights
 
@@ -15,12 +16,12 @@ BLOCKS = {"resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3)}
 
 
 class FrozenBatchNorm(nn.BatchNorm2d):
-    """Batch norm that always uses its running statistics and has nothing to train.
+    """Batch norm that always uses its running statistics and has no parameters.
 
-    Scale and shift are buffers, so that `requires_grad_(True)` on the trunk leaves them alone.
+    Scale and shift are buffers, so that `requires_grad_(True)` on the trunk does not affect them.
 
     Args:
-        num_features: Channels.
+        num_features: Number of channels.
 
     Example:
         >>> norm = FrozenBatchNorm(8).train()
@@ -36,16 +37,16 @@ class FrozenBatchNorm(nn.BatchNorm2d):
         self.eval()
 
     def train(self, mode: bool = True) -> "FrozenBatchNorm":  # noqa: ARG002
-        """Stays in evaluation mode."""
+        """Stay in evaluation mode."""
         return super().train(False)
 
 
 class Bottleneck(nn.Module):
-    """ResNet bottleneck with the stride in its first 1x1 convolution.
+    """A bottleneck of a ResNet, with the stride in its first 1x1 convolution.
 
     Args:
         in_channels: Channels of the input.
-        width: Channels inside; the output has four times as many.
+        width: Channels of the 3x3 convolution; the output has four times as many.
         stride: Stride of the first convolution.
         dilation: Dilation of the 3x3 convolution.
         project: Whether the shortcut is a convolution rather than the identity.
@@ -73,7 +74,7 @@ class Bottleneck(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """Shortcut plus residual, rectified."""
+        """Return the rectified sum of the shortcut and the residual."""
         residual = self.relu(self.bn1(self.conv1(features)))
         residual = self.relu(self.bn2(self.conv2(residual)))
         residual = self.bn3(self.conv3(residual))
@@ -87,9 +88,9 @@ class DeepLabV2ResNet(Backbone):
     The keys of its state dict are those of torchvision's ResNets. Batch norm is frozen.
 
     Args:
-        blocks: Bottlenecks in each of the four stages.
-        base_width: Channels of the first convolution and inside the first stage's bottlenecks.
-        levels: Which of the four stages to return, see `create_backbone`; None is the last.
+        blocks: Number of bottlenecks in each of the four stages.
+        base_width: Channels of the first convolution and of the first stage's 3x3 convolutions.
+        levels: Stages to return, of the four, see `create_backbone`; None is the last.
 
     Example:
         >>> trunk = DeepLabV2ResNet(blocks=(1, 1, 1, 1), base_width=8)
@@ -108,7 +109,7 @@ class DeepLabV2ResNet(Backbone):
             raise ValueError(f"blocks is {tuple(blocks)}, expected four counts of at least 1")
         if levels == "pyramid":
             raise ValueError(
-                "levels='pyramid' needs a trunk that is not dilated, and this one always is: "
+                "levels='pyramid' needs a trunk without dilation, and this one always has some: "
                 "use 'torchvision/resnet101', or list its stages, e.g. levels=[1, 3]"
             )
         indices = choose_levels(levels, REDUCTIONS, output_stride=8)
@@ -137,7 +138,7 @@ class DeepLabV2ResNet(Backbone):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def extract(self, images: Tensor) -> list[Tensor]:
-        """The maps of the chosen stages."""
+        """Return the maps of the chosen stages."""
         features = self.maxpool(self.relu(self.bn1(self.conv1(images))))
         maps = []
         for stage in range(self.levels[-1] + 1):
@@ -147,16 +148,17 @@ class DeepLabV2ResNet(Backbone):
         return maps
 
 
+@register_backbone("deeplabv2", names=lambda: BLOCKS)
 def create_deeplabv2_backbone(
     name: str, *, weights: bool | StateDict, output_stride: int, levels: Levels
 ) -> DeepLabV2ResNet:
-    """The trunk `name`, "resnet50" or "resnet101".
+    """Create the trunk "resnet50" or "resnet101".
 
     Args:
-        name: Which ResNet.
+        name: Name of the ResNet.
         weights: True for torchvision's ImageNet weights, False for random ones, or a state dict.
-        output_stride: Only 8.
-        levels: Which of the four stages, see `create_backbone`.
+        output_stride: Output stride of the trunk, always 8.
+        levels: Stages to return, of the four, see `create_backbone`.
 
     Raises:
         ValueError: If there is no such trunk, level or output stride, or the weights do not fit.
@@ -168,8 +170,8 @@ def create_deeplabv2_backbone(
         )
     if output_stride != 8:
         raise ValueError(
-            f"output_stride is {output_stride}, the DeepLabv2 trunk has only 8: use "
-            f"'torchvision/{name}' for another"
+            f"output_stride is {output_stride}, expected 8 for the DeepLabv2 trunk: use "
+            f"'torchvision/{name}' for others"
         )
     backbone = DeepLabV2ResNet(BLOCKS[name], levels=levels)
     if weights is True:

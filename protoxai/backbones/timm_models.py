@@ -1,6 +1,5 @@
-"""Backbones of timm: convolutional networks, plain and hierarchical transformers."""
+"""Backbones of timm: convolutional networks, and plain and hierarchical transformers."""
 
-import difflib
 import inspect
 from typing import Any
 
@@ -9,18 +8,20 @@ import torch
 from torch import Tensor, nn
 
 from protoxai.backbones.base import Backbone
+from protoxai.backbones.families import register_backbone
 from protoxai.backbones.levels import Levels, choose_levels
 from protoxai.backbones.sizes import find_size_rule
 from protoxai.backbones.weights import StateDict
+from protoxai.runtime.checks import did_you_mean
 
 _ANY_SIZE = {"dynamic_img_size": True, "strict_img_size": False}
 
 
 class TimmBackbone(Backbone):
-    """Feature levels of a timm model; `create_backbone("timm/<name>")` makes one.
+    """Feature levels of a timm model, created by `create_backbone("timm/<name>")`.
 
     Args:
-        features: A timm model made with `features_only=True`, giving (B, C, h, w) maps.
+        features: Model created by timm with `features_only=True`, which returns maps (B, C, h, w).
 
     Example:
         >>> backbone = TimmBackbone(timm.create_model("test_resnet", features_only=True))
@@ -43,29 +44,30 @@ class TimmBackbone(Backbone):
         self.features = features
 
     def extract(self, images: Tensor) -> list[Tensor]:
-        """The maps of the chosen levels."""
+        """Return the maps of the chosen levels."""
         return list(self.features(images))
 
 
+@register_backbone("timm", names=timm.list_models)
 def create_timm_backbone(
     name: str, *, weights: bool | StateDict, output_stride: int, levels: Levels
 ) -> TimmBackbone:
-    """Backbone of the timm model `name`, e.g. "resnet50" or "resnet50.a1_in1k".
+    """Create the backbone of a timm model, e.g. "resnet50" or "resnet50.a1_in1k".
 
     Args:
-        name: timm's name, with or without a tag of pretrained weights.
-        weights: True for the hub's, False for random ones, or a state dict of that model.
-        output_stride: Image pixels per pixel of the coarsest map (8, 16 or 32), reached by
-            dilation where the architecture can; elsewhere it keeps its natural stride.
-        levels: Which levels, see `create_backbone`.
+        name: Name in timm, with or without a tag of pretrained weights.
+        weights: True for those of the hub, False for random ones, or a state dict of the model.
+        output_stride: Image pixels per pixel of the coarsest map (8, 16 or 32), achieved by
+            dilation if the architecture supports it; otherwise the natural stride is kept.
+        levels: Feature levels to return, see `create_backbone`.
 
     Raises:
         ValueError: If timm has no such model, it has no such levels, or the weights do not fit.
     """
     if not timm.is_model(name):
-        close = difflib.get_close_matches(name, timm.list_models(), n=3)
         raise ValueError(
-            f"timm has no model {name!r}: {_did_you_mean(close)}timm.list_models() lists its names"
+            f"timm has no model {name!r}{did_you_mean(name, timm.list_models())}: "
+            "timm.list_models() lists its names"
         )
     with torch.device("meta"):
         natural: Any = timm.create_model(name)
@@ -84,12 +86,12 @@ def _create_features(
 ) -> nn.Module:
     if isinstance(weights, bool):
         try:
-            return _dilated_where_possible(name, indices, pretrained=weights, **options)
-        except Exception as error:  # hub, network and timm all have errors of their own
+            return _dilated_if_possible(name, indices, pretrained=weights, **options)
+        except Exception as error:  # the hub, the network and timm raise errors of many types
             if not weights:
                 raise
             raise ValueError(
-                f"no pretrained weights could be had for 'timm/{name}' ({error}): give "
+                f"the pretrained weights of 'timm/{name}' cannot be loaded ({error}): give "
                 "pretrained=False for random ones, or the path of a local file"
             ) from error
     options |= {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": weights}}
@@ -98,11 +100,11 @@ def _create_features(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             try:
-                starts.append(_dilated_where_possible(name, indices, **options))
+                starts.append(_dilated_if_possible(name, indices, **options))
             except (RuntimeError, KeyError) as error:
                 raise ValueError(
-                    f"the weights given do not fit 'timm/{name}' ({error}): give weights saved "
-                    "from that very model"
+                    f"the weights do not fit 'timm/{name}' ({error}): give weights saved from the "
+                    "same model"
                 ) from error
     _check_all_given(name, *starts)
     for part in starts[0].modules():
@@ -112,9 +114,9 @@ def _create_features(
     return starts[0]
 
 
-def _dilated_where_possible(name: str, indices: tuple[int, ...], **options: Any) -> nn.Module:
-    # timm's getter drops every stage that is not needed; a few families dilate only without it,
-    # and those that cannot dilate refuse the option by a TypeError or an assertion.
+def _dilated_if_possible(name: str, indices: tuple[int, ...], **options: Any) -> nn.Module:
+    # timm's getter drops every stage that is not used; a few families dilate only without it, and
+    # those that cannot dilate raise a TypeError or an AssertionError for the option.
     natural = {key: value for key, value in options.items() if key != "output_stride"}
     attempts = [{"feature_cls": "getter"} | options, options, {"feature_cls": "getter"} | natural]
     for attempt in attempts:
@@ -135,10 +137,10 @@ def _without_later_stages(features: nn.Module) -> nn.Module:
 
 
 def _check_all_given(name: str, first: nn.Module, second: nn.Module) -> None:
-    """What two random starts disagree on after loading, the weights have not given.
+    """Raise an error if two models, initialised differently, differ after loading weights.
 
-    timm renames and reshapes the keys of many formats and loads what is left without
-    complaint, so the keys themselves cannot tell.
+    Their differences are the tensors that the weights lack. The keys do not show this, because timm
+    renames and reshapes those of many formats and ignores what is left.
     """
     others = dict(second.named_parameters())
     missing = [
@@ -147,7 +149,7 @@ def _check_all_given(name: str, first: nn.Module, second: nn.Module) -> None:
     if missing:
         raise ValueError(
             f"the weights given for 'timm/{name}' lack {len(missing)} of its {len(others)} "
-            f"tensors (first: {missing[0]!r}): give weights saved from that very model"
+            f"tensors (first: {missing[0]!r}): give weights saved from the same model"
         )
 
 
@@ -163,7 +165,3 @@ def _config(features: nn.Module) -> dict[str, Any]:
 
 def _feature_info(features: nn.Module) -> Any:
     return features.feature_info
-
-
-def _did_you_mean(close: list[str]) -> str:
-    return f"did you mean {' or '.join(map(repr, close))}? " if close else ""

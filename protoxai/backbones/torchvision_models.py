@@ -1,7 +1,6 @@
 """Backbones of torchvision: classification families, and the trunks of segmentation models."""
 
 import copy
-import difflib
 import math
 from typing import Any, Literal, NamedTuple, Self, TypeAlias
 
@@ -11,23 +10,42 @@ from torchvision.models.feature_extraction import create_feature_extractor
 from torchvision.models.resnet import Bottleneck
 
 from protoxai.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone, Colour
+from protoxai.backbones.families import register_backbone
 from protoxai.backbones.levels import Levels, choose_levels
 from protoxai.backbones.sizes import dry_run, find_size_rule, passes
 from protoxai.backbones.weights import StateDict, load_weights
+from protoxai.runtime.checks import did_you_mean
 
 Layout: TypeAlias = Literal["maps", "channels last", "tokens"]
 
 _DILATED_STAGES = {8: (False, True, True), 16: (False, False, True)}
 _HEADS = {"avgpool", "classifier", "fc", "head", "heads", "aux1", "aux2", "AuxLogits"}
-# Both sides are multiples of every window and stride of the library, and their ratio is no
-# power of two, so that channels cannot be taken for pixels.
+# Both sides are multiples of every window and stride of the library, and their ratio is not a
+# power of two, so that channels cannot be mistaken for pixels.
 _TRIAL_SIZE = (896, 1344)
 _NATIVE_SIZE = (224, 224)
 _COARSEST = 64
 
 
+def _classification() -> list[str]:
+    names: list[str] = models.list_models(module=models)
+    return names
+
+
+def _segmentation() -> list[str]:
+    names: list[str] = models.list_models(module=models.segmentation)
+    return names
+
+
 class Level(NamedTuple):
-    """A module of a network whose output is a feature level."""
+    """A module of a network whose output is a feature level.
+
+    Attributes:
+        name: Name of the module.
+        channels: Channels of its output.
+        reduction: Image pixels per pixel of its output.
+        layout: Order of the output's dimensions.
+    """
 
     name: str
     channels: int
@@ -36,14 +54,14 @@ class Level(NamedTuple):
 
 
 class TorchvisionBackbone(Backbone):
-    """Feature levels of a torchvision model; `create_backbone("torchvision/<name>")` makes one.
+    """Feature levels of a torchvision model, created by `create_backbone("torchvision/<name>")`.
 
     Args:
-        features: Network that gives a dict of the levels' outputs, in their order.
-        levels: The levels, finest first.
-        native: Image (height, width) it was made for.
-        mean: Mean of the images it wants.
-        std: Standard deviation of the images it wants.
+        features: Network that returns a dict of the levels' outputs, in their order.
+        levels: Feature levels, finest first.
+        native: Image height and width that it was made for.
+        mean: Mean with which images are normalised.
+        std: Standard deviation with which images are normalised.
     """
 
     def __init__(
@@ -69,53 +87,54 @@ class TorchvisionBackbone(Backbone):
         self.levels = levels
 
     def extract(self, images: Tensor) -> list[Tensor]:
-        """The maps of the chosen levels."""
+        """Return the maps of the chosen levels."""
         outputs = self.features(images)
         return [_as_map(outputs[level.name], level, images) for level in self.levels]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        twin = type(self).__new__(type(self))
-        memo[id(self)] = twin
-        twin.__dict__.update(copy.deepcopy(self.__dict__, memo))
-        # Torchvision's extractor starts every copy in training mode, with that mode's graph.
-        twin.features.train(self.features.training)
+        copied = type(self).__new__(type(self))
+        memo[id(self)] = copied
+        copied.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        # Copies of torchvision's extractor are in training mode, and have the graph of that mode.
+        copied.features.train(self.features.training)
         for name, part in self.named_modules():
-            twin.get_submodule(name).training = part.training
-        return twin
+            copied.get_submodule(name).training = part.training
+        return copied
 
 
+@register_backbone("torchvision", names=lambda: [*_classification(), *_segmentation()])
 def create_torchvision_backbone(
     name: str, *, weights: bool | StateDict, output_stride: int, levels: Levels
 ) -> TorchvisionBackbone:
-    """Backbone of the torchvision model `name`, e.g. "resnet50" or "deeplabv3_resnet50".
+    """Create the backbone of a torchvision model, e.g. "resnet50" or "deeplabv3_resnet50".
 
     Args:
-        name: A classification or a segmentation model.
-        weights: True for torchvision's best, False for random ones, or a state dict of that model.
-        output_stride: Image pixels per pixel of the coarsest map (8, 16 or 32), reached by
-            dilation in ResNets with bottlenecks; others keep their stride.
-        levels: Which levels, see `create_backbone`.
+        name: Name of a classification or a segmentation model.
+        weights: True for torchvision's best, False for random ones, or a state dict of the model.
+        output_stride: Image pixels per pixel of the coarsest map (8, 16 or 32), achieved by
+            dilation in ResNets with bottlenecks; others keep their natural stride.
+        levels: Feature levels to return, see `create_backbone`.
 
     Raises:
         ValueError: If torchvision has no such model, it has no such levels, or the weights do
             not fit.
     """
-    segmentation = models.list_models(module=models.segmentation)
-    classification = models.list_models(module=models)
-    if name in segmentation:
+    if name in _segmentation():
         return _segmentation_trunk(name, weights, output_stride, levels)
-    if name in classification:
+    if name in _classification():
         return _classification_features(name, weights, output_stride, levels)
-    close = difflib.get_close_matches(name, classification + segmentation, n=3)
-    hint = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
+    hint = did_you_mean(name, [*_classification(), *_segmentation()])
     raise ValueError(
-        f"torchvision has no classification or segmentation model {name!r}: {hint}"
+        f"torchvision has no classification or segmentation model {name!r}{hint}: "
         "torchvision.models.list_models() lists its names"
     )
 
 
 def imagenet_weights(name: str) -> StateDict:
-    """First ImageNet weights (V1) of torchvision's model `name`.
+    """Return the first ImageNet weights (V1) of a torchvision model.
+
+    Args:
+        name: Name of the model.
 
     Raises:
         ValueError: If they are neither cached nor can be downloaded.
@@ -143,8 +162,8 @@ def _classification_features(
 def _segmentation_trunk(
     name: str, weights: bool | StateDict, output_stride: int, levels: Levels
 ) -> TorchvisionBackbone:
-    # The auxiliary head's level is in the released weights; asking for it always keeps the
-    # levels' numbers the same with and without them.
+    # The released weights include the auxiliary head's level. It is always created, so that the
+    # levels have the same numbers with and without these weights.
     auxiliary = {} if name.startswith("lraspp") else {"aux_loss": True}
     trunk = models.get_model(name, weights=None, weights_backbone=None, **auxiliary).backbone
     outputs = dry_run(trunk, *_TRIAL_SIZE)
@@ -181,7 +200,7 @@ def _finish(
 
 def _build(name: str, **options: Any) -> nn.Module:
     if name in ("googlenet", "inception_v3"):
-        # Without a word on its initialisation, torchvision warns.
+        # Torchvision warns if the initialisation is not given.
         options["init_weights"] = True
     model: nn.Module = models.get_model(name, weights=None, **options)
     return model
@@ -192,7 +211,7 @@ def _dilates(model: nn.Module) -> bool:
 
 
 def _find_levels(model: nn.Module) -> list[Level]:
-    """The last module at each resolution, or each block of a plain transformer."""
+    """Return the last module at each resolution, or each block of a plain transformer."""
     if isinstance(model, models.VisionTransformer):
         return [
             Level(f"encoder.layers.{name}", model.hidden_dim, model.patch_size, "tokens")
@@ -201,14 +220,14 @@ def _find_levels(model: nn.Module) -> list[Level]:
     size = _TRIAL_SIZE if passes(model, _TRIAL_SIZE) else _NATIVE_SIZE
     last: dict[int, Level] = {}
 
-    def note(name: str, output: Any) -> None:
+    def record(name: str, output: Any) -> None:
         if isinstance(output, Tensor) and output.ndim == 4:
             level = _level(name, output, size)
             if 0 < level.reduction <= _COARSEST:
                 last[level.reduction] = level
 
     handles = [
-        module.register_forward_hook(lambda _module, _in, output, name=name: note(name, output))
+        module.register_forward_hook(lambda _module, _in, output, name=name: record(name, output))
         for name, module in _stages(model)
     ]
     dry_run(model, *size)
@@ -218,7 +237,7 @@ def _find_levels(model: nn.Module) -> list[Level]:
 
 
 def _stages(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    """The network's children, and theirs where they are mere containers."""
+    """Return the network's children, and the children of those that are containers."""
     stages = []
     for name, child in model.named_children():
         if name in _HEADS:
@@ -230,7 +249,7 @@ def _stages(model: nn.Module) -> list[tuple[str, nn.Module]]:
 
 
 def _level(name: str, output: Tensor, size: tuple[int, int]) -> Level:
-    """Reads the layout off the shape; the reduction is 0 where it is no feature map."""
+    """Infer the layout from the shape; the reduction is 0 if the output is no feature map."""
     height, width = size
     layouts: dict[Layout, tuple[int, int, int]] = {"maps": (2, 3, 1), "channels last": (1, 2, 3)}
     for layout, (rows, cols, channels) in layouts.items():
@@ -252,7 +271,7 @@ def _as_map(output: Tensor, level: Level, images: Tensor) -> Tensor:
 
 
 def _strip_backbone(weights: StateDict) -> StateDict:
-    """Keys of a segmentation model's trunk; those of a classification model stay."""
+    """Rename the keys of a segmentation model's trunk; those of a classification model stay."""
     prefix = "backbone."
     return {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
 
@@ -262,7 +281,7 @@ def _download(name: str, released: Any) -> StateDict:
         weights: StateDict = released.get_state_dict(progress=False, check_hash=True)
     except OSError as error:
         raise ValueError(
-            f"no pretrained weights could be had for 'torchvision/{name}' ({error}): give "
+            f"the pretrained weights of 'torchvision/{name}' cannot be loaded ({error}): give "
             "pretrained=False for random ones, or the path of a local file"
         ) from error
     return weights

@@ -1,4 +1,4 @@
-"""Weights from local files, read without running anything that the file holds."""
+"""Weights from local files, read without executing code from the file."""
 
 import pickle
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ StateDict: TypeAlias = dict[str, Tensor]
 
 
 def read_weights(path: str | Path) -> StateDict:
-    """State dict of a `.safetensors` file, or of one that `torch.save` wrote.
+    """Read a state dict from a `.safetensors` file or one written by `torch.save`.
 
     Args:
-        path: The file; a state dict under the key "state_dict" or "model" is found too.
+        path: Path of the file; the state dict may be under the key "state_dict" or "model".
 
     Raises:
-        ValueError: If there is no such file, or it holds anything but tensors and containers.
+        ValueError: If there is no such file, or it contains anything but tensors and containers.
 
     Example:
         >>> import tempfile
@@ -30,8 +30,8 @@ def read_weights(path: str | Path) -> StateDict:
     path = Path(path)
     if not path.is_file():
         raise ValueError(
-            f"pretrained={str(path)!r} is no file: expected True (hub), False (random) or a path "
-            "to a .safetensors or torch.save file"
+            f"pretrained={str(path)!r} is no file, expected True (hub), False (random) or the path "
+            "of a .safetensors or torch.save file"
         )
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
@@ -49,27 +49,32 @@ def read_weights(path: str | Path) -> StateDict:
         isinstance(value, Tensor) for value in content.values()
     ):
         raise ValueError(
-            f"{path} holds a {type(content).__name__}, expected a state dict of tensors: "
+            f"{path} contains a {type(content).__name__}, expected a state dict of tensors: "
             "save it with torch.save(model.state_dict(), path)"
         )
     return dict(content)
 
 
 def load_weights(module: nn.Module, weights: StateDict, spec: str) -> None:
-    """Give a network its weights; those of parts it does not have are left out.
+    """Load weights into a network, without those of parts that it does not have.
+
+    Args:
+        module: Network that is changed in place.
+        weights: State dict of the network, or of one that includes it.
+        spec: Name of the network, for the error.
 
     Raises:
         ValueError: If a tensor of the network is missing in `weights` or has another shape.
     """
     own = module.state_dict()
-    needed = [name for name in own if not name.endswith("num_batches_tracked")]
-    unfit = [
-        name for name in needed if name not in weights or weights[name].shape != own[name].shape
+    required = [name for name in own if not name.endswith("num_batches_tracked")]
+    missing = [
+        name for name in required if name not in weights or weights[name].shape != own[name].shape
     ]
-    if unfit:
+    if missing:
         raise ValueError(
-            f"the weights given for {spec!r} lack {len(unfit)} of its {len(needed)} tensors or "
-            f"have them in another shape (first: {unfit[0]!r}): give weights saved from {spec!r}"
+            f"the weights given for {spec!r} lack {len(missing)} of its {len(required)} tensors or "
+            f"have them in another shape (first: {missing[0]!r}): give weights saved from {spec!r}"
         )
     module.load_state_dict({name: weights.get(name, own[name]) for name in own})
 

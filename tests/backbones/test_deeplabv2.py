@@ -99,7 +99,7 @@ def test_resnet101_has_its_blocks():
     ("spec", "options", "message"),
     [
         ("deeplabv2/resnet18", {}, "expected one of 'deeplabv2/resnet50'"),
-        ("deeplabv2/resnet50", {"output_stride": 16}, "has only 8"),
+        ("deeplabv2/resnet50", {"output_stride": 16}, "expected 8 for the DeepLabv2 trunk"),
         ("deeplabv2/resnet50", {"levels": "pyramid"}, "torchvision/resnet101"),
         ("deeplabv2/resnet50", {"levels": [4]}, "from -4 to 3"),
     ],

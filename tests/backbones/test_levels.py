@@ -29,7 +29,7 @@ def test_a_level_that_does_not_exist(levels):
 
 @pytest.mark.parametrize("levels", [[], [1, 1], [4, -1]])
 def test_no_level_or_one_twice(levels):
-    with pytest.raises(ValueError, match="each once"):
+    with pytest.raises(ValueError, match="each only once"):
         choose_levels(levels, REDUCTIONS, 8)
 
 

@@ -97,7 +97,7 @@ def test_an_unknown_name_gets_its_neighbours():
 
 
 def test_a_level_that_does_not_exist():
-    with pytest.raises(ValueError, match="levels names 5, expected an integer from -5 to 4"):
+    with pytest.raises(ValueError, match="levels contains 5, expected an integer from -5 to 4"):
         create_backbone("timm/test_resnet", pretrained=False, levels=[5])
 
 
@@ -112,5 +112,7 @@ def test_weights_that_cannot_be_had(monkeypatch):
         return create_model(name, **options)
 
     monkeypatch.setattr(timm, "create_model", offline)
-    with pytest.raises(ValueError, match=r"'timm/test_resnet' \(no route.*pretrained=False"):
+    with pytest.raises(
+        ValueError, match=r"'timm/test_resnet' cannot be loaded \(no route.*pretrained=False"
+    ):
         create_backbone("timm/test_resnet", pretrained=True)

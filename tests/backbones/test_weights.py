@@ -32,7 +32,7 @@ def test_every_format_gives_the_same_tensors(tmp_path, state, name, save):
 
 
 def test_a_missing_file(tmp_path):
-    with pytest.raises(ValueError, match=r"is no file: expected True \(hub\), False"):
+    with pytest.raises(ValueError, match=r"is no file, expected True \(hub\), False"):
         read_weights(tmp_path / "none.pt")
 
 
@@ -51,7 +51,7 @@ def test_a_pickled_module_is_not_run(tmp_path):
 
 def test_a_list_is_no_state_dict(tmp_path):
     torch.save([torch.zeros(2)], tmp_path / "list.pt")
-    with pytest.raises(ValueError, match="holds a list"):
+    with pytest.raises(ValueError, match="contains a list"):
         read_weights(tmp_path / "list.pt")
 
 
