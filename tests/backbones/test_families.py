@@ -7,8 +7,11 @@ from protoxai.backbones.families import BUILT_IN, family_named
 
 
 @pytest.fixture(autouse=True)
-def _families_as_they_were(monkeypatch):
-    monkeypatch.setattr(families, "_REGISTERED", dict(families._REGISTERED))
+def _without_own_families():
+    yield
+    # The built-in families stay: they register once, when their modules are imported.
+    for family in set(families._REGISTERED) - set(BUILT_IN):
+        del families._REGISTERED[family]
 
 
 def create_stem(name, *, weights, output_stride, levels):
