@@ -17,6 +17,7 @@ from protoxai.data.em import EM
 from protoxai.data.file_tree import LayoutError
 from protoxai.data.folder import FolderDataset
 from protoxai.data.frequencies import class_frequencies
+from protoxai.data.paired import PairedDataset
 from protoxai.data.pascal import SBD, PascalVOC
 from protoxai.data.registry import DATASETS, create_dataset, register
 from protoxai.data.shapes import Shapes
@@ -37,6 +38,7 @@ __all__ = [
     "Cityscapes",
     "FolderDataset",
     "LayoutError",
+    "PairedDataset",
     "PascalVOC",
     "RawSample",
     "Sample",

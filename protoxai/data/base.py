@@ -188,7 +188,7 @@ class SegmentationDataset(Dataset[Sample]):
             TypeError: If the labels are not integers.
             ValueError: If there are not two dimensions, or a label is out of range.
         """
-        codes = self._checked_prediction(labels)
+        codes = self.checked_prediction(labels)
         if self.num_classes > 255:
             return grey_image(codes.masked_fill(codes == self.ignore_index, 65535), bits=16)
         return indexed_image(codes.masked_fill(codes == self.ignore_index, 255), self.palette)
@@ -205,7 +205,16 @@ class SegmentationDataset(Dataset[Sample]):
         """Return the name, the length and the number of classes."""
         return f"{type(self).__name__}({len(self)} samples, {self.num_classes} classes)"
 
-    def _checked_prediction(self, labels: Tensor) -> Tensor:
+    def checked_prediction(self, labels: Tensor) -> Tensor:
+        """Return predicted labels as int64 on the CPU.
+
+        Args:
+            labels: Predicted labels (H, W), ``0 … C-1`` or the ignore index, on any device.
+
+        Raises:
+            TypeError: If the labels are not integers.
+            ValueError: If there are not two dimensions, or a label is out of range.
+        """
         if labels.ndim != 2:
             raise ValueError(
                 f"got a prediction of shape {tuple(labels.shape)}, expected (H, W): give the "
@@ -215,7 +224,15 @@ class SegmentationDataset(Dataset[Sample]):
         check_labels(labels, self.num_classes, self.ignore_index, source="the prediction")
         return labels.long()
 
-    def _check_index(self, index: int) -> None:
+    def check_index(self, index: int) -> None:
+        """Raise an error unless the data set has a sample of this index.
+
+        Args:
+            index: Position in the data set.
+
+        Raises:
+            IndexError: If the index is outside of the data set.
+        """
         if not 0 <= index < len(self):
             raise IndexError(
                 f"there is no sample {index} in {self!r}: the index goes from 0 to {len(self) - 1}"

@@ -131,12 +131,14 @@ class Cityscapes(PairedDataset):
 
     def encode_prediction(self, labels: Tensor) -> Image.Image:
         """Encode predicted labels (H, W) as an 8-bit grey image of label ids, for the server."""
-        return grey_image(self.to_label_ids(self._checked_prediction(labels)))
+        return grey_image(self.to_label_ids(self.checked_prediction(labels)))
 
-    def _to_classes(self, stored: Tensor) -> Tensor:
+    def to_classes(self, stored: Tensor) -> Tensor:
+        """Convert ids of the files to classes 0-18; ids of no class become 255."""
         return _TRAIN_IDS[stored.long().clamp(0, VOID)]
 
-    def _read_parts(self, index: int, size: tuple[int, int]) -> Tensor:
+    def read_parts(self, index: int, size: tuple[int, int]) -> Tensor:
+        """Return the part of every pixel (H, W), a number of ``part_names``."""
         path = self._path(_PARTS, index)
         uids = read_labels(path).long()
         if tuple(uids.shape) != size or not 0 <= int(uids.min()) <= int(uids.max()) <= LARGEST_UID:

@@ -71,7 +71,7 @@ class EM(SegmentationDataset):
 
     def raw(self, index: int) -> RawSample:
         """Return a slice and its labels, read from the stacks."""
-        self._check_index(index)
+        self.check_index(index)
         page = self.slices[index]
         image = read_image(self.images, page)
         labels = torch.full(image.shape[1:], self.ignore_index)
@@ -84,7 +84,7 @@ class EM(SegmentationDataset):
 
         Membranes are 0; cells and ignored pixels are 255.
         """
-        return grey_image(self._checked_prediction(labels).ne(0) * CELL)
+        return grey_image(self.checked_prediction(labels).ne(0) * CELL)
 
     def _chosen(self, files: list[Path], validation_slices: int | None) -> range:
         pages = [count_pages(path) for path in files]

@@ -89,7 +89,8 @@ class FolderDataset(PairedDataset):
         """Return the path of a sample's label map."""
         return self.pairs[index][1]
 
-    def _to_classes(self, stored: Tensor) -> Tensor:
+    def to_classes(self, stored: Tensor) -> Tensor:
+        """Convert the void value to the ignore index; classes stay as they are."""
         return stored.long().masked_fill(stored == self.void, self.ignore_index)
 
 

@@ -66,26 +66,49 @@ class PairedDataset(SegmentationDataset):
 
     def raw(self, index: int) -> RawSample:
         """Return the decoded files; in a split without labels, all are the ignore index."""
-        self._check_index(index)
+        self.check_index(index)
         image, stored = self._read(index)
         if stored is None:
             size = (image.shape[1], image.shape[2])
             labels = torch.full(size, self.ignore_index)
         else:
-            labels = self._to_classes(stored)
+            labels = self.to_classes(stored)
         return RawSample(image, labels, self.ids[index], self._parts_inside(index, labels))
 
-    def _to_classes(self, stored: Tensor) -> Tensor:
-        """Convert stored values to labels, int64, in a new tensor."""
+    def to_classes(self, stored: Tensor) -> Tensor:
+        """Convert stored values to labels; the default takes them as they are.
+
+        Args:
+            stored: Values (H, W) of a label file, uint8 or int32.
+
+        Returns:
+            Labels (H, W), int64, in a new tensor.
+        """
         return stored.long()
 
-    def _read_labels(self, path: Path) -> Tensor:
+    def read_label_map(self, path: Path) -> Tensor:
+        """Read the stored values of a label file; the default reads images.
+
+        Args:
+            path: Path of the file, from :meth:`label_path`.
+
+        Returns:
+            Stored values (H, W), integers.
+        """
         return read_labels(path)
 
-    def _read_parts(self, index: int, size: tuple[int, int]) -> Tensor:
-        """Return the part of every pixel, int64; only called if there are ``part_names``."""
+    def read_parts(self, index: int, size: tuple[int, int]) -> Tensor:
+        """Return the part of every pixel; only called if there are ``part_names``.
+
+        Args:
+            index: Position in the data set.
+            size: Height and width of the image.
+
+        Returns:
+            Parts (H, W), int64, 0 for no part.
+        """
         raise NotImplementedError(
-            f"{type(self).__name__} has part names but does not implement _read_parts"
+            f"{type(self).__name__} has part names but does not implement read_parts"
         )
 
     def _read(self, index: int) -> tuple[Tensor, Tensor | None]:
@@ -93,7 +116,7 @@ class PairedDataset(SegmentationDataset):
             return self._cache[index]
         image_path, label_path = self.image_path(index), self.label_path(index)
         image = read_image(image_path)
-        labels = None if label_path is None else self._read_labels(label_path)
+        labels = None if label_path is None else self.read_label_map(label_path)
         if labels is not None and image.shape[1:] != labels.shape:
             raise ValueError(
                 f"{image_path} is {image.shape[2]}x{image.shape[1]} pixels, {label_path} "
@@ -110,6 +133,6 @@ class PairedDataset(SegmentationDataset):
         """
         if not self.part_names:
             return None
-        parts = self._read_parts(index, (labels.shape[0], labels.shape[1]))
+        parts = self.read_parts(index, (labels.shape[0], labels.shape[1]))
         outside = torch.tensor(self.part_class)[parts] != labels
         return parts.masked_fill(outside, 0)

@@ -17,7 +17,7 @@ class Fixed(SegmentationDataset):
         return 1
 
     def raw(self, index):
-        self._check_index(index)
+        self.check_index(index)
         image = torch.full((3, *self.labels.shape), 51, dtype=torch.uint8)
         return RawSample(image, self.labels, id="street_7", parts=self.parts)
 

@@ -108,7 +108,7 @@ class Halves(SegmentationDataset):
         return self.length
 
     def raw(self, index: int) -> RawSample:
-        self._check_index(index)
+        self.check_index(index)
         labels = torch.zeros(self.size, dtype=torch.int64)
         labels[:, self.size[1] // 2 :] = 1
         labels[0] = 255

@@ -73,8 +73,9 @@ class ADE20K(PairedDataset):
 
     def encode_prediction(self, labels: Tensor) -> Image.Image:
         """Encode predicted labels (H, W) as an 8-bit grey image of 1-150, as in the annotations."""
-        codes = self._checked_prediction(labels)
+        codes = self.checked_prediction(labels)
         return grey_image((codes + 1).masked_fill(codes == self.ignore_index, OTHER))
 
-    def _to_classes(self, stored: Tensor) -> Tensor:
+    def to_classes(self, stored: Tensor) -> Tensor:
+        """Convert values 1-150 of the files to classes 0-149, and 0 to the ignore index."""
         return (stored.long() - 1).masked_fill(stored == OTHER, self.ignore_index)

@@ -70,6 +70,7 @@ class SBD(PairedDataset):
         """Return the path of a sample's label map."""
         return self.root / "cls" / f"{self.ids[index]}.mat"
 
-    def _read_labels(self, path: Path) -> Tensor:
+    def read_label_map(self, path: Path) -> Tensor:
+        """Read the classes (H, W) from a MATLAB file."""
         stored = read_mat(path, "GTcls")["Segmentation"]
         return torch.from_numpy(np.atleast_2d(stored).astype(np.int32))

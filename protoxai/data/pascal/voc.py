@@ -113,7 +113,8 @@ class PascalVOC(PairedDataset):
     def _listed(self, split: str) -> list[str]:
         return read_list(self.root / LISTS / f"{split}.txt")
 
-    def _read_parts(self, index: int, size: tuple[int, int]) -> Tensor:
+    def read_parts(self, index: int, size: tuple[int, int]) -> Tensor:
+        """Return the part of every pixel (H, W); 0 for images without an annotation of parts."""
         path = self._parts_folder / f"{self.ids[index]}.mat"
         if not path.is_file():
             return torch.zeros(size, dtype=torch.int64)

@@ -99,7 +99,7 @@ class Shapes(SegmentationDataset):
 
     def raw(self, index: int) -> RawSample:
         """Draw the picture with that number, its labels and its parts."""
-        self._check_index(index)
+        self.check_index(index)
         rng = np.random.default_rng([self.seed, SPLITS.index(self.split), index])
         scene = draw_scene(rng, self.size, self.objects, self.clutter)
         image = torch.from_numpy((scene.image * 255).round().astype(np.uint8))
