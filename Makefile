@@ -23,12 +23,13 @@ test: $(READY) ## Run the tests and every docstring example
 nightly: $(READY) ## Run the tests that are too long for every change
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --dist loadfile -m nightly
 
-check: $(READY) ## Lint, formatting, types, import layers, spelling
+check: $(READY) ## Lint, formatting, types, import layers, spelling, prose
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/codespell
+	$(VENV)/bin/python .ci/check_prose.py
 
 docs: $(READY) ## Build the documentation into site/
 	$(VENV)/bin/mkdocs build --strict
