@@ -111,7 +111,6 @@ def compare_with_plain(
     shape: cases.Shape,
     call: Call,
     setting: cases.Setting,
-    faster: Bound | None = None,
     memory: Bound | None = None,
 ) -> Iterator[Figure]:
     """Measure the time and the peak memory of a call against the plain formulas.
@@ -121,12 +120,11 @@ def compare_with_plain(
         shape: Shape of the maps, the unit of memory.
         call: Call to measure.
         setting: How to measure.
-        faster: Bound on how many times longer the plain formulas take.
         memory: Bound on the peak memory, in maps (B, P, h, w).
     """
     calls = {"protoxai": call, "plain": plain(call)}
     times = side_by_side(calls, setting.rounds)
-    yield Figure.of_times(name, shape.name, times, ("plain", "protoxai"), faster)
+    yield Figure.of_times(name, shape.name, times, ("plain", "protoxai"))
     one_map = 4 * torch.Size(shape.maps).numel()
     for variant, bound in (("protoxai", memory), ("plain", None)):
         peak = peak_memory(calls[variant], setting.device)
@@ -154,4 +152,4 @@ def _against_plain(
     }
     for direction, (make, bound) in directions.items():
         title = f"{name}, {direction}"
-        yield from compare_with_plain(title, shape, make(embedding), setting, memory=bound)
+        yield from compare_with_plain(title, shape, make(embedding), setting, bound)

@@ -12,7 +12,12 @@ from collections.abc import Sequence
 
 import torch
 from einops import einsum, rearrange, reduce
-from torch import Tensor
+from torch import Tensor, nn
+
+# einops remembers each type of tensor at its first use. Compiled code would be compiled once more
+# if that happened later.
+for _kind in (torch.zeros(1), nn.Parameter(torch.zeros(1))):
+    reduce(_kind, "n -> ", "sum")
 
 # Embeddings lie in (0, 1). Measured from the centre of that range, squared lengths are a quarter as
 # large, and so are their rounding errors; distances do not depend on the origin.

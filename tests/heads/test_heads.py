@@ -304,11 +304,11 @@ def test_heads_compute_in_float32_under_autocast(
 def test_activations_that_do_not_fit_the_table(
     kind: type[PrototypeHead | SparseGroupHead], shape: tuple[int, ...]
 ) -> None:
-    message = rf"activations have shape \({shape[0]}, .*\(batch, 8 prototypes, height, width\)"
+    message = rf"got maps of shape \({shape[0]}, .*\(batch, 8 prototypes, height, width\)"
     with pytest.raises(ValueError, match=message):
         kind(UNEVEN)(torch.rand(shape))
 
 
 def test_scores_that_do_not_fit_the_groups() -> None:
-    with pytest.raises(ValueError, match=r"scores have shape \(1, 8, 2, 2\).*6 groups"):
+    with pytest.raises(ValueError, match=r"got maps of shape \(1, 8, 2, 2\).*6 groups"):
         SparseGroupHead(UNEVEN, num_groups=2).classify(torch.rand(1, 8, 2, 2))

@@ -18,7 +18,6 @@ from protoxai.losses import (
     activation_norm_loss,
     prototype_diversity_loss,
     sample_entropy_loss,
-    scattering,
     spatial_entropy_loss,
 )
 from protoxai.losses.class_pixels import OwnClassPixels, mean_where
@@ -111,15 +110,6 @@ def test_torch_func_finds_the_same(loss: Loss, data: st.DataObject) -> None:
     value, gradient = value_and_gradient(lambda maps: loss(maps, labels, table), maps)
     found = torch.func.grad_and_value(lambda maps: loss(maps, labels, table))(maps)
     torch.testing.assert_close(found, (gradient, value), rtol=0, atol=1e-10)
-
-
-@every_loss
-def test_large_gradients_are_mapped(loss: Loss, monkeypatch: pytest.MonkeyPatch) -> None:
-    maps, labels = scene()
-    expected = value_and_gradient(lambda maps: loss(maps, labels, UNEVEN), maps)
-    monkeypatch.setattr(scattering, "LARGE", 0)
-    found = value_and_gradient(lambda maps: loss(maps, labels, UNEVEN), maps)
-    torch.testing.assert_close(found, expected, rtol=0, atol=0)
 
 
 @every_loss
