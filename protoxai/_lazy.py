@@ -22,8 +22,8 @@ def attach(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]],
         package: ``__name__`` of the calling package.
 
     Raises:
-        AttributeError: when a name is used that the stub does not list.
-        MissingExtraError: when a name is used whose module needs an optional dependency that is
+        AttributeError: When a name is used that the stub does not list.
+        MissingExtraError: When a name is used whose module needs an optional dependency that is
             not installed.
     """
     module = sys.modules[package]

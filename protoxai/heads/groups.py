@@ -105,14 +105,14 @@ class SparseGroupHead(UnitHead):
         """Return the group weights for reading.
 
         Args:
-            class_index: the class whose weights to return; None: all.
+            class_index: The class whose weights to return; None: all.
 
         Returns:
             For a class, (G, M_c): columns are its prototypes in table order ((0, 0) for a class
             without prototypes). For all, dense (N, P): zero outside of the group's class.
 
         Raises:
-            ValueError: if there is no such class.
+            ValueError: If there is no such class.
         """
         if class_index is not None:
             if not 0 <= class_index < self.table.num_classes:
@@ -137,7 +137,7 @@ class SparseGroupHead(UnitHead):
                 the group's class.
 
         Raises:
-            ValueError: if the shape or a value is not so.
+            ValueError: If the shape or a value is not so.
         """
         expected = (len(self.group_class), len(self.table))
         if tuple(dense.shape) != expected:
@@ -192,7 +192,7 @@ class SparseGroupHead(UnitHead):
         """Drop all other prototypes, in place, with their weights in the groups.
 
         Raises:
-            ValueError: if a class that has groups would be left without a prototype.
+            ValueError: If a class that has groups would be left without a prototype.
         """
         index = self.table.check_kept(indices)
         table = self.table.keep(index)

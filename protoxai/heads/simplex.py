@@ -14,16 +14,16 @@ def project_to_simplex(rows: Tensor, mask: Tensor | None = None) -> Tensor:
     By sorting: Duchi et al., "Efficient projections onto the l1-ball", ICML 2008, figure 1.
 
     Args:
-        rows: floating-point tensor (..., M).
-        mask: bool, broadcastable to ``rows``: False entries take no part and come back as 0; every
+        rows: Floating-point tensor (..., M).
+        mask: Bool, broadcastable to ``rows``: False entries take no part and come back as 0; every
             row needs a True one. None: all take part.
 
     Returns:
-        Tensor (..., M): entries at least 0, every row sums to 1.
+        Tensor (..., M): Entries at least 0, every row sums to 1.
 
     Raises:
-        TypeError: if the rows are not floating-point.
-        ValueError: if a row has no entry.
+        TypeError: If the rows are not floating-point.
+        ValueError: If a row has no entry.
 
     Example:
         >>> import torch

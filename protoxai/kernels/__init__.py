@@ -67,7 +67,7 @@ def stream_logits(
     """Return logits straight from the embedding, without ever holding the maps of all prototypes.
 
     Args:
-        to_logits: From an embedding (B, S, D, h', w') to its logits (B, C, h', w').
+        to_logits: Function of an embedding (B, S, D, h', w') that returns logits (B, C, h', w').
         embedding: (B, S, D, h, w).
         num_prototypes: Number of prototypes P that each pixel is compared with.
 

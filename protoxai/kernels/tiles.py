@@ -55,7 +55,7 @@ def by_pixels(
     :mod:`torch.func`, which do not support checkpoints.
 
     Args:
-        function: From a tile (B, ..., h', w') to maps (B, ..., h', w') on the same pixels.
+        function: Function of a tile (B, ..., h', w') that returns maps of the same pixels.
         maps: Maps (B, ..., h, w).
         channels: Channels of the largest map that the function makes.
         always: Whether to divide maps that are not large, too.

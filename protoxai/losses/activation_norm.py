@@ -28,15 +28,15 @@ def activation_norm_loss(
     Args:
         activations: (B, P, h, w).
         labels: int64 (B, h, w).
-        table: class and scale of each prototype.
+        table: Class and scale of each prototype.
         norm: "l1" or "linf".
-        ignore_index: label of pixels that do not count.
+        ignore_index: Label of pixels that do not count.
 
     Returns:
         Scalar of at least 0; 0 where no class counts.
 
     Raises:
-        ValueError: if shapes do not fit, a label is no class, or the norm is another.
+        ValueError: If shapes do not fit, a label is no class, or the norm is another.
 
     Example:
         >>> import torch
@@ -65,9 +65,9 @@ class ActivationNormLoss(nn.Module):
     """:func:`activation_norm_loss` as a module.
 
     Args:
-        table: class and scale of each prototype.
+        table: Class and scale of each prototype.
         norm: "l1" or "linf".
-        ignore_index: label of pixels that do not count.
+        ignore_index: Label of pixels that do not count.
     """
 
     def __init__(self, table: PrototypeTable, norm: Norm = "l1", ignore_index: int = 255) -> None:

@@ -20,15 +20,15 @@ class OwnClassPixels:
 
     Args:
         labels: int64 (B, h, w), classes ``0 .. C - 1`` or ``ignore_index``.
-        table: class and scale of each prototype.
-        ignore_index: label of pixels that do not count.
+        table: Class and scale of each prototype.
+        ignore_index: Label of pixels that do not count.
 
     Attributes:
         slots: True (C, S, K) where there is a prototype.
-        numbers: which prototype it is, int64 (C, S, K), 0 where there is none.
-        classes: class of each pixel, int64 (B, 1, h*w). Void pixels belong to one class more, the
+        numbers: Which prototype it is, int64 (C, S, K), 0 where there is none.
+        classes: Class of each pixel, int64 (B, 1, h*w). Void pixels belong to one class more, the
             last, which is cut off after every sum.
-        pixels: labelled pixels of each class, |U|, as float32 (B, C).
+        pixels: Labelled pixels of each class, |U|, as float32 (B, C).
     """
 
     def __init__(self, labels: Tensor, table: PrototypeTable, ignore_index: int) -> None:
@@ -107,8 +107,8 @@ def mean_where(values: Tensor, mask: Tensor) -> Tensor:
     Over the batches of all processes that train together.
 
     Args:
-        values: any shape.
-        mask: bool, broadcastable to the values.
+        values: Any shape.
+        mask: Bool, broadcastable to the values.
     """
     mask = mask.expand_as(values)
     return mean_over_processes(values.where(mask, 0).sum(), mask.sum().to(values.dtype))
@@ -118,8 +118,8 @@ class TableLoss(nn.Module):
     """Base of the loss modules that compare pixels with their own class's prototypes.
 
     Args:
-        table: class and scale of each prototype.
-        ignore_index: label of pixels that do not count.
+        table: Class and scale of each prototype.
+        ignore_index: Label of pixels that do not count.
     """
 
     def __init__(self, table: PrototypeTable, ignore_index: int = 255) -> None:

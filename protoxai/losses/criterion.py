@@ -72,14 +72,14 @@ def register_loss(name: str) -> Callable[[PixelLoss], PixelLoss]:
     """Make a loss term of your own known under a name, for criteria and recipes.
 
     Args:
-        name: by which :class:`ScaleProtoSegLoss` and recipes give it a weight.
+        name: Name by which :class:`ScaleProtoSegLoss` and recipes give it a weight.
 
     Returns:
         A decorator of a function of an output, the labels on its grid (B, h, w), the head and the
         ignore index, which returns a scalar.
 
     Raises:
-        ValueError: if there is a term of that name.
+        ValueError: If there is a term of that name.
 
     Example:
         >>> @register_loss("mean_activation")
@@ -113,24 +113,24 @@ class ScaleProtoSegLoss(nn.Module):
     are averaged over its output and the auxiliary ones, each with the labels on its own grid.
 
     Args:
-        cross_entropy: weight of :func:`~protoxai.losses.cross_entropy_loss`.
-        prototype_diversity: weight of :func:`~protoxai.losses.prototype_diversity_loss`.
-        spatial_entropy: weight of :func:`~protoxai.losses.spatial_entropy_loss`.
-        sample_entropy: weight of :func:`~protoxai.losses.sample_entropy_loss`.
-        activation_norm_l1: weight of :func:`~protoxai.losses.activation_norm_loss`, "l1".
-        activation_norm_linf: the same, "linf".
-        group_diversity: weight of :func:`~protoxai.losses.group_diversity_loss`.
-        group_entropy: weight of :func:`~protoxai.losses.group_entropy_loss`.
-        group_cross_entropy: weight of :func:`~protoxai.losses.group_cross_entropy_loss`.
-        scale_max: weight of :func:`~protoxai.losses.scale_max_loss`.
-        off_class_l1: weight of :func:`~protoxai.losses.off_class_l1_loss`.
-        class_weight: weight of each class in the cross-entropy, (C,).
-        ignore_index: label of pixels that do not count.
-        registered: weights of terms made known by :func:`~protoxai.losses.register_loss`.
+        cross_entropy: Weight of :func:`~protoxai.losses.cross_entropy_loss`.
+        prototype_diversity: Weight of :func:`~protoxai.losses.prototype_diversity_loss`.
+        spatial_entropy: Weight of :func:`~protoxai.losses.spatial_entropy_loss`.
+        sample_entropy: Weight of :func:`~protoxai.losses.sample_entropy_loss`.
+        activation_norm_l1: Weight of :func:`~protoxai.losses.activation_norm_loss`, "l1".
+        activation_norm_linf: The same, "linf".
+        group_diversity: Weight of :func:`~protoxai.losses.group_diversity_loss`.
+        group_entropy: Weight of :func:`~protoxai.losses.group_entropy_loss`.
+        group_cross_entropy: Weight of :func:`~protoxai.losses.group_cross_entropy_loss`.
+        scale_max: Weight of :func:`~protoxai.losses.scale_max_loss`.
+        off_class_l1: Weight of :func:`~protoxai.losses.off_class_l1_loss`.
+        class_weight: Weight of each class in the cross-entropy, (C,).
+        ignore_index: Label of pixels that do not count.
+        registered: Weights of terms made known by :func:`~protoxai.losses.register_loss`.
 
     Raises:
-        TypeError: if a term is unknown.
-        ValueError: if no term has a weight.
+        TypeError: If a term is unknown.
+        ValueError: If no term has a weight.
 
     Example:
         >>> import torch
@@ -204,12 +204,12 @@ class ScaleProtoSegLoss(nn.Module):
         """Return the weighted sum as "loss", and each unweighted term by its name.
 
         Args:
-            output: what the model returned.
+            output: What the model returned.
             labels: int64 (B, H, W), on any grid; sampled on each output's.
-            head: the model's head; a model without prototypes has none.
+            head: The model's head; a model without prototypes has none.
 
         Raises:
-            ValueError: if labels or maps do not fit, a term of prototypes is asked of a model
+            ValueError: If labels or maps do not fit, a term of prototypes is asked of a model
                 without them, or a group term of a head without groups.
         """
         outputs = [output, *output.auxiliary]

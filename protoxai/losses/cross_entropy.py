@@ -23,13 +23,13 @@ def cross_entropy_loss(
         logits: (B, C, h, w).
         labels: int64 (B, h, w).
         class_weight: (C,): the mean is weighted by the weight of each pixel's class.
-        ignore_index: label of pixels that do not count.
+        ignore_index: Label of pixels that do not count.
 
     Returns:
         Scalar of at least 0.
 
     Raises:
-        ValueError: if shapes do not fit or a label is no class.
+        ValueError: If shapes do not fit or a label is no class.
 
     Example:
         >>> import torch

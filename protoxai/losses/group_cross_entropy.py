@@ -17,7 +17,7 @@ def group_cross_entropy_loss(head: SparseGroupHead) -> Tensor:
     al., WACV 2025 (arXiv 2409.09497).
 
     Args:
-        head: the grouping head.
+        head: The grouping head.
 
     Returns:
         Scalar in about [log(1e-5), 0]; 0 with a single group.

@@ -24,15 +24,15 @@ def group_diversity_loss(
     Args:
         group_scores: (B, N, h, w).
         labels: int64 (B, h, w).
-        group_class: class of each group, int64 (N,), or the head's ``group_table``, which saves
+        group_class: Class of each group, int64 (N,), or the head's ``group_table``, which saves
             reading the classes back from the device.
-        ignore_index: label of pixels that do not count.
+        ignore_index: Label of pixels that do not count.
 
     Returns:
         Scalar in [0, 1].
 
     Raises:
-        ValueError: if shapes do not fit.
+        ValueError: If shapes do not fit.
 
     Example:
         >>> import torch
@@ -49,8 +49,8 @@ class GroupDiversityLoss(nn.Module):
     """:func:`group_diversity_loss` as a module.
 
     Args:
-        group_table: the head's ``group_table``.
-        ignore_index: label of pixels that do not count.
+        group_table: The head's ``group_table``.
+        ignore_index: Label of pixels that do not count.
     """
 
     def __init__(self, group_table: PrototypeTable, ignore_index: int = 255) -> None:

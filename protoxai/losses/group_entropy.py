@@ -17,7 +17,7 @@ def group_entropy_loss(head: SparseGroupHead) -> Tensor:
     one prototype. Source: Porta et al., WACV 2025 (arXiv 2409.09497), section 3.
 
     Args:
-        head: the grouping head.
+        head: The grouping head.
 
     Returns:
         Scalar in about [0, 1].

@@ -20,16 +20,16 @@ def prototype_diversity_loss(
     scale by Porta et al., WACV 2025 (arXiv 2409.09497), section 3.
 
     Args:
-        distances: squared distances (B, P, h, w).
+        distances: Squared distances (B, P, h, w).
         labels: int64 (B, h, w).
-        table: class and scale of each prototype.
-        ignore_index: label of pixels that do not count.
+        table: Class and scale of each prototype.
+        ignore_index: Label of pixels that do not count.
 
     Returns:
         Scalar in [0, 1]; 1 where all prototypes of a class look alike, 0 where there is no pair.
 
     Raises:
-        ValueError: if shapes do not fit or a label is no class.
+        ValueError: If shapes do not fit or a label is no class.
 
     Example:
         >>> import torch
@@ -47,8 +47,8 @@ class PrototypeDiversityLoss(TableLoss):
     """:func:`prototype_diversity_loss` as a module.
 
     Args:
-        table: class and scale of each prototype.
-        ignore_index: label of pixels that do not count.
+        table: Class and scale of each prototype.
+        ignore_index: Label of pixels that do not count.
     """
 
     def forward(self, distances: Tensor, labels: Tensor) -> Tensor:

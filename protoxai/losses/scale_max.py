@@ -16,7 +16,7 @@ def scale_max_loss(head: SparseGroupHead) -> Tensor:
     (arXiv 2409.09497).
 
     Args:
-        head: the grouping head.
+        head: The grouping head.
 
     Returns:
         Scalar in [-1, 0].

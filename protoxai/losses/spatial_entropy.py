@@ -19,14 +19,14 @@ def spatial_entropy_loss(
     Args:
         activations: (B, P, h, w).
         labels: int64 (B, h, w).
-        table: class and scale of each prototype.
-        ignore_index: label of pixels that do not count.
+        table: Class and scale of each prototype.
+        ignore_index: Label of pixels that do not count.
 
     Returns:
         Scalar in [0, 1]; 0 where no class counts.
 
     Raises:
-        ValueError: if shapes do not fit or a label is no class.
+        ValueError: If shapes do not fit or a label is no class.
 
     Example:
         >>> import torch
@@ -48,8 +48,8 @@ class SpatialEntropyLoss(TableLoss):
     """:func:`spatial_entropy_loss` as a module.
 
     Args:
-        table: class and scale of each prototype.
-        ignore_index: label of pixels that do not count.
+        table: Class and scale of each prototype.
+        ignore_index: Label of pixels that do not count.
     """
 
     def forward(self, activations: Tensor, labels: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ class PrototypeOutput(NamedTuple):
     """How close every pixel comes to every prototype.
 
     Attributes:
-        distances: squared distances ``d`` (B, P, h, w), at least 0.
+        distances: Squared distances ``d`` (B, P, h, w), at least 0.
         activations: ``log((d + 1) / (d + epsilon))`` (B, P, h, w), in [0, log(1 / epsilon)].
     """
 
@@ -33,14 +33,14 @@ class MultiScalePrototypeLayer(nn.Module):
     (arXiv 2409.09497), section 3; the activation is ProtoPNet's (arXiv 1806.10574, section 2.1).
 
     Args:
-        table: class and scale of each of the P prototypes.
-        dim: length D of an embedding vector.
-        epsilon: bounds the activation, in (0, 1).
-        bounded: keep the prototypes in [0, 1], where a sigmoid's embedding lies, when
+        table: Class and scale of each of the P prototypes.
+        dim: Length D of an embedding vector.
+        epsilon: Bounds the activation, in (0, 1).
+        bounded: Keep the prototypes in [0, 1], where a sigmoid's embedding lies, when
             :meth:`clamp_` is called after an optimizer step. The released method does not.
 
     Attributes:
-        prototypes: the parameter (P, D), initialised uniformly in [0, 1).
+        prototypes: The parameter (P, D), initialised uniformly in [0, 1).
 
     Example:
         >>> import torch

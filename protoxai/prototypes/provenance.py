@@ -18,14 +18,14 @@ class Provenance:
     Attributes:
         projected: False if the prototype's class never occurred, so that it kept its vector; all
             else is then None.
-        image_index: number of the image in the data set.
-        image_id: name of the image in the data set.
-        row: row of the prototype's pixel on the feature grid.
-        col: column of it.
-        grid: height and width of the feature grid.
-        distance: squared distance that the prototype moved.
-        patch: box of the feature pixel.
-        active_region: box around the patch where the prototype was among the class's 5 % most
+        image_index: Number of the image in the data set.
+        image_id: Name of the image in the data set.
+        row: Row of the prototype's pixel on the feature grid.
+        col: Column of it.
+        grid: Height and width of the feature grid.
+        distance: Squared distance that the prototype moved.
+        patch: Box of the feature pixel.
+        active_region: Box around the patch where the prototype was among the class's 5 % most
             active pixels.
     """
 

@@ -15,7 +15,7 @@ class Members(NamedTuple):
     """Prototype numbers sorted into equal rows, the short rows padded.
 
     Attributes:
-        numbers: of the prototypes (rows, M), 0 where padded.
+        numbers: Indices of the prototypes, (rows, M), 0 where padded.
         mask: True (rows, M) where there is a prototype.
     """
 
@@ -31,14 +31,14 @@ class PrototypeTable:
     ever computed from a prototype's number.
 
     Args:
-        class_index: class of each prototype, (P,), in ``0 .. num_classes - 1``.
-        scale_index: scale of each prototype, (P,), in ``0 .. num_scales - 1``.
-        num_classes: number of classes C.
-        num_scales: number of scales S.
+        class_index: Class of each prototype, (P,), in ``0 .. num_classes - 1``.
+        scale_index: Scale of each prototype, (P,), in ``0 .. num_scales - 1``.
+        num_classes: Number of classes C.
+        num_scales: Number of scales S.
 
     Raises:
-        TypeError: if an index is not integer.
-        ValueError: if the indices differ in length, are empty or out of range.
+        TypeError: If an index is not integer.
+        ValueError: If the indices differ in length, are empty or out of range.
 
     Example:
         >>> table = PrototypeTable.regular(num_classes=21, num_scales=4, per_scale=3)
@@ -143,10 +143,10 @@ class PrototypeTable:
         """Return the table of these prototypes only, in the order they have here.
 
         Args:
-            indices: prototype numbers, each once, in any order.
+            indices: Prototype numbers, each once, in any order.
 
         Raises:
-            ValueError: if a number is out of range or comes twice, or none is left.
+            ValueError: If a number is out of range or comes twice, or none is left.
         """
         index = self.check_kept(indices)
         return PrototypeTable(

@@ -62,7 +62,7 @@ def agree(
     """Compare a function and its gradients, compiled and not, for each list of inputs.
 
     It is compiled first, for nothing may depend on what ran before, and once for all inputs. The
-    gradients are by the module's parameters and the inputs that want one.
+    gradients are by the module's parameters and the inputs that require one.
     """
     compiled = torch.compile(function, fullgraph=True, dynamic=True, backend=backend)
     found = []
