@@ -28,7 +28,7 @@ TEMPLATES = ROOT / "docs" / "templates"
 REGISTRIES = (
     DATASETS,
     EXPLAINERS,
-    criterion.PIXELWISE,
+    criterion.TERMS,
     metrics._REGISTERED,
     families._REGISTERED,
 )

@@ -37,6 +37,7 @@ class UnitHead(nn.Module):
     """
 
     weight: nn.Parameter
+    _unit_class: Tensor
 
     def __init__(
         self, table: PrototypeTable, off_class: float = -0.5, last_layer: LastLayer = "dense"
@@ -94,14 +95,22 @@ class UnitHead(nn.Module):
 
         Returns:
             Weights (U,) of one class, or (C, U) of all.
+
+        Raises:
+            ValueError: If there is no such class.
         """
+        if class_index is not None and not 0 <= class_index < self.num_classes:
+            raise ValueError(f"class_index is {class_index}, expected 0 to {self.num_classes - 1}")
         if self.last_layer == "dense":
             return self.weight if class_index is None else self.weight[class_index]
         own, other = self.weight
-        if class_index is not None:
-            return torch.where(self._unit_class == class_index, own, other)
-        classes = torch.arange(self.num_classes, device=self.weight.device)[:, None]
-        return torch.where(self._unit_class == classes, own, other)
+        chosen = self.own_class() if class_index is None else self._unit_class == class_index
+        return torch.where(chosen, own, other)
+
+    def own_class(self) -> Tensor:
+        """Return which class each unit is of, bool (C, U), on the device of the weights."""
+        classes = torch.arange(self.num_classes, device=self._unit_class.device)
+        return self._unit_class == classes[:, None]
 
     def own_class_weights(self) -> Tensor:
         """Return each unit's weight for its own class, (U,)."""
@@ -116,11 +125,8 @@ class UnitHead(nn.Module):
             start = torch.ones(2, len(self.unit_class))
             start[1] = self.off_class
         else:
-            own = self.unit_class == torch.arange(self.num_classes)[:, None]
-            start = torch.where(own, 1.0, self.off_class)
+            start = torch.where(self.own_class(), 1.0, self.off_class)
         self.weight = nn.Parameter(start)
-
-    _unit_class: Tensor
 
 
 def check_maps(maps: Tensor, channels: int, unit_name: str) -> None:

@@ -76,6 +76,10 @@ class ActivationNormLoss(nn.Module):
         self.norm: Norm = norm
         self.ignore_index = ignore_index
 
+    def extra_repr(self) -> str:
+        """Return the arguments of the loss."""
+        return f"{self.table}, norm={self.norm!r}, ignore_index={self.ignore_index}"
+
     def forward(self, activations: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of activations (B, P, h, w) and labels (B, h, w)."""
         return activation_norm_loss(

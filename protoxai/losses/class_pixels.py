@@ -126,3 +126,7 @@ class TableLoss(nn.Module):
         super().__init__()
         self.table = table
         self.ignore_index = ignore_index
+
+    def extra_repr(self) -> str:
+        """Return the arguments of the loss."""
+        return f"{self.table}, ignore_index={self.ignore_index}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 import torch
@@ -22,53 +23,88 @@ from protoxai.losses.prototype_diversity import prototype_diversity_loss
 from protoxai.losses.sample_entropy import sample_entropy_loss
 from protoxai.losses.scale_max import scale_max_loss
 from protoxai.losses.spatial_entropy import spatial_entropy_loss
+from protoxai.runtime.checks import did_you_mean
 
 if TYPE_CHECKING:
     from protoxai.model.outputs import LinearOutput, SegmentationOutput
 
 Head = PrototypeHead | SparseGroupHead
-PixelLoss: TypeAlias = "Callable[[SegmentationOutput, Tensor, Head, int], Tensor]"
+OutputLoss: TypeAlias = "Callable[[SegmentationOutput, Tensor, Head, int], Tensor]"
+
+OPTIONS = ("class_weight", "ignore_index")
+
+# Weights of the terms that a criterion has by default; all others weigh 0.
+DEFAULT_WEIGHTS = {"cross_entropy": 1.0, "prototype_diversity": 0.25}
 
 
 @dataclass(frozen=True)
-class _Pixelwise:
-    """What a term over pixels sees: one output, the labels on its grid, the head."""
+class OutputTerm:
+    """A term over the pixels of an output, averaged over the outputs of all input scales.
 
-    output: SegmentationOutput
-    labels: Tensor
-    head: Head
-    ignore_index: int
+    Attributes:
+        loss: Function of an output, the labels on its grid (B, h, w), the head and the ignore
+            index, which returns a scalar.
+        grouped: Whether it needs a head with groups.
+    """
 
-    def of(self, loss: Callable[..., Tensor], maps: Tensor, **options: str) -> Tensor:
-        table = self.head.table
-        return loss(maps, self.labels, table, ignore_index=self.ignore_index, **options)
+    loss: OutputLoss
+    grouped: bool = False
 
 
-PIXELWISE: dict[str, Callable[[_Pixelwise], Tensor]] = {
-    "prototype_diversity": lambda p: p.of(prototype_diversity_loss, p.output.distances),
-    "spatial_entropy": lambda p: p.of(spatial_entropy_loss, p.output.activations),
-    "sample_entropy": lambda p: p.of(sample_entropy_loss, p.output.activations),
-    "activation_norm_l1": lambda p: p.of(activation_norm_loss, p.output.activations, norm="l1"),
-    "activation_norm_linf": lambda p: p.of(activation_norm_loss, p.output.activations, norm="linf"),
-    "group_diversity": lambda p: group_diversity_loss(
-        _groups(p.output.group_scores, "group_diversity"),
-        p.labels,
-        _grouping(p.head, "group_diversity").group_table,
-        ignore_index=p.ignore_index,
-    ),
+@dataclass(frozen=True)
+class HeadTerm:
+    """A term of the head's weights alone.
+
+    Attributes:
+        loss: Function of the head, which returns a scalar.
+        grouped: Whether it needs a head with groups.
+    """
+
+    loss: Callable[..., Tensor]
+    grouped: bool = True
+
+
+def _over_distances(loss: Callable[..., Tensor]) -> OutputTerm:
+    return OutputTerm(
+        lambda out, labels, head, void: loss(out.distances, labels, head.table, ignore_index=void)
+    )
+
+
+def _over_activations(loss: Callable[..., Tensor]) -> OutputTerm:
+    return OutputTerm(
+        lambda out, labels, head, void: loss(out.activations, labels, head.table, ignore_index=void)
+    )
+
+
+def _over_groups(loss: Callable[..., Tensor]) -> OutputTerm:
+    def term(out: SegmentationOutput, labels: Tensor, head: Head, void: int) -> Tensor:
+        if out.group_scores is None:
+            raise ValueError(
+                "the loss term group_diversity needs group scores, but the output has none: call "
+                "model.group() first, or give the term weight 0"
+            )
+        assert isinstance(head, SparseGroupHead)
+        return loss(out.group_scores, labels, head.group_table, ignore_index=void)
+
+    return OutputTerm(term, grouped=True)
+
+
+# Every term but the cross-entropy, which needs no head.
+TERMS: dict[str, OutputTerm | HeadTerm] = {
+    "prototype_diversity": _over_distances(prototype_diversity_loss),
+    "spatial_entropy": _over_activations(spatial_entropy_loss),
+    "sample_entropy": _over_activations(sample_entropy_loss),
+    "activation_norm_l1": _over_activations(partial(activation_norm_loss, norm="l1")),
+    "activation_norm_linf": _over_activations(partial(activation_norm_loss, norm="linf")),
+    "group_diversity": _over_groups(group_diversity_loss),
+    "group_entropy": HeadTerm(group_entropy_loss),
+    "group_cross_entropy": HeadTerm(group_cross_entropy_loss),
+    "scale_max": HeadTerm(scale_max_loss),
+    "off_class_l1": HeadTerm(off_class_l1_loss, grouped=False),
 }
 
-HEADWISE: dict[str, Callable[[Head], Tensor]] = {
-    "group_entropy": lambda head: group_entropy_loss(_grouping(head, "group_entropy")),
-    "group_cross_entropy": lambda head: group_cross_entropy_loss(
-        _grouping(head, "group_cross_entropy")
-    ),
-    "scale_max": lambda head: scale_max_loss(_grouping(head, "scale_max")),
-    "off_class_l1": off_class_l1_loss,
-}
 
-
-def register_loss(name: str) -> Callable[[PixelLoss], PixelLoss]:
+def register_loss(name: str) -> Callable[[OutputLoss], OutputLoss]:
     """Make a loss term of your own known under a name, for criteria and recipes.
 
     Args:
@@ -87,13 +123,13 @@ def register_loss(name: str) -> Callable[[PixelLoss], PixelLoss]:
         ...     return output.activations.mean()
         >>> ScaleProtoSegLoss(mean_activation=0.1)
         ScaleProtoSegLoss(cross_entropy=1.0, prototype_diversity=0.25, mean_activation=0.1)
-        >>> _ = PIXELWISE.pop("mean_activation")
+        >>> _ = TERMS.pop("mean_activation")
     """
-    if name in loss_terms():
-        raise ValueError(f"there is a loss term {name} already: choose another name")
+    if name in loss_terms() or name in OPTIONS:
+        raise ValueError(f"there is a loss term or an option {name} already: choose another name")
 
-    def add(loss: PixelLoss) -> PixelLoss:
-        PIXELWISE[name] = lambda p: loss(p.output, p.labels, p.head, p.ignore_index)
+    def add(loss: OutputLoss) -> OutputLoss:
+        TERMS[name] = OutputTerm(loss)
         return loss
 
     return add
@@ -101,7 +137,7 @@ def register_loss(name: str) -> Callable[[PixelLoss], PixelLoss]:
 
 def loss_terms() -> set[str]:
     """Return the names of all loss terms."""
-    return {"cross_entropy", *PIXELWISE, *HEADWISE}
+    return {"cross_entropy", *TERMS}
 
 
 class ScaleProtoSegLoss(nn.Module):
@@ -113,20 +149,14 @@ class ScaleProtoSegLoss(nn.Module):
     are averaged over its output and the auxiliary ones, each with the labels on its own grid.
 
     Args:
-        cross_entropy: Weight of :func:`~protoxai.losses.cross_entropy_loss`.
-        prototype_diversity: Weight of :func:`~protoxai.losses.prototype_diversity_loss`.
-        spatial_entropy: Weight of :func:`~protoxai.losses.spatial_entropy_loss`.
-        sample_entropy: Weight of :func:`~protoxai.losses.sample_entropy_loss`.
-        activation_norm_l1: Weight of :func:`~protoxai.losses.activation_norm_loss`, "l1".
-        activation_norm_linf: The same, "linf".
-        group_diversity: Weight of :func:`~protoxai.losses.group_diversity_loss`.
-        group_entropy: Weight of :func:`~protoxai.losses.group_entropy_loss`.
-        group_cross_entropy: Weight of :func:`~protoxai.losses.group_cross_entropy_loss`.
-        scale_max: Weight of :func:`~protoxai.losses.scale_max_loss`.
-        off_class_l1: Weight of :func:`~protoxai.losses.off_class_l1_loss`.
         class_weight: Weight of each class in the cross-entropy, (C,).
         ignore_index: Label of pixels that do not count.
-        registered: Weights of terms made known by :func:`~protoxai.losses.register_loss`.
+        weights: Weight of each term by its name, the name of its function without ``_loss``:
+            ``cross_entropy`` (1 by default), ``prototype_diversity`` (0.25 by default) and, 0 by
+            default, ``spatial_entropy``, ``sample_entropy``, ``activation_norm_l1``,
+            ``activation_norm_linf``, ``group_diversity``, ``group_entropy``,
+            ``group_cross_entropy``, ``scale_max``, ``off_class_l1`` and terms made known by
+            :func:`~protoxai.losses.register_loss`.
 
     Raises:
         TypeError: If a term is unknown.
@@ -150,42 +180,18 @@ class ScaleProtoSegLoss(nn.Module):
     def __init__(
         self,
         *,
-        cross_entropy: float = 1.0,
-        prototype_diversity: float = 0.25,
-        spatial_entropy: float = 0.0,
-        sample_entropy: float = 0.0,
-        activation_norm_l1: float = 0.0,
-        activation_norm_linf: float = 0.0,
-        group_diversity: float = 0.0,
-        group_entropy: float = 0.0,
-        group_cross_entropy: float = 0.0,
-        scale_max: float = 0.0,
-        off_class_l1: float = 0.0,
         class_weight: Tensor | Sequence[float] | None = None,
         ignore_index: int = 255,
-        **registered: float,
+        **weights: float,
     ) -> None:
         super().__init__()
-        unknown = set(registered) - loss_terms()
-        if unknown:
-            raise TypeError(
-                f"there is no loss term {', '.join(sorted(unknown))}; there are "
-                f"{', '.join(sorted(loss_terms()))}: register yours with register_loss"
-            )
-        weights = {
-            "cross_entropy": cross_entropy,
-            "prototype_diversity": prototype_diversity,
-            "spatial_entropy": spatial_entropy,
-            "sample_entropy": sample_entropy,
-            "activation_norm_l1": activation_norm_l1,
-            "activation_norm_linf": activation_norm_linf,
-            "group_diversity": group_diversity,
-            "group_entropy": group_entropy,
-            "group_cross_entropy": group_cross_entropy,
-            "scale_max": scale_max,
-            "off_class_l1": off_class_l1,
-            **registered,
-        }
+        for name in weights:
+            if name not in loss_terms():
+                raise TypeError(
+                    f"there is no loss term {name}{did_you_mean(name, loss_terms())}; there are "
+                    f"{', '.join(sorted(loss_terms()))}: register yours with register_loss"
+                )
+        weights = {**DEFAULT_WEIGHTS, **weights}
         self.weights = {name: weight for name, weight in weights.items() if weight}
         if not self.weights:
             raise ValueError("every loss weight is 0: give at least one term a weight")
@@ -218,14 +224,20 @@ class ScaleProtoSegLoss(nn.Module):
             name: torch.stack([each[name] for each in per_output]).mean() for name in per_output[0]
         }
         for name in self.weights:
-            if name in HEADWISE:
-                terms[name] = HEADWISE[name](_prototypical(head, name))
+            term = TERMS.get(name)
+            if isinstance(term, HeadTerm):
+                terms[name] = term.loss(_check_head(head, name))
         total = torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
         return {"loss": total, **terms}
 
     def extra_repr(self) -> str:
-        """Describe the weights."""
-        return ", ".join(f"{name}={weight}" for name, weight in self.weights.items())
+        """Return the arguments of the criterion."""
+        shown: dict[str, object] = {**dict.fromkeys(DEFAULT_WEIGHTS, 0.0), **self.weights}
+        if self.class_weight is not None:
+            shown["class_weight"] = self.class_weight.tolist()
+        if self.ignore_index != 255:
+            shown["ignore_index"] = self.ignore_index
+        return ", ".join(f"{name}={value!r}" for name, value in shown.items())
 
     def _pixel_terms(
         self, output: SegmentationOutput | LinearOutput, labels: Tensor, head: Head | None
@@ -233,11 +245,11 @@ class ScaleProtoSegLoss(nn.Module):
         labels = labels_at(labels, (output.logits.shape[2], output.logits.shape[3]))
         terms = {}
         for name in self.weights:
-            if name in PIXELWISE:
-                known = _prototypical(head, name)
-                terms[name] = PIXELWISE[name](
-                    _Pixelwise(cast("SegmentationOutput", output), labels, known, self.ignore_index)
-                )
+            term = TERMS.get(name)
+            if isinstance(term, OutputTerm):
+                known = _check_head(head, name)
+                with_prototypes = cast("SegmentationOutput", output)
+                terms[name] = term.loss(with_prototypes, labels, known, self.ignore_index)
         if "cross_entropy" in self.weights:
             terms["cross_entropy"] = cross_entropy_loss(
                 output.logits,
@@ -248,28 +260,16 @@ class ScaleProtoSegLoss(nn.Module):
         return terms
 
 
-def _prototypical(head: Head | None, term: str) -> Head:
+def _check_head(head: Head | None, name: str) -> Head:
+    """Return the head, or raise ``ValueError`` if it is not of the kind that a term needs."""
     if head is None:
         raise ValueError(
-            f"the loss term {term} needs prototypes, but no head was given: pass the model's head, "
+            f"the loss term {name} needs prototypes, but no head was given: pass the model's head, "
             "or give the term weight 0"
         )
-    return head
-
-
-def _grouping(head: Head, term: str) -> SparseGroupHead:
-    if not isinstance(head, SparseGroupHead):
+    if TERMS[name].grouped and not isinstance(head, SparseGroupHead):
         raise ValueError(
-            f"the loss term {term} needs a SparseGroupHead, but the head is {type(head).__name__}: "
+            f"the loss term {name} needs a SparseGroupHead, but the head is {type(head).__name__}: "
             "call model.group() first, or give the term weight 0"
         )
     return head
-
-
-def _groups(scores: Tensor | None, term: str) -> Tensor:
-    if scores is None:
-        raise ValueError(
-            f"the loss term {term} needs group scores, but the output has none: call model.group() "
-            "first, or give the term weight 0"
-        )
-    return scores

@@ -58,6 +58,10 @@ class GroupDiversityLoss(nn.Module):
         self.group_table = group_table
         self.ignore_index = ignore_index
 
+    def extra_repr(self) -> str:
+        """Return the arguments of the loss."""
+        return f"{self.group_table}, ignore_index={self.ignore_index}"
+
     def forward(self, group_scores: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of group scores (B, N, h, w) and labels (B, h, w)."""
         return group_diversity_loss(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from protoxai.heads.groups import SparseGroupHead
@@ -31,9 +30,7 @@ def off_class_l1_loss(head: PrototypeHead | SparseGroupHead) -> Tensor:
     (weight,) = widen(head.weight)
     if head.last_layer == "tied":
         return weight[1].abs().sum() * (head.num_classes - 1)
-    classes = torch.arange(head.num_classes, device=weight.device)
-    own = head.unit_class.to(weight.device) == classes[:, None]
-    return weight.abs().masked_fill(own, 0).sum()
+    return weight.abs().masked_fill(head.own_class(), 0).sum()
 
 
 class OffClassL1Loss(nn.Module):

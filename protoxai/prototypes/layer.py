@@ -92,10 +92,6 @@ class MultiScalePrototypeLayer(nn.Module):
                 *compare(vectors, prototypes, self.epsilon, self._scale_rows(), self._order)
             )
 
-    def distances(self, embedding: Tensor) -> Tensor:
-        """Return the squared distances (B, P, h, w) alone; see :meth:`forward`."""
-        return self.forward(embedding).distances
-
     def activation(self, distances: Tensor) -> Tensor:
         """Return ``log((d + 1) / (d + epsilon))``, which decreases in the distance ``d``."""
         return activation(distances, self.epsilon)

@@ -10,6 +10,9 @@ from torch import Tensor
 
 from protoxai.runtime.checks import positive
 
+# Longer tables of no regular arrangement are abbreviated in representations.
+LONG = 32
+
 
 class Members(NamedTuple):
     """Prototype numbers sorted into equal rows, the short rows padded.
@@ -203,10 +206,16 @@ class PrototypeTable:
         return PrototypeTable, (*indices, self.num_classes, self.num_scales)
 
     def __repr__(self) -> str:
-        return (
-            f"PrototypeTable({len(self)} prototypes, num_classes={self.num_classes}, "
-            f"num_scales={self.num_scales})"
-        )
+        size = f"num_classes={self.num_classes}, num_scales={self.num_scales}"
+        per_scale = int(self.counts[0, 0])
+        if per_scale and self == PrototypeTable.regular(
+            self.num_classes, self.num_scales, per_scale
+        ):
+            return f"PrototypeTable.regular({size}, per_scale={per_scale})"
+        if len(self) > LONG:
+            return f"PrototypeTable({len(self)} prototypes, {size})"
+        classes, scales = self._class_index.tolist(), self._scale_index.tolist()
+        return f"PrototypeTable({classes}, {scales}, {size})"
 
     def _content(self) -> tuple[object, ...]:
         classes, scales = tuple(self._class_index.tolist()), tuple(self._scale_index.tolist())

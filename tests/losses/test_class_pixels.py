@@ -168,6 +168,15 @@ def test_module_is_the_function(loss: Loss) -> None:
 
 
 @every_loss
+def test_a_representation_makes_the_same_module(loss: Loss) -> None:
+    module = MODULES[loss](UNEVEN, ignore_index=-1)
+    again = eval(repr(module), {**globals(), "PrototypeTable": PrototypeTable})
+    assert repr(again) == repr(module)
+    assert again.table == UNEVEN
+    assert again.ignore_index == -1
+
+
+@every_loss
 def test_wrong_label_value(loss: Loss) -> None:
     maps, labels = scene()
     labels[0, 0, 0] = 7

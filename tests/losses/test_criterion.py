@@ -170,3 +170,24 @@ def test_wrong_labels() -> None:
         ScaleProtoSegLoss()(output, torch.full((2, 12, 16), 9), head)
     with pytest.raises(ValueError, match=r"\(2, 8, 6, 8\), expected \(1, 8, 6, 8\)"):
         ScaleProtoSegLoss()(output, image_labels()[:1], head)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"prototype_diversity": 0, "off_class_l1": 1e-4},
+        {"class_weight": [0.5, 2.0], "ignore_index": -1},
+    ],
+)
+def test_a_representation_makes_the_same_criterion(options: dict[str, object]) -> None:
+    criterion = ScaleProtoSegLoss(**options)
+    again = eval(repr(criterion))
+    assert repr(again) == repr(criterion)
+    assert again.weights == criterion.weights
+    assert again.ignore_index == criterion.ignore_index
+
+
+def test_a_misspelt_term() -> None:
+    with pytest.raises(TypeError, match=r"no loss term scale_mx \(did you mean 'scale_max'\?\)"):
+        ScaleProtoSegLoss(scale_mx=1)
