@@ -76,7 +76,7 @@ PUBLIC_NAMES = {
         "Shapes",
     ],
     "protoxai.training": ["Recipe", "run"],
-    "protoxai.cli.main": ["main"],
+    "protoxai.cli": ["main"],
 }
 HEAVY = {
     "captum",

@@ -1,6 +1,8 @@
 """The parser of all commands, and its errors of one line."""
 
+import importlib
 import importlib.util
+import tomllib
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -157,3 +159,11 @@ def test_a_missing_extra_is_one_line(
     assert main([*arguments, "--output", str(tmp_path)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line == f'protoxai: {module} not installed: run pip install "protoxai[{extra}]"'
+
+
+def test_the_installed_command_is_the_function() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    module, name = project["project"]["scripts"]["protoxai"].split(":")
+    # The module of the same name must not shadow it.
+    importlib.import_module("protoxai.cli.main")
+    assert getattr(importlib.import_module(module), name) is main
