@@ -40,7 +40,14 @@ def test_vmap_is_a_loop(parts: tuple[MultiScalePrototypeLayer, Head]) -> None:
 
 # PyTorch's own forward derivatives are scripted.
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:FutureWarning")
-@pytest.mark.parametrize("transform", [torch.func.grad, torch.func.jacfwd, torch.func.jacrev])
+@pytest.mark.parametrize(
+    "transform",
+    [
+        torch.func.grad,
+        pytest.param(torch.func.jacfwd, marks=pytest.mark.nightly),
+        pytest.param(torch.func.jacrev, marks=pytest.mark.nightly),
+    ],
+)
 def test_a_compiled_transform_is_the_transform(
     parts: tuple[MultiScalePrototypeLayer, Head],
     transform: Callable[..., Callable[[Tensor], Tensor]],
