@@ -3,22 +3,142 @@
 from __future__ import annotations
 
 import difflib
+import math
+import numbers
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+SHOWN = 100
 
 
-def positive(name: str, value: int) -> int:
-    """Return a whole number of at least 1.
+@dataclass(frozen=True)
+class Range:
+    """A range of numbers, to declare beside an option or the field of a recipe.
+
+    Attributes:
+        least: Smallest number in the range.
+        most: Largest number in the range.
+        above: Number that every number of the range exceeds.
+        below: Number that exceeds every number of the range.
+
+    Example:
+        >>> 0.0 in Range(least=0, below=1), 1.0 in Range(least=0, below=1)
+        (True, False)
+        >>> print(Range(above=0))
+        above 0
+    """
+
+    least: float | None = None
+    most: float | None = None
+    above: float | None = None
+    below: float | None = None
+
+    def __contains__(self, value: float) -> bool:
+        """Return whether a number is finite and in the range."""
+        return (
+            (isinstance(value, int) or math.isfinite(value))
+            and (self.least is None or value >= self.least)
+            and (self.most is None or value <= self.most)
+            and (self.above is None or value > self.above)
+            and (self.below is None or value < self.below)
+        )
+
+    def __str__(self) -> str:
+        """Return the range in words."""
+        if self.least is not None and self.most is not None:
+            return f"from {self.least:g} to {self.most:g}"
+        bounds = {
+            "of at least": self.least,
+            "above": self.above,
+            "of at most": self.most,
+            "below": self.below,
+        }
+        words = [f"{word} {bound:g}" for word, bound in bounds.items() if bound is not None]
+        return " and ".join(words) or "that is finite"
+
+
+FINITE = Range()
+POSITIVE = Range(above=0)
+NOT_NEGATIVE = Range(least=0)
+AT_LEAST_ONE = Range(least=1)
+SHARE = Range(least=0, most=1)
+
+
+def number(name: str, value: object, expected: Range = FINITE) -> float:
+    """Return a finite number in a range, as Python's float.
+
+    Args:
+        name: Name of the argument, for the error.
+        value: Number, NumPy number or tensor of one element.
+        expected: Range of the number.
+
+    Raises:
+        TypeError: If the value is no real number.
+        ValueError: If it is not in the range.
+
+    Example:
+        >>> number("momentum", 2, SHARE)
+        Traceback (most recent call last):
+        ValueError: momentum is 2, expected a number from 0 to 1
+    """
+    given = _item(value)
+    if isinstance(given, bool) or not isinstance(given, numbers.Real):
+        raise TypeError(f"{name} is {shown(value)}, expected a number {expected}")
+    if given not in expected:
+        raise ValueError(f"{name} is {shown(given)}, expected a number {expected}")
+    return float(given)
+
+
+def whole(name: str, value: object, expected: Range = FINITE) -> int:
+    """Return a whole number in a range, as Python's int.
+
+    Args:
+        name: Name of the argument, for the error.
+        value: Whole number, NumPy number or tensor of one element.
+        expected: Range of the number.
+
+    Raises:
+        TypeError: If the value is no real number.
+        ValueError: If it is not whole or not in the range.
+    """
+    given = _item(value)
+    if isinstance(given, bool) or not isinstance(given, numbers.Real):
+        raise TypeError(f"{name} is {shown(value)}, expected a whole number {expected}")
+    if given not in expected or int(given) != given:
+        raise ValueError(f"{name} is {shown(given)}, expected a whole number {expected}")
+    return int(given)
+
+
+def positive(name: str, value: object) -> int:
+    """Return a whole number of at least 1, as Python's int.
 
     Args:
         name: Name of the argument, for the error.
         value: Its value.
 
     Raises:
-        ValueError: If the value is anything else.
+        TypeError: If the value is no real number.
+        ValueError: If it is not whole or below 1.
     """
-    if isinstance(value, bool) or int(value) != value or value < 1:
-        raise ValueError(f"{name} is {value!r}, expected a whole number of at least 1")
-    return int(value)
+    return whole(name, value, AT_LEAST_ONE)
+
+
+def flag(name: str, value: object) -> bool:
+    """Return True or False, or raise ``TypeError`` if the value is neither."""
+    given = _item(value)
+    if not isinstance(given, bool):
+        raise TypeError(f"{name} is {shown(value)}, expected True or False")
+    return given
+
+
+def shown(value: object) -> str:
+    """Return how a value is quoted in an error: its representation, of at most 100 characters."""
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
 
 
 def did_you_mean(word: object, known: Iterable[str]) -> str:
@@ -43,3 +163,12 @@ def did_you_mean(word: object, known: Iterable[str]) -> str:
     if not close:
         return ""
     return f" (did you mean {' or '.join(repr(by_lower_case[name]) for name in close)}?)"
+
+
+def _item(value: object) -> Any:
+    """Return NumPy numbers and tensors of one element as Python's own, anything else as it is."""
+    if isinstance(value, Tensor):
+        return value.item() if value.numel() == 1 else value
+    if isinstance(value, np.generic):
+        return value.item()
+    return value

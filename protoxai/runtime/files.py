@@ -1,0 +1,112 @@
+"""Text and JSON files: UTF-8 whatever the locale, written as a whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+from protoxai.runtime.checks import shown
+
+
+class FileError(ValueError):
+    """A file cannot be read as what it should be."""
+
+
+def write_file(path: str | Path, content: bytes | str) -> None:
+    """Write a file as a whole: whoever reads it finds the old content or the new, never a part.
+
+    Args:
+        path: File to write; its folder is made if it is missing.
+        content: Content; text is written in UTF-8, with line ends as they are.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A name for each process: two that write the same file must not share the part.
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(content.encode("utf-8") if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def read_text(path: str | Path) -> str:
+    """Read a text file in UTF-8, with or without byte order mark.
+
+    Args:
+        path: File to read.
+
+    Raises:
+        FileError: If the file is not UTF-8.
+        OSError: If it cannot be read.
+    """
+    content = Path(path).read_bytes()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise FileError(
+            f"{path} is not UTF-8 (byte {content[error.start]:#04x} at position {error.start}): "
+            "save it as UTF-8"
+        ) from None
+
+
+def to_json(content: Any, *, indent: int | None = 1) -> str:
+    """Return content as JSON, with null for numbers that are not finite, which JSON does not have.
+
+    Args:
+        content: Plain values, NumPy values and paths.
+        indent: Number of spaces per level; None for a single line.
+
+    Example:
+        >>> print(to_json({"mean_iou": float("nan"), "classes": ("sky",)}, indent=None))
+        {"mean_iou": null, "classes": ["sky"]}
+        <BLANKLINE>
+    """
+    return json.dumps(_plain(content), indent=indent, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Write content as JSON (see :func:`to_json` and :func:`write_file`)."""
+    write_file(path, to_json(content))
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file.
+
+    Args:
+        path: File to read.
+
+    Raises:
+        FileError: If the file is no JSON, or nested too deeply.
+        OSError: If it cannot be read.
+    """
+    try:
+        return json.loads(read_text(path))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise FileError(f"{path} is no JSON ({error}): restore or remove it") from None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if type(value).__module__ == "numpy":
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Path):
+        return str(value)
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    raise TypeError(f"{shown(value)} is a {type(value).__name__}, which JSON cannot hold")
