@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Annotated, Any, TypedDict, TypeVar, cast, get_args, get_type_hints
 
 from protoxai.heads.last_layer import LastLayer
+from protoxai.model.option_values import plain_value
 from protoxai.prototypes.table import PrototypeTable
-from protoxai.runtime.checks import did_you_mean
+from protoxai.runtime.checks import Range, did_you_mean
 
 # A loaded model gets its weights from the folder, and its table from the folder's `structure`.
 NOT_SAVED = ("pretrained", "table")
@@ -26,33 +27,47 @@ class Option:
     Attributes:
         default: Value of the option where the caller gives none.
         doc: Description for the ``Args`` section of the model.
+        range: Range of its numbers; None if it has none.
         type: Type of the option; :func:`options_of` fills it in.
     """
 
     default: Any
     doc: str
+    range: Range | None = None
     type: Any = None
 
 
 class PrototypeOptions(TypedDict, total=False):
     """Options of the prototypes."""
 
-    prototypes_per_scale: Annotated[int, Option(3, "Number of prototypes per class and scale.")]
-    prototype_dim: Annotated[int, Option(64, "Length D of each prototype.")]
+    prototypes_per_scale: Annotated[
+        int, Option(3, "Number of prototypes per class and scale.", Range(least=1, most=10_000))
+    ]
+    prototype_dim: Annotated[
+        int, Option(64, "Length D of each prototype.", Range(least=1, most=65_536))
+    ]
     table: Annotated[
         PrototypeTable | None,
         Option(None, "Class and scale of each prototype, instead of ``prototypes_per_scale``."),
     ]
     epsilon: Annotated[
         float,
-        Option(1e-4, "Bound of the activation; see :class:`~protoxai.MultiScalePrototypeLayer`."),
+        Option(
+            1e-4,
+            "Bound of the activation; see :class:`~protoxai.MultiScalePrototypeLayer`.",
+            Range(above=0, below=1),
+        ),
     ]
     bounded_prototypes: Annotated[
         bool, Option(False, "Whether training keeps the prototypes in [0, 1].")
     ]
     off_class: Annotated[
         float,
-        Option(-0.5, "Initial last-layer weight of a prototype or group for other classes."),
+        Option(
+            -0.5,
+            "Initial last-layer weight of a prototype or group for other classes.",
+            Range(least=-1000, most=1000),
+        ),
     ]
     last_layer: Annotated[
         LastLayer,
@@ -69,21 +84,32 @@ class TrunkOptions(TypedDict, total=False):
 
     input_scales: Annotated[
         Sequence[float],
-        Option((), "Factors, such as (0.5, 0.75), of the scaled images processed beside the full."),
+        Option(
+            (),
+            "Factors, such as (0.5, 0.75), of the scaled images processed beside the full.",
+            Range(above=0, most=8),
+        ),
     ]
     output_stride: Annotated[
-        int, Option(8, "Image pixels per feature pixel, if the backbone's architecture allows it.")
+        int,
+        Option(
+            8,
+            "Image pixels per feature pixel, if the backbone's architecture allows it.",
+            Range(least=8, most=32),
+        ),
     ]
     feature_levels: Annotated[
-        Sequence[int] | None,
+        Sequence[int | str] | None,
         Option(
             None,
-            'Feature levels of the backbone to use; None: the deepest, or for "pyramid" all from '
-            "``output_stride`` on.",
+            "Feature levels of the backbone to use, or their keys if it returns a dict; None: the "
+            'deepest, or for "pyramid" all from ``output_stride`` on.',
+            Range(least=-1000, most=1000),
         ),
     ]
     atrous_rates: Annotated[
-        Sequence[int], Option((6, 12, 18, 24), "Dilation of each atrous branch.")
+        Sequence[int],
+        Option((6, 12, 18, 24), "Dilation of each atrous branch.", Range(least=1, most=1000)),
     ]
     init_gain: Annotated[
         float | None,
@@ -91,6 +117,7 @@ class TrunkOptions(TypedDict, total=False):
             None,
             "Gain of the scales' initial weights; see :class:`~protoxai.AtrousScales` and "
             ":class:`~protoxai.PyramidScales`.",
+            Range(above=0, most=1000),
         ),
     ]
     freeze_batchnorm: Annotated[
@@ -106,7 +133,11 @@ class TrunkOptions(TypedDict, total=False):
     ]
     feature_channels: Annotated[
         int | Sequence[int] | None,
-        Option(None, "Channels of the own module's maps; None: determined by a dry run."),
+        Option(
+            None,
+            "Channels of the own module's maps; None: determined by a dry run.",
+            Range(least=1, most=1_000_000),
+        ),
     ]
     class_names: Annotated[
         Sequence[str] | None, Option(None, "Names of the classes, for figures and reports.")
@@ -140,14 +171,15 @@ def options_of(kind: type) -> Mapping[str, Option]:
 
 
 def complete(kind: type[Options], given: Options) -> Options:
-    """Return the given options together with the defaults of all others.
+    """Return the given options as plain values, together with the defaults of all others.
 
     Args:
         kind: The typed dictionary that declares the options.
         given: The options that the caller gave.
 
     Raises:
-        TypeError: If an option is unknown.
+        TypeError: If an option is unknown, or its value has another type.
+        ValueError: If a value is out of its option's range.
     """
     known = options_of(kind)
     for name in given:
@@ -156,8 +188,17 @@ def complete(kind: type[Options], given: Options) -> Options:
                 f"there is no option {name!r}{did_you_mean(name, known)}; expected some of "
                 f"{', '.join(known)}"
             )
-    defaults = {name: option.default for name, option in known.items()}
-    return cast(Options, {**defaults, **given})
+    values = {name: given.get(name, option.default) for name, option in known.items()}
+    return cast(
+        Options,
+        {
+            # Where weights may come from is checked where they are read.
+            name: value
+            if name == "pretrained"
+            else plain_value(name, value, known[name].type, known[name].range)
+            for name, value in values.items()
+        },
+    )
 
 
 def to_config(options: TrunkOptions) -> dict[str, Any]:

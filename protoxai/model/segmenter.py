@@ -14,12 +14,13 @@ from protoxai import folders
 from protoxai.backbones import create_backbone
 from protoxai.model.options import TrunkOptions, to_config
 from protoxai.model.prediction import predicted_labels
-from protoxai.runtime.checks import positive
+from protoxai.runtime.checks import Range, whole
 from protoxai.runtime.modes import evaluating
 from protoxai.runtime.resize import resize
 from protoxai.scales import PyramidScales, create_scales
 
 FORMAT = 1
+NUM_CLASSES = Range(least=1, most=100_000)
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
@@ -52,8 +53,7 @@ class Segmenter(nn.Module):
         options: TrunkOptions,
     ) -> None:
         super().__init__()
-        self.num_classes = positive("num_classes", num_classes)
-        positive("dim", dim)
+        self.num_classes = whole("num_classes", num_classes, NUM_CLASSES)
         self.class_names = _check_class_names(options["class_names"], num_classes)
         self.input_scales = _check_input_scales(options["input_scales"])
         self.freeze_batchnorm = options["freeze_batchnorm"]
@@ -76,9 +76,9 @@ class Segmenter(nn.Module):
         self.config: dict[str, Any] = {
             "format": FORMAT,
             "architecture": type(self).__name__,
-            "backbone": backbone if isinstance(backbone, str) else None,
-            "num_classes": num_classes,
-            "scales": scales if isinstance(scales, str) else None,
+            "backbone": str(backbone) if isinstance(backbone, str) else None,
+            "num_classes": self.num_classes,
+            "scales": str(scales) if isinstance(scales, str) else None,
             **to_config(options),
         }
         self.train()

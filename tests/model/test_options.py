@@ -5,9 +5,11 @@ import json
 import pydoc
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -92,6 +94,34 @@ def test_unknown_options_come_with_close_ones(option: str) -> None:
 def test_close_option_is_named() -> None:
     with pytest.raises(TypeError, match=r"'output_strid' \(did you mean 'output_stride'\?\)"):
         LinearSegmenter(nn.Conv2d(3, 4, 1), 2, output_strid=4)
+
+
+GIVEN = {
+    "prototype_dim": np.int64(4),
+    "epsilon": torch.tensor(0.5),
+    "bounded_prototypes": np.bool_(True),
+    "input_scales": [np.float32(0.5)],
+    "atrous_rates": torch.tensor([1, 2]),
+    "class_names": np.array(["road", "sky"]),
+}
+
+
+def test_values_become_plain_ones() -> None:
+    """JSON holds them, and a loaded model has the same ones."""
+    config = ScaleProtoSeg(nn.Conv2d(3, 4, 1), np.int32(2), **GIVEN).config
+    assert json.loads(json.dumps(config)) == config
+    expected = [4, 0.5, True, [0.5], [1, 2], ["road", "sky"]]
+    assert [config[name] for name in GIVEN] == expected
+    assert [type(config[name]) for name in GIVEN] == [type(value) for value in expected]
+    assert config["num_classes"] == 2
+    assert type(config["num_classes"]) is int
+
+
+def test_numbers_have_ranges() -> None:
+    numbers = (int, float, Sequence[int], Sequence[float], float | None)
+    for name, option in options_of(ScaleProtoSegOptions).items():
+        if option.type in numbers:
+            assert option.range is not None, name
 
 
 def test_options_load_no_heavy_library() -> None:
