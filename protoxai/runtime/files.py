@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,27 @@ from protoxai.runtime.checks import shown
 
 class FileError(ValueError):
     """A file cannot be read as what it should be."""
+
+
+def regular_file(path: str | Path) -> Path:
+    """Return the path of a regular file: to read a pipe may block, and a device may never end.
+
+    Args:
+        path: Path of the file.
+
+    Raises:
+        FileError: If there is no such file, or it is a folder, a pipe, a socket or a device.
+    """
+    try:
+        mode = Path(path).stat().st_mode
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise FileError(f"{path} cannot be read ({reason}): check the path") from None
+    if not stat.S_ISREG(mode):
+        kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
+        kind = kinds.get(stat.S_IFMT(mode), "a device")
+        raise FileError(f"{path} is {kind}, expected a file: replace or remove it")
+    return Path(path)
 
 
 def write_file(path: str | Path, content: bytes | str) -> None:
