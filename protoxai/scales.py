@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from protoxai.runtime.checks import did_you_mean
+from protoxai.runtime.representation import call_repr
 from protoxai.runtime.resize import resize
 
 SCALES = ("atrous", "atrous-sum", "pyramid")
@@ -23,7 +24,7 @@ def create_scales(
     atrous_rates: Sequence[int] = (6, 12, 18, 24),
     init_gain: float | None = None,
 ) -> nn.Module:
-    """Create scales from a name, or check a module of your own.
+    """Create scales by name, or check a module of your own.
 
     Args:
         spec: "atrous", "atrous-sum" (one scale), "pyramid", or a module with ``num_scales`` (S) and
@@ -106,8 +107,11 @@ class AtrousScales(nn.Module):
                 f"rates are {rates}, expected a list of whole numbers of at least 1, such as "
                 "(6, 12, 18, 24)"
             )
+        self.in_channels = in_channels
         self.dim = dim
+        self.rates = tuple(rates)
         self.summed = summed
+        self.init_gain = init_gain
         self.num_scales = 1 if summed else len(rates)
         self.branches = nn.ModuleList(
             nn.Conv2d(in_channels, dim, 3, padding=rate, dilation=rate) for rate in rates
@@ -125,12 +129,22 @@ class AtrousScales(nn.Module):
         """Return the scales (B, S, D, h, w), before any activation, of the last feature map."""
         deepest = features[-1]
         if deepest.device.type == "cpu" and self.dim % CHANNEL_BLOCK == 0:
-            # With large dilations, only channels last has a fast convolution on the CPU.
+            # On the CPU, convolutions with large dilations are only fast in channels last.
             deepest = deepest.contiguous(memory_format=torch.channels_last)
         maps = [branch(deepest) for branch in self.branches]
         if self.summed:
             maps = [torch.stack(maps).sum(0)]
         return torch.stack(maps, 1).contiguous()
+
+    def __repr__(self) -> str:
+        return call_repr(
+            self,
+            in_channels=self.in_channels,
+            dim=self.dim,
+            rates=self.rates,
+            summed=self.summed,
+            init_gain=self.init_gain,
+        )
 
 
 class PyramidScales(nn.Module):
@@ -158,7 +172,9 @@ class PyramidScales(nn.Module):
         super().__init__()
         if not in_channels:
             raise ValueError("in_channels is empty, expected the channels of each pyramid level")
+        self.in_channels = tuple(in_channels)
         self.dim = dim
+        self.init_gain = init_gain
         self.num_scales = len(in_channels)
         self.projections = nn.ModuleList(nn.Conv2d(channels, dim, 1) for channels in in_channels)
         for parameter in self.parameters():
@@ -182,3 +198,6 @@ class PyramidScales(nn.Module):
         size = features[0].shape[2:]
         maps = [project(map_) for project, map_ in zip(self.projections, features, strict=True)]
         return torch.stack([resize(map_, size) for map_ in maps], 1)
+
+    def __repr__(self) -> str:
+        return call_repr(self, in_channels=self.in_channels, dim=self.dim, init_gain=self.init_gain)

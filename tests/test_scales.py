@@ -105,3 +105,18 @@ def test_pyramid_with_another_number_of_maps(given: int) -> None:
     message = f"got {given} feature maps, expected 2: one per pyramid level"
     with pytest.raises(ValueError, match=message):
         PyramidScales((3, 3), dim=4)([torch.randn(1, 3, 4, 4)] * given)
+
+
+@pytest.mark.parametrize(
+    "scales",
+    [
+        AtrousScales(5, dim=4, rates=[1, 2], summed=True, init_gain=0.2),
+        AtrousScales(in_channels=5),
+        PyramidScales([5, 6], dim=4),
+    ],
+)
+def test_a_representation_makes_the_same_scales(scales: AtrousScales | PyramidScales) -> None:
+    again = eval(repr(scales))
+    assert repr(again) == repr(scales)
+    assert [p.shape for p in again.parameters()] == [p.shape for p in scales.parameters()]
+    assert again.num_scales == scales.num_scales

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from protoxai.runtime.checks import did_you_mean
+from protoxai.runtime.representation import call_repr
 from protoxai.runtime.resize import resize
 
 REDUCTIONS = ("mean", "sum")
@@ -80,9 +81,8 @@ class SegmentationTarget(nn.Module):
             return total / pixels
         return total.masked_fill(pixels == 0, torch.nan)
 
-    def extra_repr(self) -> str:
-        """Return the arguments of the target, except for its model."""
-        return f"reduction={self.reduction!r}, output={self.output!r}"
+    def __repr__(self) -> str:
+        return call_repr(self, model=self.model, reduction=self.reduction, output=self.output)
 
     def _scores(self, logits: Tensor, class_index: Tensor, size: torch.Size) -> Tensor:
         images = torch.arange(len(logits), device=logits.device)

@@ -33,10 +33,10 @@ def compare(
 
     Every explainer explains its own model; the region is what that model predicts as the class. A
     figure is the mean over the images for which it is defined for all explainers that have it. If
-    measuring one explainer by one metric fails, the table reports it, and the others continue.
+    one explainer cannot be measured by one metric, the table reports why, and the rest continues.
 
     Args:
-        explainers: Prototype models' own explanations, Captum's methods, or others.
+        explainers: Explainers, such as those of :func:`~protoxai.comparison.explainers_of`.
         tasks: Tasks, from :func:`~protoxai.comparison.select_tasks`.
         metrics: Names of registered metrics; None for all.
         output: Folder for ``comparison.{txt,csv,json,md,png}`` and for finished results. A later
@@ -110,7 +110,7 @@ def _measure(
         with evaluating(explainer.model):
             for position in range(len(explained)):
                 if budget is not None and time.monotonic() - started > budget:
-                    failure = f"{budget:g} s were over after {done} images"
+                    failure = f"the budget of {budget:g} s was spent after {done} images"
                     break
                 metric.update_from(explained[position])
                 done += 1

@@ -1,4 +1,4 @@
-"""Memory of scores and explanations, so that none is computed twice."""
+"""Memoised scores and explanations, so that none is computed twice."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def fingerprint(tensors: Iterable[Tensor]) -> str:
 
 
 class MemoizedScore:
-    """A score of images that does not score an image twice.
+    """Score of images that remembers the score of every image.
 
     The explainers of a model share most of the images that metrics score: the original and the
     blurred one, those between them in a random order, and those with noise.

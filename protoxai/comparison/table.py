@@ -32,9 +32,9 @@ class Result:
         figures: Figures of the metric, and whether higher is better (None: neither).
         indices: Data set indices of the images.
         rows: A value of each figure for each image; NaN where it is undefined.
-        seconds: Time that measuring took.
-        failure: Reason why images are missing, or empty.
-        complete: Whether measuring again would add nothing.
+        seconds: Time that the measurement took.
+        failure: Reason why images are missing; empty if none are.
+        complete: Whether another measurement would add nothing.
     """
 
     explainer: str
@@ -53,7 +53,7 @@ class Result:
         return {index: value for index, value in pairs if value == value}
 
     def summary(self) -> str:
-        """Return a line with the number of images, the seconds and the failure."""
+        """Return a line with the number of images, the time and the failure."""
         parts = [f"{len(self.indices)} images in {self.seconds:.1f} s"]
         return "; ".join([*parts, self.failure] if self.failure else parts)
 

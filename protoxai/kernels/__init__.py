@@ -1,7 +1,7 @@
 """Kernels: the method's formulas as functions of tensors, fast and within bounded memory.
 
-:mod:`~protoxai.kernels.reference` holds the formulas. The functions here compute the same, large
-maps tile by tile; :func:`untiled` switches to the plain formulas.
+:mod:`~protoxai.kernels.reference` holds the formulas. The functions here apply them to large maps
+tile by tile; :func:`untiled` switches to the plain formulas.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def stream_logits(
 
     Args:
         to_logits: Function of an embedding (B, S, D, h', w') that returns logits (B, C, h', w').
-        embedding: (B, S, D, h, w).
+        embedding: Embedding (B, S, D, h, w).
         num_prototypes: Number of prototypes P that each pixel is compared with.
 
     Returns:

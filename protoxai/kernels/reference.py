@@ -1,9 +1,9 @@
-"""The formulas of the method, written out plainly: the only place that holds them.
+"""The formulas of the method, written out plainly and only here.
 
 Shapes: B images, S scales, D channels of an embedding vector, P prototypes, K classes that have
-prototypes, M the most prototypes of a class, G groups of a class, U units (prototypes or groups),
-C classes, h x w pixels of the feature map. Source: Porta et al., WACV 2025 (arXiv 2409.09497),
-section 3.
+prototypes, M prototypes of the class that has most, G groups per class, U units (prototypes or
+groups), C classes, h x w pixels of the feature map. Source: Porta et al., WACV 2025
+(arXiv 2409.09497), section 3.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import torch
 from einops import einsum, rearrange, reduce
 from torch import Tensor, nn
 
-# einops remembers each type of tensor at its first use. Compiled code would be compiled once more
-# if that happened later.
+# einops caches each tensor type at its first use. If that happened later, compiled functions would
+# be compiled a second time.
 for _kind in (torch.zeros(1), nn.Parameter(torch.zeros(1))):
     reduce(_kind, "n -> ", "sum")
 
-# Embeddings lie in (0, 1). Measured from the centre of that range, squared lengths are a quarter as
-# large, and so are their rounding errors; distances do not depend on the origin.
+# Embeddings lie in (0, 1). Measured from the centre of that range, squared lengths are at most a
+# quarter as large, and so are their rounding errors. Distances do not depend on the origin.
 CENTRE = 0.5
 
 
@@ -42,7 +42,7 @@ def squared_distances(vectors: Tensor, prototypes: Tensor) -> Tensor:
 
 
 def exact_squared_distances(vectors: Tensor, prototypes: Tensor) -> Tensor:
-    """Return ``|z - p|^2`` of pairs from their differences, without cancellation.
+    """Return ``|z - p|^2`` of pairs of vectors, computed from their differences: no cancellation.
 
     Args:
         vectors: Embedding vectors (..., D).
@@ -69,12 +69,12 @@ def compare(
     """Return the squared distances and the activations of every prototype, at its own scale.
 
     Args:
-        embedding: (B, S, D, h, w).
-        prototypes: (P, D).
-        epsilon: Bound of the activation.
+        embedding: Embedding (B, S, D, h, w).
+        prototypes: Prototypes (P, D).
+        epsilon: Constant that bounds the activation by ``log(1 / epsilon)``.
         scale_rows: Indices of the prototypes of each scale, S tensors.
         order: Position of each prototype in the concatenation of ``scale_rows``, (P,); None if they
-            already are in order.
+            are in order already.
 
     Returns:
         Squared distances and activations, both (B, P, h, w).
@@ -90,9 +90,9 @@ def group_scores(activations: Tensor, weights: Tensor, members: Tensor) -> Tenso
     """Return the scores ``exp(w . g_c)`` of each class's groups.
 
     Args:
-        activations: (B, P, h, w).
+        activations: Prototype activations ``g``, (B, P, h, w).
         weights: Group weights ``w``, (K, G, M), 0 where padded.
-        members: Indices of the prototypes of each class, (K, M), any where padded.
+        members: Indices of the prototypes of each class, (K, M), arbitrary where padded.
 
     Returns:
         Group scores (B, K G, h, w), class-major.
@@ -108,7 +108,7 @@ def class_logits(units: Tensor, weight: Tensor) -> Tensor:
 
     Args:
         units: Prototype activations or group scores ``u``, (B, U, h, w).
-        weight: ``V``, (C, U).
+        weight: Weights ``V``, (C, U).
 
     Returns:
         Logits (B, C, h, w).
@@ -119,11 +119,11 @@ def class_logits(units: Tensor, weight: Tensor) -> Tensor:
 def tied_class_logits(
     units: Tensor, weight: Tensor, unit_class: Tensor, num_classes: int
 ) -> Tensor:
-    """Return the logits of a tied last layer, whose units weigh all other classes alike.
+    """Return the logits of a tied last layer: one weight per unit for all classes but its own.
 
     Args:
         units: Prototype activations or group scores, (B, U, h, w).
-        weight: Each unit's weight for its own class, and its weight for every other class, (2, U).
+        weight: Weight of each unit for its own class and for every other class, (2, U).
         unit_class: Class of each unit, (U,).
         num_classes: Number of classes C.
 

@@ -1,4 +1,4 @@
-"""Large maps, tile by tile: the same results in less time and memory."""
+"""Process large maps tile by tile, for the same results in less time and memory."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from torch.utils.checkpoint import checkpoint
 
 Pixelwise = Callable[[Tensor], tuple[Tensor, ...]]
 
-# Elements of a tile: on a CPU about what its cache holds from one operation to the next, on other
-# devices enough to keep them busy.
+# Elements per tile: on a CPU about what stays in its cache between operations, on other devices
+# enough to keep them busy.
 CPU_TILE = 1 << 20
 DEVICE_TILE = 1 << 25
-# With fewer pixels than this, a tile costs more in calls than it saves.
+# Below this number of pixels, the calls for a tile cost more than the tile saves.
 LEAST_PIXELS = 64
-# Maps of fewer tiles than this are computed in one piece.
+# Maps of at most this many tiles are computed in one piece.
 FEW_TILES = 8
 
 _TILED: ContextVar[bool] = ContextVar("tiled", default=True)
@@ -27,7 +27,7 @@ _TILED: ContextVar[bool] = ContextVar("tiled", default=True)
 
 @contextmanager
 def untiled() -> Iterator[None]:
-    """Compute maps of any size in one piece, by the plain formulas alone.
+    """Temporarily compute maps of any size in one piece, by the plain formulas alone.
 
     Example:
         >>> import torch
@@ -45,11 +45,11 @@ def untiled() -> Iterator[None]:
 def by_pixels(
     function: Pixelwise, maps: Tensor, channels: int, *, always: bool = False
 ) -> tuple[Tensor, ...]:
-    """Apply a function that treats every pixel alone, tile by tile where maps are large.
+    """Apply a function that treats each pixel independently, tile by tile if the maps are large.
 
-    Between operations a tile stays in the cache. When gradients are recorded, the backward pass
-    computes each tile again (:func:`torch.utils.checkpoint.checkpoint`), so that none of the
-    function's intermediate maps is kept.
+    A tile stays in the cache between operations. When gradients are recorded, the backward pass
+    recomputes each tile (:func:`torch.utils.checkpoint.checkpoint`), so that none of the function's
+    intermediate maps is kept.
 
     Compilers and exporters see the function in one piece, and so do reverse-mode transforms of
     :mod:`torch.func`, which do not support checkpoints.
@@ -57,8 +57,8 @@ def by_pixels(
     Args:
         function: Function of a tile (B, ..., h', w') that returns maps of the same pixels.
         maps: Maps (B, ..., h, w).
-        channels: Channels of the largest map that the function makes.
-        always: Whether to divide maps that are not large, too.
+        channels: Number of channels of the largest map that the function computes.
+        always: Whether to tile maps of a few tiles, too.
 
     Returns:
         The function's maps (B, ..., h, w).

@@ -1,8 +1,8 @@
-"""The loss terms of the method, one a file, and their weighted sum."""
+"""The loss terms of the method, one per file, and their weighted sum."""
 
 from protoxai.losses.activation_norm import ActivationNormLoss, activation_norm_loss
 from protoxai.losses.criterion import ScaleProtoSegLoss, loss_terms, register_loss
-from protoxai.losses.cross_entropy import cross_entropy_loss
+from protoxai.losses.cross_entropy import CrossEntropyLoss, cross_entropy_loss
 from protoxai.losses.group_cross_entropy import GroupCrossEntropyLoss, group_cross_entropy_loss
 from protoxai.losses.group_diversity import GroupDiversityLoss, group_diversity_loss
 from protoxai.losses.group_entropy import GroupEntropyLoss, group_entropy_loss
@@ -14,6 +14,7 @@ from protoxai.losses.spatial_entropy import SpatialEntropyLoss, spatial_entropy_
 
 __all__ = [
     "ActivationNormLoss",
+    "CrossEntropyLoss",
     "GroupCrossEntropyLoss",
     "GroupDiversityLoss",
     "GroupEntropyLoss",

@@ -1,4 +1,4 @@
-"""Activation norm: how strongly, or at most how strongly, a class's prototypes are active."""
+"""Activation norm: mean or largest activation of a class's prototypes over its pixels."""
 
 from __future__ import annotations
 
@@ -20,23 +20,25 @@ def activation_norm_loss(
     norm: Norm = "l1",
     ignore_index: int = 255,
 ) -> Tensor:
-    """Mean size of the activations of a class's prototypes over its pixels U.
+    """Return the mean norm of the activations ``g`` of a class's prototypes over its pixels U.
 
-    Mean over (image, class) of the mean over the class's prototypes of ``sum over U of |g| / |U|``
-    ("l1") or ``max over U of |g|`` ("linf"). Source: Porta et al., WACV 2025 (arXiv 2409.09497).
+    The norm of a prototype is ``sum over U of |g| / |U|`` ("l1") or ``max over U of |g|`` ("linf").
+    It is averaged over the prototypes of a class, then over the classes of all images. Source:
+    Porta et al., WACV 2025 (arXiv 2409.09497).
 
     Args:
-        activations: (B, P, h, w).
-        labels: int64 (B, h, w).
+        activations: Prototype activations (B, P, h, w).
+        labels: Labels, int64 (B, h, w).
         table: Class and scale of each prototype.
         norm: "l1" or "linf".
         ignore_index: Label of pixels that do not count.
 
     Returns:
-        Scalar of at least 0; 0 where no class counts.
+        Scalar of at least 0; 0 if no class contributes.
 
     Raises:
-        ValueError: If shapes do not fit, a label is no class, or the norm is another.
+        ValueError: If shapes do not fit, a label is neither a class nor ignored, or the norm is
+            unknown.
 
     Example:
         >>> import torch

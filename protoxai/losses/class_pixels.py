@@ -1,4 +1,4 @@
-"""At each pixel only its own class's maps matter to a loss: gather those, sum them by class."""
+"""Gather, at each pixel, the maps of its own class's prototypes, and sum them by class."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from protoxai.runtime.precision import widen
 
 
 class OwnClassPixels:
-    """The labelled pixels of a batch, and what their own class's prototypes say of them.
+    """The labelled pixels of a batch, with the values of their own class's prototypes.
 
-    The prototypes of a class stand in S x K *slots*, K the most prototypes a class has at a scale;
-    slots without a prototype are masked. Images, classes, slots and pixels are dimensions of
-    tensors; nothing loops over them.
+    The prototypes of a class fill S x K *slots*, where K is the largest number of prototypes of a
+    class at a scale; empty slots are masked. Images, classes, slots and pixels are dimensions of
+    tensors, so there are no loops.
 
     Args:
-        labels: int64 (B, h, w), classes ``0 .. C - 1`` or ``ignore_index``.
+        labels: Labels, int64 (B, h, w): classes ``0 .. C - 1`` or ``ignore_index``.
         table: Class and scale of each prototype.
         ignore_index: Label of pixels that do not count.
 
     Attributes:
-        slots: True (C, S, K) where there is a prototype.
-        numbers: Which prototype it is, int64 (C, S, K), 0 where there is none.
-        classes: Class of each pixel, int64 (B, 1, h*w). Void pixels belong to one class more, the
-            last, which is cut off after every sum.
-        pixels: Labelled pixels of each class, |U|, as float32 (B, C).
+        slots: Whether a slot holds a prototype, bool (C, S, K).
+        prototypes: Index of the prototype in each slot, int64 (C, S, K), 0 in empty slots.
+        classes: Class of each pixel, int64 (B, 1, h*w). Ignored pixels have the additional class C,
+            which is dropped after every sum.
+        pixels: Number of labelled pixels of each class, |U|, float32 (B, C).
     """
 
     def __init__(self, labels: Tensor, table: PrototypeTable, ignore_index: int) -> None:
@@ -40,16 +40,16 @@ class OwnClassPixels:
         self.table = table = table.to(labels.device)
         self._size = labels.shape
         shape = (table.num_classes, table.num_scales, -1)
-        members = table.members("cell")
+        members = table.members("class_and_scale")
         self.slots = members.mask.view(shape)
-        self.numbers = members.numbers.view(shape)
+        self.prototypes = members.indices.view(shape)
         flat = labels.flatten(1).long()
         counted = (flat >= 0) & (flat < table.num_classes)
         self.classes = flat.where(counted, table.num_classes)[:, None]
         self.pixels = self.sum(torch.ones_like(self.classes, dtype=torch.float32))[:, 0]
 
     def check(self, maps: Tensor) -> Tensor:
-        """Return maps (B, P, h, w) in float32 or wider; raise ``ValueError`` if not so shaped."""
+        """Return maps in float32 or wider; raise ``ValueError`` if they are not (B, P, h, w)."""
         batch, height, width = self._size
         expected = (batch, len(self.table), height, width)
         if tuple(maps.shape) != expected:
@@ -61,38 +61,41 @@ class OwnClassPixels:
         return widen(maps)[0]
 
     def gather(self, maps: Tensor) -> Tensor:
-        """Return each pixel's own class's values (B, S*K, h*w) of maps (B, P, h, w).
+        """Return the values (B, S*K, h*w) of each pixel's own class in maps (B, P, h, w).
 
-        Values in slots without a prototype and at void pixels mean nothing.
+        Values in empty slots and at ignored pixels are arbitrary.
         """
         maps = self.check(maps)
-        index = self.numbers.flatten(1)
+        index = self.prototypes.flatten(1)
         index = torch.cat([index, index.new_zeros(1, index.shape[1])])
         chosen = index.T.index_select(1, self.classes.flatten())
         prototypes = chosen.view(-1, len(maps), self.classes.shape[2]).transpose(0, 1)
         return maps.flatten(2).gather(1, prototypes)
 
     def sum(self, values: Tensor) -> Tensor:
-        """Sum (B, Q, h*w) over the pixels of each class: (B, Q, C)."""
+        """Sum values (B, Q, h*w) over the pixels of each class, to (B, Q, C)."""
         index = self.classes.expand_as(values)
         sums = values.new_zeros(*values.shape[:2], self.table.num_classes + 1)
         return sums.scatter_add(2, index, values)[..., :-1]
 
     def amax(self, values: Tensor) -> Tensor:
-        """Return the largest of (B, Q, h*w) over the pixels of each class: (B, Q, C), else -inf."""
+        """Return the maximum (B, Q, C) of values (B, Q, h*w) over the pixels of each class.
+
+        It is -inf for a class without pixels.
+        """
         largest = values.new_full((*values.shape[:2], self.table.num_classes + 1), -torch.inf)
         index = self.classes.expand_as(values)
         return largest.scatter_reduce(2, index, values, "amax")[..., :-1]
 
     def spread(self, per_class: Tensor) -> Tensor:
-        """Give each pixel the value of its class: (B, Q, C) -> (B, Q, h*w); void pixels get 0."""
+        """Return the value (B, Q, h*w) of each pixel's class among (B, Q, C); 0 if ignored."""
         padded = torch.nn.functional.pad(per_class, (0, 1))
         return padded.gather(2, self.classes.expand(-1, per_class.shape[1], -1))
 
     def log_softmax(self, values: Tensor) -> Tensor:
-        """Return the logarithm of the softmax of (B, Q, h*w) over the pixels of each class.
+        """Return the log-softmax of values (B, Q, h*w) over the pixels of each class.
 
-        Void pixels get values that mean nothing (finite).
+        At ignored pixels it is arbitrary, but finite.
         """
         largest = self.amax(values.detach())
         shifted = values - self.spread(largest.where(largest > -torch.inf, 0))
@@ -102,20 +105,20 @@ class OwnClassPixels:
 
 
 def mean_where(values: Tensor, mask: Tensor) -> Tensor:
-    """Return the mean of the values where the mask is True; 0 (with a gradient of 0) where nowhere.
+    """Return the mean of the values where the mask is True, over all processes that train together.
 
-    Over the batches of all processes that train together.
+    If the mask is False everywhere, the mean is 0, with a gradient of 0.
 
     Args:
-        values: Any shape.
-        mask: Bool, broadcastable to the values.
+        values: Values of any shape.
+        mask: Mask, bool, broadcastable to the values.
     """
     mask = mask.expand_as(values)
     return mean_over_processes(values.where(mask, 0).sum(), mask.sum().to(values.dtype))
 
 
 class TableLoss(nn.Module):
-    """Base of the loss modules that compare pixels with their own class's prototypes.
+    """Base of the loss modules over the maps of each pixel's own class.
 
     Args:
         table: Class and scale of each prototype.

@@ -33,7 +33,7 @@ OutputLoss: TypeAlias = "Callable[[SegmentationOutput, Tensor, Head, int], Tenso
 
 OPTIONS = ("class_weight", "ignore_index")
 
-# Weights of the terms that a criterion has by default; all others weigh 0.
+# Default weights; those of all other terms are 0.
 DEFAULT_WEIGHTS = {"cross_entropy": 1.0, "prototype_diversity": 0.25}
 
 
@@ -44,7 +44,7 @@ class OutputTerm:
     Attributes:
         loss: Function of an output, the labels on its grid (B, h, w), the head and the ignore
             index, which returns a scalar.
-        grouped: Whether it needs a head with groups.
+        grouped: Whether the term needs a head with groups.
     """
 
     loss: OutputLoss
@@ -53,11 +53,11 @@ class OutputTerm:
 
 @dataclass(frozen=True)
 class HeadTerm:
-    """A term of the head's weights alone.
+    """A term over the head's weights alone.
 
     Attributes:
         loss: Function of the head, which returns a scalar.
-        grouped: Whether it needs a head with groups.
+        grouped: Whether the term needs a head with groups.
     """
 
     loss: Callable[..., Tensor]
@@ -66,30 +66,34 @@ class HeadTerm:
 
 def _over_distances(loss: Callable[..., Tensor]) -> OutputTerm:
     return OutputTerm(
-        lambda out, labels, head, void: loss(out.distances, labels, head.table, ignore_index=void)
+        lambda output, labels, head, ignore_index: loss(
+            output.distances, labels, head.table, ignore_index=ignore_index
+        )
     )
 
 
 def _over_activations(loss: Callable[..., Tensor]) -> OutputTerm:
     return OutputTerm(
-        lambda out, labels, head, void: loss(out.activations, labels, head.table, ignore_index=void)
+        lambda output, labels, head, ignore_index: loss(
+            output.activations, labels, head.table, ignore_index=ignore_index
+        )
     )
 
 
 def _over_groups(loss: Callable[..., Tensor]) -> OutputTerm:
-    def term(out: SegmentationOutput, labels: Tensor, head: Head, void: int) -> Tensor:
-        if out.group_scores is None:
+    def term(output: SegmentationOutput, labels: Tensor, head: Head, ignore_index: int) -> Tensor:
+        if output.group_scores is None:
             raise ValueError(
                 "the loss term group_diversity needs group scores, but the output has none: call "
                 "model.group() first, or give the term weight 0"
             )
         assert isinstance(head, SparseGroupHead)
-        return loss(out.group_scores, labels, head.group_table, ignore_index=void)
+        return loss(output.group_scores, labels, head.group_table, ignore_index=ignore_index)
 
     return OutputTerm(term, grouped=True)
 
 
-# Every term but the cross-entropy, which needs no head.
+# Every term except for the cross-entropy, which needs no head.
 TERMS: dict[str, OutputTerm | HeadTerm] = {
     "prototype_diversity": _over_distances(prototype_diversity_loss),
     "spatial_entropy": _over_activations(spatial_entropy_loss),
@@ -105,17 +109,17 @@ TERMS: dict[str, OutputTerm | HeadTerm] = {
 
 
 def register_loss(name: str) -> Callable[[OutputLoss], OutputLoss]:
-    """Make a loss term of your own known under a name, for criteria and recipes.
+    """Make a loss term available by name, in criteria and recipes.
 
     Args:
-        name: Name by which :class:`ScaleProtoSegLoss` and recipes give it a weight.
+        name: Name by which :class:`ScaleProtoSegLoss` and recipes give the term a weight.
 
     Returns:
         A decorator of a function of an output, the labels on its grid (B, h, w), the head and the
         ignore index, which returns a scalar.
 
     Raises:
-        ValueError: If there is a term of that name.
+        ValueError: If the name is taken.
 
     Example:
         >>> @register_loss("mean_activation")
@@ -155,12 +159,12 @@ class ScaleProtoSegLoss(nn.Module):
             ``cross_entropy`` (1 by default), ``prototype_diversity`` (0.25 by default) and, 0 by
             default, ``spatial_entropy``, ``sample_entropy``, ``activation_norm_l1``,
             ``activation_norm_linf``, ``group_diversity``, ``group_entropy``,
-            ``group_cross_entropy``, ``scale_max``, ``off_class_l1`` and terms made known by
+            ``group_cross_entropy``, ``scale_max``, ``off_class_l1`` and terms of
             :func:`~protoxai.losses.register_loss`.
 
     Raises:
         TypeError: If a term is unknown.
-        ValueError: If no term has a weight.
+        ValueError: If all weights are 0.
 
     Example:
         >>> import torch
@@ -210,13 +214,13 @@ class ScaleProtoSegLoss(nn.Module):
         """Return the weighted sum as "loss", and each unweighted term by its name.
 
         Args:
-            output: What the model returned.
-            labels: int64 (B, H, W), on any grid; sampled on each output's.
-            head: The model's head; a model without prototypes has none.
+            output: Output of the model.
+            labels: Labels, int64 (B, H, W), on any grid; they are sampled on that of each output.
+            head: Head of the model; None for a model without prototypes.
 
         Raises:
-            ValueError: If labels or maps do not fit, a term of prototypes is asked of a model
-                without them, or a group term of a head without groups.
+            ValueError: If labels or maps do not fit, or a term needs a head, or groups, that the
+                model does not have.
         """
         outputs = [output, *output.auxiliary]
         per_output = [self._pixel_terms(each, labels, head) for each in outputs]
@@ -261,7 +265,7 @@ class ScaleProtoSegLoss(nn.Module):
 
 
 def _check_head(head: Head | None, name: str) -> Head:
-    """Return the head, or raise ``ValueError`` if it is not of the kind that a term needs."""
+    """Return the head, or raise ``ValueError`` if a term needs another kind."""
     if head is None:
         raise ValueError(
             f"the loss term {name} needs prototypes, but no head was given: pass the model's head, "

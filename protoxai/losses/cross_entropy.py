@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from protoxai.labels import check_labels
 from protoxai.runtime.distributed import mean_over_processes
@@ -17,19 +20,19 @@ def cross_entropy_loss(
     class_weight: Tensor | None = None,
     ignore_index: int = 255,
 ) -> Tensor:
-    """Mean cross-entropy over the labelled pixels; 0, not NaN, where no pixel is labelled.
+    """Return the mean cross-entropy over the labelled pixels; 0, not NaN, if there are none.
 
     Args:
-        logits: (B, C, h, w).
-        labels: int64 (B, h, w).
-        class_weight: (C,): the mean is weighted by the weight of each pixel's class.
+        logits: Logits (B, C, h, w).
+        labels: Labels, int64 (B, h, w).
+        class_weight: Weight of each class (C,), by which its pixels count in the mean; None for 1.
         ignore_index: Label of pixels that do not count.
 
     Returns:
         Scalar of at least 0.
 
     Raises:
-        ValueError: If shapes do not fit or a label is no class.
+        ValueError: If shapes do not fit, or a label is neither a class nor ignored.
 
     Example:
         >>> import torch
@@ -56,3 +59,35 @@ def cross_entropy_loss(
         counted = labels != ignore_index
         pixels = counted if weight is None else weight[labels.where(counted, 0)].where(counted, 0)
         return mean_over_processes(total, pixels.sum().to(total.dtype))
+
+
+class CrossEntropyLoss(nn.Module):
+    """:func:`cross_entropy_loss` as a module.
+
+    Args:
+        class_weight: Weight of each class (C,), by which its pixels count in the mean; None for 1.
+        ignore_index: Label of pixels that do not count.
+    """
+
+    class_weight: Tensor | None
+
+    def __init__(
+        self, class_weight: Tensor | Sequence[float] | None = None, ignore_index: int = 255
+    ) -> None:
+        super().__init__()
+        self.ignore_index = ignore_index
+        self.register_buffer(
+            "class_weight",
+            None if class_weight is None else torch.as_tensor(class_weight, dtype=torch.float32),
+        )
+
+    def extra_repr(self) -> str:
+        """Return the arguments of the loss."""
+        weight = None if self.class_weight is None else self.class_weight.tolist()
+        return f"class_weight={weight}, ignore_index={self.ignore_index}"
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of logits (B, C, h, w) and labels (B, h, w)."""
+        return cross_entropy_loss(
+            logits, labels, class_weight=self.class_weight, ignore_index=self.ignore_index
+        )

@@ -1,4 +1,4 @@
-"""Group diversity: the groups of a class should look at different pixels."""
+"""Group diversity: the groups of a class should be active at different pixels."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ def group_diversity_loss(
     *,
     ignore_index: int = 255,
 ) -> Tensor:
-    """Mean of exp(-D) over pairs of groups of a class; as prototype diversity, without scales.
+    """Return the mean of ``exp(-D)`` over pairs of groups of the same class.
 
-    Source: Porta et al., WACV 2025 (arXiv 2409.09497), section 3; see
-    :func:`~protoxai.losses.prototype_diversity_loss`.
+    D is defined by the softmax of group scores, as in
+    :func:`~protoxai.losses.prototype_diversity_loss` by that of distances. Source: Porta et al.,
+    WACV 2025 (arXiv 2409.09497), section 3.
 
     Args:
-        group_scores: (B, N, h, w).
-        labels: int64 (B, h, w).
-        group_class: Class of each group, int64 (N,), or the head's ``group_table``, which saves
-            reading the classes back from the device.
+        group_scores: Group scores (B, N, h, w).
+        labels: Labels, int64 (B, h, w).
+        group_class: Class of each group, int64 (N,); or the head's ``group_table``, which avoids a
+            transfer from the device.
         ignore_index: Label of pixels that do not count.
 
     Returns:
@@ -70,7 +71,7 @@ class GroupDiversityLoss(nn.Module):
 
 
 def _groups_as_table(group_class: Tensor, labels: Tensor, ignore_index: int) -> PrototypeTable:
-    # The labels may hold classes beyond the last one that has groups.
+    # Labels may contain classes beyond the last one with groups.
     largest = labels.where(labels != ignore_index, 0).max() if labels.numel() else torch.tensor(0)
     num_classes = max(int(group_class.max()), int(largest)) + 1
     return PrototypeTable(group_class, group_class * 0, num_classes, 1)

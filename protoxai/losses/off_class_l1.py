@@ -10,7 +10,7 @@ from protoxai.runtime.precision import widen
 
 
 def off_class_l1_loss(head: PrototypeHead | SparseGroupHead) -> Tensor:
-    """Sum of the absolute last-layer weights of prototypes (or groups) for other classes.
+    """Return the sum of absolute last-layer weights of prototypes (or groups) for other classes.
 
     A weight of a tied last layer counts for each of the C - 1 other classes, so that equal tied and
     dense layers have equal losses. Source: Chen et al., ProtoPNet, NeurIPS 2019 (arXiv 1806.10574),

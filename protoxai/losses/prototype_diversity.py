@@ -1,4 +1,4 @@
-"""Prototype diversity: the prototypes of a class at a scale should look at different pixels."""
+"""Prototype diversity: a class's prototypes at a scale should be close to different pixels."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from protoxai.prototypes.table import PrototypeTable
 def prototype_diversity_loss(
     distances: Tensor, labels: Tensor, table: PrototypeTable, *, ignore_index: int = 255
 ) -> Tensor:
-    """Mean of exp(-D) over pairs of prototypes, D the symmetric KL divergence of where they look.
+    """Return the mean of ``exp(-D)`` over pairs of prototypes of the same class and scale.
 
-    For an image and a class with at least two pixels U, ``v_p`` is the softmax over U of the
-    distances of prototype p; ``D = (KL(v_p|v_q) + KL(v_q|v_p)) / 2`` for each pair of one scale.
+    D is a symmetric divergence: for an image and a class with at least two pixels U, ``v_p`` is the
+    softmax over U of the distances to prototype p, and ``D = (KL(v_p|v_q) + KL(v_q|v_p)) / 2``.
     Source: Sacha et al., ProtoSeg, WACV 2023 (arXiv 2301.12276), section 3.2, applied scale by
     scale by Porta et al., WACV 2025 (arXiv 2409.09497), section 3.
 
     Args:
         distances: Squared distances (B, P, h, w).
-        labels: int64 (B, h, w).
+        labels: Labels, int64 (B, h, w).
         table: Class and scale of each prototype.
         ignore_index: Label of pixels that do not count.
 
     Returns:
-        Scalar in [0, 1]; 1 where all prototypes of a class look alike, 0 where there is no pair.
+        Scalar in [0, 1]: 1 if all pairs have equal softmaxes, 0 if there is no pair.
 
     Raises:
-        ValueError: If shapes do not fit or a label is no class.
+        ValueError: If shapes do not fit, or a label is neither a class nor ignored.
 
     Example:
         >>> import torch
@@ -59,19 +59,19 @@ class PrototypeDiversityLoss(TableLoss):
 
 
 def _divergences(own: OwnClassPixels, distances: Tensor) -> tuple[Tensor, Tensor]:
-    """Return D and which count, (B, pairs, C), of the pairs in each image."""
-    log_look = own.log_softmax(own.gather(distances))
-    look = log_look.exp()
+    """Return D of every pair of slots in each image, (B, pairs, C), and whether the pair counts."""
+    log_share = own.log_softmax(own.gather(distances))
+    share = log_share.exp()
     first, second = _pairs(own.slots.shape[1], own.slots.shape[2], distances.device)
-    # KL(p|q) + KL(q|p) = sum of (p - q)(log p - log q): no term is negative, even when rounded.
-    apart = [x.index_select(1, first) - x.index_select(1, second) for x in (look, log_look)]
+    # KL(p|q) + KL(q|p) = sum of (p - q)(log p - log q), where no term is negative, even if rounded.
+    differences = [x.index_select(1, first) - x.index_select(1, second) for x in (share, log_share)]
     slots = own.slots.flatten(1).T
     counted = slots[first] & slots[second] & (own.pixels >= 2)[:, None]
-    return own.sum(apart[0] * apart[1]) / 2, counted
+    return own.sum(differences[0] * differences[1]) / 2, counted
 
 
 def _pairs(num_scales: int, per_scale: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return the slots of all pairs of prototypes of one scale."""
+    """Return the first and the second slot of every pair of slots of the same scale."""
     first, second = torch.triu_indices(per_scale, per_scale, offset=1, device=device)
     starts = torch.arange(num_scales, device=device)[:, None] * per_scale
     return (starts + first).flatten(), (starts + second).flatten()

@@ -1,4 +1,4 @@
-"""Sample entropy: at a pixel, few prototypes of its class should be active."""
+"""Sample entropy: few prototypes of its class should be active at a pixel."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from protoxai.prototypes.table import PrototypeTable
 def sample_entropy_loss(
     activations: Tensor, labels: Tensor, table: PrototypeTable, *, ignore_index: int = 255
 ) -> Tensor:
-    """Mean normalised entropy over the prototypes of a pixel's class, scale by scale.
+    """Return the mean normalised entropy over the prototypes of a pixel's class, scale by scale.
 
-    For each image, class and scale with at least two prototypes: the mean over the class's pixels
-    of ``H(softmax over that scale's prototypes of the class) / log(count)``. Source: Porta et al.,
-    WACV 2025 (arXiv 2409.09497).
+    For each image, class and scale with at least two prototypes, it is the mean over the class's
+    pixels of ``H(softmax over that scale's prototypes of the class) / log(count)``. Source: Porta
+    et al., WACV 2025 (arXiv 2409.09497).
 
     Args:
-        activations: (B, P, h, w).
-        labels: int64 (B, h, w).
+        activations: Prototype activations (B, P, h, w).
+        labels: Labels, int64 (B, h, w).
         table: Class and scale of each prototype.
         ignore_index: Label of pixels that do not count.
 
     Returns:
-        Scalar in [0, 1]; 0 where no class counts.
+        Scalar in [0, 1]; 0 if no class contributes.
 
     Raises:
-        ValueError: If shapes do not fit or a label is no class.
+        ValueError: If shapes do not fit, or a label is neither a class nor ignored.
 
     Example:
         >>> import torch

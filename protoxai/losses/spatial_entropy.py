@@ -1,4 +1,4 @@
-"""Spatial entropy: a prototype should be active at few of its class's pixels."""
+"""Spatial entropy: a prototype should be active at few pixels of its class."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from protoxai.prototypes.table import PrototypeTable
 def spatial_entropy_loss(
     activations: Tensor, labels: Tensor, table: PrototypeTable, *, ignore_index: int = 255
 ) -> Tensor:
-    """Mean normalised entropy of each prototype's activation over its class's pixels.
+    """Return the mean normalised entropy of each prototype's activation over its class's pixels.
 
-    For an image and a class with at least two pixels U: the mean over the class's prototypes of
-    ``H(softmax over U of g_p) / log|U|``. Source: Porta et al., WACV 2025 (arXiv 2409.09497).
+    For an image and a class with at least two pixels U, it is the mean over the class's prototypes
+    of ``H(softmax over U of g_p) / log|U|``. Source: Porta et al., WACV 2025 (arXiv 2409.09497).
 
     Args:
-        activations: (B, P, h, w).
-        labels: int64 (B, h, w).
+        activations: Prototype activations (B, P, h, w).
+        labels: Labels, int64 (B, h, w).
         table: Class and scale of each prototype.
         ignore_index: Label of pixels that do not count.
 
     Returns:
-        Scalar in [0, 1]; 0 where no class counts.
+        Scalar in [0, 1]; 0 if no class contributes.
 
     Raises:
-        ValueError: If shapes do not fit or a label is no class.
+        ValueError: If shapes do not fit, or a label is neither a class nor ignored.
 
     Example:
         >>> import torch

@@ -1,4 +1,4 @@
-"""Plain DeepLabv2 as the black box on the same trunk."""
+"""Plain DeepLabv2, the black box on the same trunk."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from protoxai.model.segmenter import Segmenter
 
 @explicit_options(TrunkOptions)
 class LinearSegmenter(Segmenter):
-    """Plain DeepLabv2: one channel per class on each branch, summed to logits.
+    """Plain DeepLabv2: each scale has a channel per class, and their sum is the logits.
 
-    Chen et al., arXiv 1606.00915. It is the black box on the same trunk, for comparison.
+    It is the black box to compare with, on the same trunk. Source: Chen et al., arXiv 1606.00915.
 
     Args:
         backbone: ``"timm/<name>"``, ``"torchvision/<name>"``, ``"deeplabv2/<resnet>"``, or a module

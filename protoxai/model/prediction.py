@@ -1,4 +1,4 @@
-"""Labels at image resolution, without resizing the logits of all classes at once."""
+"""Predict labels at image resolution without resizing the logits of all classes at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CLASSES_AT_ONCE = 16
 
 @torch.no_grad()
 def predicted_labels(logits: Tensor, size: Sequence[int]) -> Tensor:
-    """Return the class of the largest logit at every pixel, the first of equal ones.
+    """Return the class with the largest logit at every pixel; of equal ones, the first.
 
     Logits are resized bilinearly, image by image and a few classes at a time, so memory does not
     grow with the number of classes.

@@ -44,11 +44,11 @@ def initialise_prototypes(
     embedding, labels = _pixels(model, loader, images)
     generator = np.random.default_rng(seed)
     prototypes = model.prototype_layer.prototypes
-    # A cell is a class at a scale.
-    members, masks = (tensor.tolist() for tensor in model.table.to("cpu").members("cell"))
-    for cell, (indices, mask) in enumerate(zip(members, masks, strict=True)):
+    members = model.table.to("cpu").members("class_and_scale")
+    rows = zip(members.indices.tolist(), members.mask.tolist(), strict=True)
+    for row, (indices, mask) in enumerate(rows):
         own = list(itertools.compress(indices, mask))
-        class_index, scale = divmod(cell, model.table.num_scales)
+        class_index, scale = divmod(row, model.table.num_scales)
         vectors = embedding[labels == class_index, scale].numpy()
         if own and len(vectors):
             centres = _centres(vectors, len(own), generator)

@@ -89,7 +89,8 @@ class PrototypeSearch:
         self.prototypes = prototypes.detach().clone()
         self.ignore_index = ignore_index
         shape = (table.num_classes, table.num_scales, -1)
-        self._members, self._is_member = (rows.view(shape) for rows in self.table.members("cell"))
+        members = self.table.members("class_and_scale")
+        self._members, self._is_member = (rows.view(shape) for rows in members)
         count = len(table)
         device = prototypes.device
         self.distance = torch.full((count,), torch.inf, dtype=torch.float64, device=device)
@@ -183,7 +184,7 @@ class PrototypeSearch:
         return prototype, distance, place, vector.to(self.vector)
 
     def _merge(self, prototype: Tensor, distance: Tensor, place: Tensor, vector: Tensor) -> Tensor:
-        """Adopt the given patches that are nearer, at most one per prototype; return theirs."""
+        """Adopt the patches that are nearer, at most one per prototype; return their prototypes."""
         nearest, known = self.distance[prototype], self.place[prototype]
         better = (distance < nearest) | ((distance == nearest) & _precedes(place, known))
         prototype = prototype[better]
@@ -201,7 +202,7 @@ class PrototypeSearch:
 
 
 def _longest(vectors: Tensor) -> Tensor:
-    """Return the largest squared length of vectors (n, D), measured as distances are."""
+    """Return the largest squared length of vectors (n, D), from the origin of the distances."""
     lengths: Tensor = torch.linalg.vector_norm(vectors - CENTRE, dim=1)
     return lengths.amax().square()
 

@@ -1,4 +1,4 @@
-"""Prototypes: their layer, the table of their classes and scales, and where they are from."""
+"""Prototypes: the layer, the table of classes and scales, and the provenance of each prototype."""
 
 from protoxai._lazy import attach
 

@@ -1,4 +1,4 @@
-"""Prototypes: how close every pixel comes to each, at its scale."""
+"""The prototype layer: distances and activations of all prototypes at every pixel."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from protoxai.runtime.precision import widen, without_autocast
 
 
 class PrototypeOutput(NamedTuple):
-    """How close every pixel comes to every prototype.
+    """Distances and activations of all prototypes at every pixel.
 
     Attributes:
         distances: Squared distances ``d`` (B, P, h, w), at least 0.
@@ -29,18 +29,18 @@ class PrototypeOutput(NamedTuple):
 class MultiScalePrototypeLayer(nn.Module):
     """Compares every pixel's embedding at each scale with the prototypes of that scale.
 
-    Computed in float32 or wider with autocast off. Source: Porta et al., WACV 2025
+    It computes in float32 or wider, with autocast disabled. Source: Porta et al., WACV 2025
     (arXiv 2409.09497), section 3; the activation is ProtoPNet's (arXiv 1806.10574, section 2.1).
 
     Args:
         table: Class and scale of each of the P prototypes.
         dim: Length D of an embedding vector.
-        epsilon: Bounds the activation, in (0, 1).
-        bounded: Keep the prototypes in [0, 1], where a sigmoid's embedding lies, when
-            :meth:`clamp_` is called after an optimizer step. The released method does not.
+        epsilon: Constant in (0, 1) that bounds the activation by ``log(1 / epsilon)``.
+        bounded: Whether :meth:`clamp_`, called after every optimizer step, keeps the prototypes in
+            [0, 1], the range of the embedding. The released code does not bound them.
 
     Attributes:
-        prototypes: The parameter (P, D), initialised uniformly in [0, 1).
+        prototypes: Parameter (P, D), initialised uniformly in [0, 1).
 
     Example:
         >>> import torch
@@ -77,7 +77,7 @@ class MultiScalePrototypeLayer(nn.Module):
         """Compare embeddings with the prototypes.
 
         Args:
-            embedding: One vector for each pixel and scale, (B, S, D, h, w).
+            embedding: Embedding vector of each pixel at each scale, (B, S, D, h, w).
 
         Returns:
             Squared distances and activations, (B, P, h, w) each.
@@ -98,12 +98,16 @@ class MultiScalePrototypeLayer(nn.Module):
 
     @torch.no_grad()
     def clamp_(self) -> None:
-        """Bring the prototypes back into [0, 1] if the layer is ``bounded``; else do nothing."""
+        """Clamp the prototypes to [0, 1], in place, if the layer is ``bounded``."""
         if self.bounded:
             self.prototypes.clamp_(0, 1)
 
     def keep(self, indices: Tensor | Sequence[int]) -> None:
-        """Drop all other prototypes, in place; ``prototypes`` becomes a new parameter."""
+        """Drop all prototypes but the given ones, in place; ``prototypes`` becomes a new parameter.
+
+        Args:
+            indices: Indices of the prototypes to keep; their order stays.
+        """
         index = self.table.check_kept(indices)
         kept = self.prototypes.detach()[index.to(self.prototypes.device)]
         self.prototypes = nn.Parameter(kept, requires_grad=self.prototypes.requires_grad)
@@ -117,12 +121,12 @@ class MultiScalePrototypeLayer(nn.Module):
     def _set_table(self, table: PrototypeTable) -> None:
         self._table = table.to("cpu")
         members = self._table.members("scale")
-        rows = [row[own] for row, own in zip(members.numbers, members.mask, strict=True)]
+        rows = [row[own] for row, own in zip(members.indices, members.mask, strict=True)]
         by_scale = torch.cat(rows)
         device = self.prototypes.device
         for scale, row in enumerate(rows):
             self.register_buffer(f"_scale{scale}", row.to(device), persistent=False)
-        # Gathering maps in table order copies them: not where they are in that order already.
+        # Reordering maps copies them, so it is skipped where scale by scale is the table's order.
         in_order = torch.equal(by_scale, torch.arange(len(by_scale)))
         order = None if in_order else by_scale.argsort().to(device)
         self.register_buffer("_order", order, persistent=False)

@@ -15,23 +15,23 @@ LONG = 32
 
 
 class Members(NamedTuple):
-    """Prototype numbers sorted into equal rows, the short rows padded.
+    """Prototype indices grouped into rows of equal length, padded.
 
     Attributes:
-        numbers: Indices of the prototypes, (rows, M), 0 where padded.
-        mask: True (rows, M) where there is a prototype.
+        indices: Indices of the prototypes, int64 (rows, M), 0 where padded.
+        mask: Whether an entry is a prototype rather than padding, bool (rows, M).
     """
 
-    numbers: Tensor
+    indices: Tensor
     mask: Tensor
 
 
 class PrototypeTable:
     """The record of which class and which scale every prototype belongs to.
 
-    An immutable value: tables compare and hash by their content. Any arrangement is allowed, in
-    any order, with uneven counts and with classes or scales that have no prototype; nothing is
-    ever computed from a prototype's number.
+    A table is an immutable value that compares and hashes by its content. Prototypes may have any
+    order and uneven counts, and classes or scales may have none; nothing is ever computed from a
+    prototype's index.
 
     Args:
         class_index: Class of each prototype, (P,), in ``0 .. num_classes - 1``.
@@ -40,7 +40,7 @@ class PrototypeTable:
         num_scales: Number of scales S.
 
     Raises:
-        TypeError: If an index is not integer.
+        TypeError: If the indices are not integers.
         ValueError: If the indices differ in length, are empty or out of range.
 
     Example:
@@ -68,11 +68,11 @@ class PrototypeTable:
                 f"{len(self._scale_index)}: give one class and one scale for each prototype"
             )
         self._moved: dict[torch.device, PrototypeTable] = {}
-        # Not when first asked for: how long rows are cannot be found out in a compiled graph.
+        # These are computed now, because a compiled graph could not find out how long the rows are.
         self._members = {
             "class": _padded_rows(self._class_index, self.num_classes),
             "scale": _padded_rows(self._scale_index, self.num_scales),
-            "cell": _padded_rows(
+            "class_and_scale": _padded_rows(
                 self._class_index * self.num_scales + self._scale_index,
                 self.num_classes * self.num_scales,
             ),
@@ -82,7 +82,12 @@ class PrototypeTable:
     def regular(cls, num_classes: int, num_scales: int, per_scale: int) -> PrototypeTable:
         """Return the table with ``per_scale`` prototypes for each class at each scale.
 
-        Scale-major: all prototypes of the first scale come first, class by class.
+        The order is scale-major: all prototypes of the first scale come first, class by class.
+
+        Args:
+            num_classes: Number of classes C.
+            num_scales: Number of scales S.
+            per_scale: Number of prototypes of each class at each scale.
         """
         positive("per_scale", per_scale)
         classes = torch.arange(positive("num_classes", num_classes)).repeat_interleave(per_scale)
@@ -124,8 +129,8 @@ class PrototypeTable:
         """Number of prototypes of each class at each scale, int64 (C, S)."""
         counts = torch.zeros(self.num_classes, self.num_scales, dtype=torch.long)
         ones = torch.ones(len(self), dtype=torch.long)
-        cells = (self._class_index.cpu(), self._scale_index.cpu())
-        return counts.index_put_(cells, ones, accumulate=True).to(self.device)
+        pairs = (self._class_index.cpu(), self._scale_index.cpu())
+        return counts.index_put_(pairs, ones, accumulate=True).to(self.device)
 
     @property
     def classes(self) -> Tensor:
@@ -133,12 +138,11 @@ class PrototypeTable:
         classes: Tensor = self._class_index.unique()
         return classes
 
-    def members(self, by: Literal["class", "scale", "cell"]) -> Members:
-        """Sort the prototypes into padded rows, table order kept within a row.
+    def members(self, by: Literal["class", "scale", "class_and_scale"]) -> Members:
+        """Group the prototypes by class, by scale or by both; each row keeps the table's order.
 
         Args:
-            by: "class" (C rows), "scale" (S rows) or "cell": C·S rows, one for each class and
-                scale, class-major.
+            by: "class" (C rows), "scale" (S rows) or "class_and_scale" (C·S rows, class-major).
         """
         return Members(*(tensor.clone() for tensor in self._members[by]))
 
@@ -146,10 +150,10 @@ class PrototypeTable:
         """Return the table of these prototypes only, in the order they have here.
 
         Args:
-            indices: Prototype numbers, each once, in any order.
+            indices: Indices of the prototypes to keep, each once, in any order.
 
         Raises:
-            ValueError: If a number is out of range or comes twice, or none is left.
+            ValueError: If an index is out of range or repeated, or there is none.
         """
         index = self.check_kept(indices)
         return PrototypeTable(
@@ -157,11 +161,11 @@ class PrototypeTable:
         )
 
     def check_kept(self, indices: Tensor | Sequence[int]) -> Tensor:
-        """Return the numbers of prototypes to keep, sorted, or raise ``ValueError``."""
+        """Return indices of prototypes to keep, sorted, or raise ``ValueError`` if one is wrong."""
         index = _indices("indices of prototypes to keep", indices, len(self))
         unique: Tensor = index.unique()
         if len(unique) != len(index):
-            raise ValueError("indices of prototypes to keep hold a number twice: give each once")
+            raise ValueError("indices of prototypes to keep hold one twice: give each once")
         return unique.to(self.device)
 
     def to(self, device: torch.device | str) -> PrototypeTable:
@@ -170,7 +174,7 @@ class PrototypeTable:
         if device == self.device:
             return self
         if device not in self._moved:
-            # Not by the constructor: its checks wait for the device, and break a compiled graph.
+            # The constructor is avoided: its checks wait for the device and break a compiled graph.
             moved = object.__new__(PrototypeTable)
             moved._num_classes, moved._num_scales = self._num_classes, self._num_scales
             moved._class_index = self._class_index.to(device)

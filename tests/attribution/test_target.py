@@ -153,3 +153,10 @@ def test_device(device: torch.device) -> None:
     batch = some_tasks()
     result = target(batch[0].to(device), batch[1].to(device), batch[2])
     torch.testing.assert_close(result.cpu(), target.cpu()(*batch))
+
+
+def test_representation_is_the_call() -> None:
+    target = SegmentationTarget(nn.Conv2d(3, 5, 1), output="softmax")
+    assert repr(target) == (
+        "SegmentationTarget(model=Conv2d(...), reduction='mean', output='softmax')"
+    )

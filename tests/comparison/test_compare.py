@@ -201,13 +201,15 @@ def test_the_budget_ends_a_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
     comparison = compare([slow], tasks, metrics=names, budget=2.5, log=quiet)
     first, second = comparison.results
     assert first.indices == (0, 1, 2)
-    assert first.failure == "2.5 s were over after 3 images"
+    assert first.failure == "the budget of 2.5 s was spent after 3 images"
     assert first.seconds == 3
     assert not first.complete
     # The explanations for the first metric cost the second nothing, so the two other images fit.
     assert second.indices == (0, 1, 2, 3, 4)
     assert second.failure == ""
-    assert comparison.failures() == ["slow, sparseness: 2.5 s were over after 3 images"]
+    assert comparison.failures() == [
+        "slow, sparseness: the budget of 2.5 s was spent after 3 images"
+    ]
 
 
 def test_errors_name_what_is_wrong() -> None:

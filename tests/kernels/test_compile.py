@@ -199,8 +199,8 @@ def test_a_table_is_moved_in_the_graph() -> None:
 
     @torch.compile(fullgraph=True, dynamic=True, backend="eager")
     def slots(maps: Tensor) -> Tensor:
-        members = table.to(maps.device).members("cell")
-        return maps.index_select(1, members.numbers.flatten()) * members.mask.view(1, -1, 1)
+        members = table.to(maps.device).members("class_and_scale")
+        return maps.index_select(1, members.indices.flatten()) * members.mask.view(1, -1, 1)
 
     assert slots(torch.empty(2, len(table), 7, device=elsewhere)).shape == (2, len(table), 7)
     assert table.to(elsewhere).device == elsewhere

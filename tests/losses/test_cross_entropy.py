@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protoxai.losses import cross_entropy_loss
+from protoxai.losses import CrossEntropyLoss, cross_entropy_loss
 from tests.cases import VOID, label_maps, maps_of, mean_of, value_and_gradient
 
 
@@ -91,3 +91,16 @@ def test_class_weights_of_another_number() -> None:
         cross_entropy_loss(
             torch.rand(1, 2, 2, 2), torch.zeros(1, 2, 2).long(), class_weight=torch.ones(3)
         )
+
+
+def test_module_is_the_function() -> None:
+    logits, labels = torch.randn(2, 3, 4, 5), torch.randint(0, 3, (2, 4, 5))
+    labels[0, 0, 0] = -1
+    module = CrossEntropyLoss(class_weight=[0.5, 2, 1], ignore_index=-1)
+    weight = torch.tensor([0.5, 2.0, 1.0])
+    expected = cross_entropy_loss(logits, labels, class_weight=weight, ignore_index=-1)
+    assert torch.equal(module(logits, labels), expected)
+    again = eval(repr(module))
+    assert repr(again) == repr(module)
+    assert torch.equal(again(logits, labels), expected)
+    assert repr(CrossEntropyLoss()) == "CrossEntropyLoss(class_weight=None, ignore_index=255)"

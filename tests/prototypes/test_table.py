@@ -30,7 +30,7 @@ def test_counts_classes_and_members_agree_with_counting(table: PrototypeTable) -
         return [index[mask].tolist() for index, mask in zip(*members, strict=True)]
 
     assert rows("class") == [set_of(table, c) for c in classes]
-    assert rows("cell") == [set_of(table, c, s) for c in classes for s in scales]
+    assert rows("class_and_scale") == [set_of(table, c, s) for c in classes for s in scales]
     assert rows("scale") == [(table.scale_index == s).nonzero()[:, 0].tolist() for s in scales]
 
 
@@ -69,13 +69,13 @@ def test_nothing_returned_or_given_can_change_a_table() -> None:
     assert table.classes.tolist() == [0, 1]
 
 
-@pytest.mark.parametrize("by", ["class", "scale", "cell"])
+@pytest.mark.parametrize("by", ["class", "scale", "class_and_scale"])
 def test_members_returned_cannot_change_a_table(by: str) -> None:
     table = PrototypeTable([0, 1], [0, 1], 2, 2)
     before = copy.deepcopy(table.members(by))
-    table.members(by).numbers.zero_()
+    table.members(by).indices.zero_()
     table.members(by).mask.zero_()
-    assert torch.equal(table.members(by).numbers, before.numbers)
+    assert torch.equal(table.members(by).indices, before.indices)
     assert torch.equal(table.members(by).mask, before.mask)
 
 
@@ -95,7 +95,7 @@ def test_table_survives_pickle_copy_and_configuration() -> None:
         PrototypeTable(**UNEVEN.to_config()),
     ):
         assert twin == UNEVEN
-        assert torch.equal(twin.members("class").numbers, UNEVEN.members("class").numbers)
+        assert torch.equal(twin.members("class").indices, UNEVEN.members("class").indices)
 
 
 def test_moving_a_table_is_cached(device: torch.device) -> None:
@@ -104,7 +104,12 @@ def test_moving_a_table_is_cached(device: torch.device) -> None:
     assert moved == UNEVEN
     assert hash(moved) == hash(UNEVEN)
     assert moved.to("cpu") == UNEVEN
-    for tensor in (moved.class_index, moved.counts, moved.classes, moved.members("cell").mask):
+    for tensor in (
+        moved.class_index,
+        moved.counts,
+        moved.classes,
+        moved.members("class_and_scale").mask,
+    ):
         assert tensor.device.type == device.type
 
 

@@ -11,10 +11,10 @@ from torch import Tensor
 RESAMPLES = 1000
 INTERVAL = (0.025, 0.975)
 LARGEST_BLOCK = 2**20
-"""Most image counts drawn at once, so that memory does not grow with the data set."""
+"""Largest number of counts drawn at once, so that memory does not grow with the data set."""
 
 Statistic = Callable[[Tensor, Tensor], Tensor]
-"""Function of the rows (n, ...) and of how often each is drawn (R, n) that returns R values."""
+"""Function of rows (n, ...) and the counts (R, n) of each in R resamples, which returns (R,)."""
 
 
 class Estimate(NamedTuple):
@@ -61,8 +61,9 @@ def estimate(
     Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, section 13.3.
 
     Args:
-        rows: Values of each image, (n,) or (n, K); images with NaN alone are left out and counted.
-        statistic: Function of the rows and of how often each is drawn; the mean by default.
+        rows: Values of each image, (n,) or (n, K). Images whose values are all NaN are left out,
+            and counted as undefined.
+        statistic: Function that computes the figure of each resample; the mean by default.
         resamples: Number of resamples.
         seed: Seed of the resampling.
 

@@ -23,8 +23,8 @@ Index = int | Sequence[int] | Tensor | None
 class ImageRows(Metric):
     """Base of the metrics that keep a row of values for each image, by its data set index.
 
-    Rows are gathered over processes. An image that several of them have, as samplers pad the
-    shares of processes, counts once.
+    Rows are gathered over processes. An image that several processes have, because samplers pad
+    their shares, counts once.
     """
 
     indices: list[Tensor]
@@ -36,8 +36,7 @@ class ImageRows(Metric):
         """Return the data set indices of a batch, int64 (images,) on the CPU.
 
         Args:
-            index: Indices as they were given to ``update``; None numbers the images from the
-                number of those before.
+            index: Indices as given to ``update``; None continues the numbering of earlier images.
             images: Number of images in the batch.
 
         Raises:

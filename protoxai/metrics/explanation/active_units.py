@@ -14,7 +14,7 @@ from protoxai.metrics.explanation.effective_number import effective_number
 from protoxai.runtime.precision import widen
 
 ROUNDING = 8
-"""Units in the last place by which a sum of evidence may miss the share and still reach it."""
+"""Tolerance, in units in the last place, with which a sum of evidence reaches the share."""
 
 
 def active_units(evidence: Tensor, share: float = 0.9) -> Tensor:
@@ -25,7 +25,7 @@ def active_units(evidence: Tensor, share: float = 0.9) -> Tensor:
         share: Share of the sum of all positive evidence, in (0, 1].
 
     Returns:
-        int64 (...); 0 where no evidence is positive.
+        Counts, int64 (...); 0 where no evidence is positive.
 
     Raises:
         ValueError: If the share is out of its range.

@@ -24,7 +24,7 @@ def complexity(values: Tensor) -> Tensor:
         values: Values (..., M) of any sign; their absolute values count.
 
     Returns:
-        (...), in [0, log M]; NaN where all values are 0.
+        Values (...), in [0, log M]; NaN where all values are 0.
 
     Example:
         >>> import torch

@@ -1,4 +1,4 @@
-"""Deletion and insertion: effect of the pixels on the model in the order of their attribution."""
+"""Deletion and insertion: effect of removing or restoring pixels in order of attribution."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def deletion_insertion(
         steps: Number of steps from 0 % to 100 %.
         sigma: Standard deviation of the blur in pixels; None for H / 16.
         seed: Seed of the order of equal values; a constant attribution has a random order.
-        batch_size: Most images to score at once.
+        batch_size: Largest number of images to score at once.
 
     Returns:
         Scalars; NaN where the attribution or the score is NaN.
@@ -138,7 +138,7 @@ def _single(image: Tensor, attribution: Tensor) -> tuple[Tensor, Tensor]:
 
 @register_metric("deletion_insertion")
 class DeletionInsertion(PerImageMetric):
-    """Areas of deletion and insertion, those of a random order, and the gaps between them.
+    """Areas under the deletion and insertion curves, those of a random order, and their gaps.
 
     Deletion: lower is better; insertion and both gaps: higher is better. A constant attribution
     has a random order, so its gaps are 0. See :func:`deletion_insertion`.
@@ -146,7 +146,7 @@ class DeletionInsertion(PerImageMetric):
     Args:
         steps: Number of steps from 0 % to 100 %.
         sigma: Standard deviation of the blur in pixels; None for H / 16.
-        batch_size: Most images to score at once.
+        batch_size: Largest number of images to score at once.
         **options: Options of :class:`PerImageMetric`.
 
     Example:

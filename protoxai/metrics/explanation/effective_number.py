@@ -18,7 +18,7 @@ def effective_number(values: Tensor) -> Tensor:
         values: Values (..., M) of any sign; their absolute values count.
 
     Returns:
-        (...), in [1, M]; NaN where all values are 0.
+        Values (...), in [1, M]; NaN where all values are 0.
 
     Example:
         >>> import torch

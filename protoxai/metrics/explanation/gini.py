@@ -12,7 +12,9 @@ from protoxai.metrics.base.shares import shares
 
 
 def gini(values: Tensor) -> Tensor:
-    """Return the Gini index over the last dimension: 0 if all are equal, 1 - 1/M for one value.
+    """Return the Gini index over the last dimension: 0 if all values are equal.
+
+    It is 1 - 1/M if only one value differs from 0.
 
     ``1 - 2 sum_k x_(k) / |x|_1 (M - k + 1/2) / M`` with the absolute values ascending, k from 1
     (Hurley and Rickard, "Comparing measures of sparsity", IEEE Trans. Inf. Theory 2009).
@@ -21,7 +23,7 @@ def gini(values: Tensor) -> Tensor:
         values: Values (..., M) of any sign; their absolute values count.
 
     Returns:
-        (...), in [0, 1 - 1/M]; NaN where all values are 0.
+        Values (...), in [0, 1 - 1/M]; NaN where all values are 0.
 
     Example:
         >>> import torch

@@ -1,4 +1,4 @@
-"""Infidelity: how badly an attribution predicts the effect of noise on the model."""
+"""Infidelity: error of an attribution's prediction of how noise on the image changes the score."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def infidelity(
     """Return the infidelity of attributions, by ``captum.metrics.infidelity``.
 
     Yeh et al., "On the (in)fidelity and sensitivity of explanations", NeurIPS 2019, definition 2.1,
-    with noise N(0, 0.1²) on the normalised image, normalised so that a factor of the attribution
-    does not matter.
+    with noise N(0, 0.1²) on the normalised image. The result is normalised, so that scaling the
+    attribution does not change it.
 
     Args:
         score: Function of images (n, 3, H, W) and the arguments that returns one number each, (n,),
@@ -40,10 +40,10 @@ def infidelity(
         arguments: Tensors (B, ...) that belong to the images: the regions and the classes.
         samples: Number of noise samples.
         seeds: Seeds of each image's noise; None for the numbers from 0.
-        batch_size: Most images to score at once.
+        batch_size: Largest number of images to score at once.
 
     Returns:
-        (B,), at least 0; NaN where the attribution is 0.
+        Values (B,), at least 0; NaN where the attribution is 0.
 
     Raises:
         ValueError: If the attribution does not fit the images.
@@ -60,7 +60,7 @@ def infidelity(
 
     if attribution.dim() == 3:
         check_maps(attribution)
-        # All channels of a pixel have the same attribution, since a factor does not matter.
+        # Each channel may have the whole attribution of its pixel, because scale does not matter.
         attribution = attribution[:, None].expand(-1, images.shape[1], -1, -1)
     if attribution.shape != images.shape:
         raise ValueError(
@@ -103,7 +103,7 @@ class Infidelity(PerImageMetric):
 
     Args:
         samples: Number of noise samples.
-        batch_size: Most images to score at once.
+        batch_size: Largest number of images to score at once.
         **options: Options of :class:`PerImageMetric`.
 
     Example:

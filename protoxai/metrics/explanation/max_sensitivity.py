@@ -1,4 +1,4 @@
-"""Max sensitivity: largest change of an explanation under a hardly visible change of the image."""
+"""Max sensitivity: largest change of an explanation when the image hardly changes."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def max_sensitivity(
 ) -> Tensor:
     """Return the largest relative change of an explanation, by ``captum.metrics.sensitivity_max``.
 
-    Yeh et al., NeurIPS 2019, definition 4.1: images drawn evenly from the cube of half-width
-    ``radius`` around the normalised image.
+    Yeh et al., NeurIPS 2019, definition 4.1. Changed images are drawn uniformly from the cube of
+    half-width ``radius`` around the normalised image.
 
     Args:
         explain: Function of images (n, 3, H, W) and the arguments that returns maps (n, H, W).
@@ -39,10 +39,10 @@ def max_sensitivity(
         radius: Largest change of a pixel.
         samples: Number of changed images.
         seeds: Seeds of each image's changes; None for the numbers from 0.
-        batch_size: Most images to explain at once.
+        batch_size: Largest number of images to explain at once.
 
     Returns:
-        (B,), at least 0; NaN where the explanation is 0.
+        Values (B,), at least 0; NaN where the explanation is 0.
 
     Raises:
         ValueError: If there are not as many maps as images.
@@ -57,7 +57,7 @@ def max_sensitivity(
     if original is not None:
         check_batch(images=images, original=original)
 
-    # Captum switches gradients off, which gradient methods need.
+    # Captum disables gradients, but gradient methods need them.
     @torch.enable_grad()
     def explained(images: Tensor, arguments: Sequence[Tensor]) -> Tensor:
         return explain(images, *arguments).detach().contiguous()
@@ -110,7 +110,7 @@ class MaxSensitivity(PerImageMetric):
     Args:
         radius: Largest change of a pixel.
         samples: Number of changed images.
-        batch_size: Most images to explain at once.
+        batch_size: Largest number of images to explain at once.
         **options: Options of :class:`PerImageMetric`.
 
     Example:

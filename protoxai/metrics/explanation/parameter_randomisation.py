@@ -44,7 +44,11 @@ def randomisation_layers(model: nn.Module, steps: int | None = None) -> tuple[tu
         >>> randomisation_layers(nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2)))
         (('2',), ('0',))
     """
-    names = [name for name, module in model.named_modules() if module._parameters][::-1]
+    names = [
+        name
+        for name, module in model.named_modules()
+        if any(True for _ in module.parameters(recurse=False))
+    ][::-1]
     if not names or (steps is not None and steps < 1):
         raise ValueError(
             f"{len(names)} layers with parameters, steps is {steps}: expected at least 1 of each"

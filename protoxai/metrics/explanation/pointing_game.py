@@ -24,7 +24,7 @@ def pointing_game(attribution: Tensor, mask: Tensor) -> Tensor:
         mask: Ground truth of the class, or of one of its parts, bool (B, H, W).
 
     Returns:
-        (B,), in [0, 1]; NaN for an empty mask and for a constant attribution.
+        Values (B,), in [0, 1]; NaN for an empty mask and for a constant attribution.
 
     Example:
         >>> import torch

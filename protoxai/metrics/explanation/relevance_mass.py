@@ -23,7 +23,7 @@ def relevance_mass(attribution: Tensor, mask: Tensor) -> Tensor:
         mask: Ground truth of the class, or of one of its parts, bool (B, H, W).
 
     Returns:
-        (B,), in [0, 1]; NaN for an empty mask and where nothing is positive.
+        Values (B,), in [0, 1]; NaN for an empty mask and for a map without a positive value.
 
     Example:
         >>> import torch

@@ -22,7 +22,7 @@ def sparseness(attribution: Tensor) -> Tensor:
         attribution: Attribution maps (B, H, W).
 
     Returns:
-        (B,), in [0, 1 - 1/(H W)]; NaN where a map is 0.
+        Values (B,), in [0, 1 - 1/(H W)]; NaN where a map is 0.
 
     Example:
         >>> import torch

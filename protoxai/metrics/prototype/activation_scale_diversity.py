@@ -1,4 +1,4 @@
-"""Scale diversity of activations: difference of the places where a class's scales are active."""
+"""Scale diversity of activations: how little a class's prototypes are active at the same pixels."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def activation_scale_diversity(
 ) -> ActivationDiversity:
     """Return how little the activations of a class's prototypes overlap.
 
-    For every class in the image, the activation of each of its prototypes is cut where it reaches
-    its 0.8 quantile over the class's pixels. Pairs of cuts are compared by intersection over union,
-    and averaged over all pairs of all classes.
+    For every class in the image, each of its prototypes is active at the class's pixels where the
+    activation reaches its 0.8 quantile over these pixels. Pairs of prototypes are compared by the
+    intersection over union of their active pixels, averaged over all pairs of all classes.
 
     Args:
         activations: Activations of all prototypes (B, P, h, w).
@@ -47,7 +47,7 @@ def activation_scale_diversity(
         Two tensors (B,); NaN for an image without a pair.
 
     Raises:
-        ValueError: If a label is no class, or the batches differ.
+        ValueError: If a label is neither a class nor ignored, or the batches differ.
 
     Example:
         >>> import torch

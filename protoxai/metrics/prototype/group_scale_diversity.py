@@ -91,7 +91,7 @@ def group_scale_diversity(head: PrototypeHead | SparseGroupHead) -> GroupScales:
 class GroupScaleDiversity(ModelMetric):
     """Spread of the groups' weight over scales, see :func:`group_scale_diversity`.
 
-    Higher is better: a multi-scale model is to combine scales.
+    Higher is better: a multi-scale model should combine scales.
 
     Args:
         **options: Options of ``torchmetrics.Metric``.

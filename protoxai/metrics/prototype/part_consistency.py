@@ -35,7 +35,7 @@ def part_consistency(hits: Tensor) -> Tensor:
 
 
 def _share(rows: Tensor, counts: Tensor, prototypes: Tensor, number: int) -> Tensor:
-    """Return the shares (R,) of rows (n, pairs), image i taken ``counts`` (R, n) times."""
+    """Return the shares (R,) of rows (n, pairs), where image i counts ``counts[:, i]`` times."""
     shown = counts @ (~rows.isnan()).double()
     rate = counts @ rows.nan_to_num() / shown
     empty = torch.zeros(len(counts), number, dtype=torch.float64)

@@ -29,11 +29,11 @@ def part_hits(
 ) -> Tensor:
     """Return the parts of its own class that each prototype hits in each image.
 
-    A prototype's activation, resized to the labels (nearest), is cut where it reaches its 0.8
-    quantile over the class's pixels. A part is hit if the centroid of one of its components
-    (8-connected, within the class) lies in the cut. After Huang et al., "Evaluation and improvement
-    of interpretability for self-explainable part-prototype networks", ICCV 2023, section 3, in the
-    form Porta et al., WACV 2025, give it for segmentation.
+    A prototype is active at the class's pixels where its activation, resized to the labels
+    (nearest), reaches its 0.8 quantile over these pixels. A part is hit if the prototype is active
+    at the centroid of one of its components (8-connected, within the class). Source: Huang et al.,
+    "Evaluation and improvement of interpretability for self-explainable part-prototype networks",
+    ICCV 2023, section 3, as adapted to segmentation by Porta et al., WACV 2025.
 
     Args:
         activations: Activations of all prototypes (B, P, h, w).

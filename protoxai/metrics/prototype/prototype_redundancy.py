@@ -1,4 +1,4 @@
-"""Prototype redundancy: share of prototypes that nearly repeat another."""
+"""Prototype redundancy: share of pairs of prototypes that are nearly equal."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def prototype_redundancy(layer: MultiScalePrototypeLayer, tolerance: float = 0.1
         tensor(0.3333)
     """
     prototypes = layer.prototypes.detach()
-    members = layer.table.to(prototypes.device).members("cell")
-    own = prototypes[members.numbers]
-    # Computed by matrix products, small distances would be lost to rounding.
+    members = layer.table.to(prototypes.device).members("class_and_scale")
+    own = prototypes[members.indices]
+    # Matrix products would lose small distances to rounding.
     distances = torch.cdist(own, own, compute_mode="donot_use_mm_for_euclid_dist")
     both = members.mask[:, :, None] & members.mask[:, None, :]
     pairs = distances[both.triu(1)]
@@ -52,7 +52,7 @@ def prototype_redundancy(layer: MultiScalePrototypeLayer, tolerance: float = 0.1
 
 
 class PrototypeRedundancy(ModelMetric):
-    """Share of pairs of prototypes that nearly repeat each other; lower is better.
+    """Share of pairs of prototypes that are nearly equal; lower is better.
 
     See :func:`prototype_redundancy`.
 

@@ -20,7 +20,7 @@ def iou_per_class(confusion: Tensor) -> Tensor:
         confusion: Counts (C, C) by label (rows) and prediction (columns).
 
     Returns:
-        (C,) in [0, 1]; NaN for a class that is neither labelled nor predicted.
+        Values (C,) in [0, 1]; NaN for a class that is neither labelled nor predicted.
 
     Example:
         >>> import torch
