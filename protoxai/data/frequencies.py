@@ -1,30 +1,12 @@
 """Frequencies of the classes in a data set."""
 
-from typing import Protocol
-
 import torch
 from torch import Tensor
 
-from protoxai.labels import check_labels
+from protoxai.data.label_check import Labelled, count_labels
 
 
-class _HasLabels(Protocol):
-    @property
-    def labels(self) -> Tensor: ...
-
-
-class _Labelled(Protocol):
-    ignore_index: int
-
-    @property
-    def num_classes(self) -> int: ...
-
-    def __len__(self) -> int: ...
-
-    def raw(self, index: int) -> _HasLabels: ...
-
-
-def class_frequencies(dataset: _Labelled, limit: int | None = None) -> Tensor:
+def class_frequencies(dataset: Labelled, limit: int | None = None) -> Tensor:
     """Return the share of every class among the labelled pixels.
 
     Useful for class weights, e.g. ``class_frequencies(dataset).clamp_min(1e-4) ** -0.5`` (a class
@@ -47,20 +29,11 @@ def class_frequencies(dataset: _Labelled, limit: int | None = None) -> Tensor:
         >>> frequencies.shape, bool(frequencies.argmax() == 0)
         (torch.Size([9]), True)
     """
-    if limit is not None and limit < 1:
-        raise ValueError(f"limit={limit}: read one sample or more, or None for all of them")
-    total = len(dataset)
-    count = total if limit is None else min(limit, total)
-    pixels = torch.zeros(dataset.num_classes, dtype=torch.int64)
-    for step in range(count):
-        index = step * total // count
-        labels = dataset.raw(index).labels
-        check_labels(labels, dataset.num_classes, dataset.ignore_index, source=f"sample {index}")
-        counted = labels[labels != dataset.ignore_index]
-        pixels += counted.bincount(minlength=dataset.num_classes)
-    if not int(pixels.sum()):
+    counts = count_labels(dataset, limit)
+    if counts.labelled == 0:
         raise ValueError(
-            f"there is no labelled pixel in {count} samples (all are {dataset.ignore_index}): "
-            "check the label files and the void value"
+            f"there is no labelled pixel in {counts.read} samples (all are "
+            f"{dataset.ignore_index}): check the label files and the void value"
         )
+    pixels = torch.tensor(counts.pixels)
     return pixels.double() / pixels.sum()

@@ -20,7 +20,7 @@ def test_limit_spreads_over_the_data(write_pair):
 
 
 def test_errors(write_pair):
-    with pytest.raises(ValueError, match="limit=0"):
+    with pytest.raises(ValueError, match="limit is 0"):
         class_frequencies(Shapes(size=32), limit=0)
     root = write_pair("a", np.full((2, 2), 255))
     with pytest.raises(ValueError, match="no labelled pixel"):
