@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from protoxai.cli.plugins import add_plugin_option, import_plugins
 from protoxai.runtime.extras import require
+from protoxai.runtime.stopping import on_stop, stop_if_requested
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
@@ -79,12 +80,27 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
     skip = [number for number, name in enumerate(dataset.class_names) if name in options.skip]
     view = evaluation_view(dataset, recipe, models[0])
     tasks = select_tasks(view, images=options.images, ignore_index=dataset.ignore_index, skip=skip)
-    table = compare(
-        explainers_of(models, options.methods),
-        tasks,
-        metrics=options.metrics,
-        output=Path(options.output),
-        budget=options.budget,
-    )
+    with on_stop(lambda: _kept(Path(options.output))):
+        table = compare(
+            explainers_of(models, options.methods),
+            tasks,
+            metrics=options.metrics,
+            output=Path(options.output),
+            budget=options.budget,
+            log=_log,
+        )
     print(f"\n{table.to_text()}\n{options.output}: comparison.txt, .csv, .json, .md, .png")
     return 0
+
+
+def _log(line: str) -> None:
+    print(line)
+    # A stop within an explainer may end as a failure of that explainer, which would be reported.
+    stop_if_requested()
+
+
+def _kept(output: Path) -> str:
+    """Return the message of a stop."""
+    count = sum(1 for _ in output.glob("results/*.json"))
+    kept = f"{count} finished results are in {output}/results, which the same command continues"
+    return f"stopped in the comparison; {kept if count else 'no result was finished'}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from protoxai.cli.plugins import add_plugin_option, import_plugins
 from protoxai.runtime.extras import require
+from protoxai.runtime.stopping import on_stop
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
@@ -64,7 +65,10 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
     from protoxai.training.recipes.command_line import given_keys
     from protoxai.training.recipes.data_recipe import DataRecipe
 
-    with process_group():
+    kept = "no scores were written; the same command starts again"
+    if options.predictions is not None:
+        kept += f"; the predictions so far are in {options.predictions}"
+    with on_stop(lambda: f"stopped in the evaluation; {kept}"), process_group():
         scores = evaluate_model(
             options.model,
             given_keys(DataRecipe, options, "data"),

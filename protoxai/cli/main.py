@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -10,7 +12,9 @@ from typing import TYPE_CHECKING
 from protoxai import __version__
 from protoxai.cli import compare, demo, evaluate, recipes, train
 from protoxai.runtime.checks import did_you_mean
-from protoxai.runtime.extras import MissingExtraError, require
+from protoxai.runtime.extras import require
+from protoxai.runtime.failures import explained
+from protoxai.runtime.stopping import Stopped, stoppable
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
@@ -31,26 +35,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Arguments without the program's name; None for those of the process.
 
     Returns:
-        The exit code: 0, or 2 after one line about what the user can fix.
+        The exit code: 0; 2 after one line about what the user can fix; 143 or 130 after one line
+        about what a stop by SIGTERM or SIGINT keeps.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        require("train", "jsonargparse", "yaml")
-        from jsonargparse import ArgumentError
-
-        parser, parsers = build_parser()
-        try:
-            options = parser.parse_args(arguments)
-        except ArgumentError as error:
-            raise ValueError(_explain(str(error), arguments, parsers)) from None
-        if options.command is None:
-            parser.print_help()
-            return 2
-        name: str = options.command
-        code: int = COMMANDS[name].run(options[name], parsers[name])
-    except (MissingExtraError, ValueError, TypeError) as error:
-        print(f"protoxai: {error}", file=sys.stderr)
+        with stoppable():
+            return _run(arguments)
+    except Stopped as stop:
+        return 128 + stop.number
+    except BrokenPipeError:
+        # Nobody reads on, as in `protoxai recipes | head`; Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except Exception as error:
+        # Anything else is a bug, whose traceback is of use.
+        line = explained(error)
+        if line is None:
+            raise
+        print(f"protoxai: {line}", file=sys.stderr)
         return 2
+
+
+def _run(arguments: Sequence[str]) -> int:
+    """Run the command that the arguments name, and return the exit code."""
+    require("train", "jsonargparse", "yaml")
+    from jsonargparse import ArgumentError
+
+    parser, parsers = build_parser()
+    try:
+        options = parser.parse_args(arguments)
+    except ArgumentError as error:
+        raise ValueError(_explain(str(error), arguments, parsers)) from None
+    if options.command is None:
+        parser.print_help()
+        return 2
+    name: str = options.command
+    code: int = COMMANDS[name].run(options[name], parsers[name])
     return code
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import time
 from collections.abc import Mapping
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from protoxai.cli.plugins import add_plugin_option, import_plugins
 from protoxai.runtime.distributed import process_group, rank
 from protoxai.runtime.extras import require
+from protoxai.runtime.files import write_file
+from protoxai.runtime.stopping import on_stop
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
@@ -120,10 +123,11 @@ def train(
     quiet_lightning()
     from protoxai.training import run as run_recipe
     from protoxai.training.results import write_metrics
+    from protoxai.training.run_folder.ownership import owned
 
     output = output or Path("runs") / f"{recipe.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     started = time.monotonic()
-    with process_group():
+    with process_group(), owned(output), on_stop(lambda: _kept(output)):
         if rank() == 0:
             print(f"{recipe.name}: {recipe.method}")
         results = [run_recipe(recipe, output, splits=splits, resume=resume)]
@@ -132,11 +136,13 @@ def train(
             if rank() == 0:
                 print(f"{recipe.name}: {baseline.method}, on the same trunk, as many steps")
             folder = output / "baseline"
-            results.append(run_recipe(baseline, folder, splits=splits, resume=resume))
+            # The run may have been stopped before its baseline began.
+            begun = resume and any(folder.glob("checkpoints/*.pt"))
+            results.append(run_recipe(baseline, folder, splits=splits, resume=begun))
         if rank() == 0:
             write_metrics(output / "metrics.json", results)
-            _write_explanation(results[0], output / "explanation.png")
             _print_table(results)
+            _write_explanation(results[0], output / "explanation.png")
             print(f"{output}: model/, metrics.json, explanation.png ({_minutes(started)})")
     return 0
 
@@ -168,7 +174,19 @@ def _write_explanation(result: RunResult, path: Path) -> None:
         lambda number: result.splits.projection.raw(number).image,
         palette=validation.palette,
     )
-    figure.savefig(path, dpi=110)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=110, format="png")
+    write_file(path, buffer.getvalue())
+
+
+def _kept(output: Path) -> str:
+    """Return the message of a stop before the training, or after it."""
+    if (output / "metrics.json").is_file():
+        return (
+            f"stopped after the training; {output}/model and {output}/metrics.json are complete; "
+            "write the rest with --resume"
+        )
+    return "stopped before the training; start again"
 
 
 def _richest_image(data: SegmentationDataset) -> int:

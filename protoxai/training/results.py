@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from protoxai.evaluation.scores import Scores
 from protoxai.model.segmenter import Segmenter
+from protoxai.runtime.files import write_json
 from protoxai.training.feeding.loaders import Splits
 from protoxai.training.recipes.recipe import Recipe
 
@@ -78,14 +77,4 @@ def write_metrics(path: Path, results: list[RunResult]) -> None:
         }
         for result in results
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(_without_nan(content), indent=1, allow_nan=False) + "\n")
-
-
-def _without_nan(value: Any) -> Any:
-    """Return the value with None in place of NaN, which JSON does not have."""
-    if isinstance(value, dict):
-        return {key: _without_nan(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(inner) for inner in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
+    write_json(path, content)

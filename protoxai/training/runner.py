@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,22 +13,22 @@ from protoxai.evaluation.scores import evaluate
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
 from protoxai.model.segmenter import Segmenter
 from protoxai.prototypes.provenance import Provenance
-from protoxai.runtime.distributed import own_device, process_group, rank
+from protoxai.runtime.distributed import own_device, process_group, rank, world_size
+from protoxai.runtime.stopping import finish_first, on_stop, stoppable
 from protoxai.training.build_model import build_model
 from protoxai.training.feeding.loaders import Splits, evaluation_loader, evaluation_view
 from protoxai.training.feeding.seeded_sampling import mixed_seed
 from protoxai.training.recipes.recipe import Recipe
+from protoxai.training.recipes.stage_recipe import Action, Stage
 from protoxai.training.recipes.yaml_files import RunError
 from protoxai.training.results import Row, RunResult, write_metrics
-from protoxai.training.run_folder.run_record import (
-    differences,
-    plain_recipe,
-    recorded_recipe,
-    write_records,
-)
+from protoxai.training.run_folder.ownership import owned
+from protoxai.training.run_folder.resuming import Place, place_of, state_to_resume
+from protoxai.training.run_folder.run_record import plain_recipe, write_environment, write_recipe
 from protoxai.training.run_folder.sample_pictures import write_samples
 from protoxai.training.stages.actions import run_action
 from protoxai.training.stages.checkpoints import Checkpoints, State
+from protoxai.training.stages.errors import explaining
 from protoxai.training.stages.stage import StageRun, fit_stage, run_loggers
 
 TITLES = {"project": "projection"}
@@ -47,14 +48,18 @@ def run(
 
     The output folder gets ``recipe.yaml`` (as run), ``environment.json``, ``log.txt``, ``logs/``,
     ``checkpoints/``, ``samples/``, ``metrics.json`` and ``model/`` (see
-    :meth:`~protoxai.ScaleProtoSeg.save_pretrained`). Under ``torchrun``, all processes train
-    together and the first one writes.
+    :meth:`~protoxai.ScaleProtoSeg.save_pretrained`); no other run may use it at the same time.
+    Under ``torchrun``, all processes train together and the first one writes.
+
+    Everything that is trained is saved before it is evaluated, so that nothing is lost if the
+    evaluation fails. SIGTERM and SIGINT (Ctrl-C) end the training after the current step, which
+    is saved, and the process.
 
     Args:
         recipe: Recipe to run.
         output: Folder of the run, made if it is missing.
-        resume: Whether to continue from the newest intact checkpoint in the folder, if there is
-            one; the result is that of a run that was never stopped.
+        resume: Whether to continue from the newest intact checkpoint in the folder; the result is
+            that of a run that was never stopped.
         log: Function that receives one line for each stage and action.
         progress: Whether to show progress bars.
         splits: Data to use instead of the recipe's, such as a custom data set.
@@ -64,23 +69,25 @@ def run(
         The model and its scores.
 
     Raises:
-        RunError: If the run cannot continue, or the folder holds another one.
+        RunError: If the run cannot continue, or the folder holds or is used by another one.
+        Stopped: If a signal has stopped the run.
         RecipeError: If the recipe needs something that its model does not have.
 
     Example:
         >>> result = run(Recipe.load("shapes"), "runs/shapes")  # doctest: +SKIP
     """
-    with process_group():
+    output = Path(output)
+    with stoppable(), process_group(), owned(output):
         splits = splits or Splits.of(recipe.data)
         torch.manual_seed(recipe.seed)
         model = (model or build_model(recipe.model, splits.train)).to(own_device())
-        state = _RunState(recipe, Path(output), model, splits, log, progress)
-        state.start(resume=resume)
-        state.run_stages()
-        result = RunResult(recipe, model.eval(), splits, tuple(state.rows))
-        if rank() == 0:
-            model.save_pretrained(state.output / "model")
-            write_metrics(state.output / "metrics.json", [result])
+        state = _RunState(recipe, output, model, splits, log, progress)
+        with on_stop(state.describe_stop):
+            state.start(resume=resume)
+            state.run_stages()
+            result = RunResult(recipe, model.eval(), splits, tuple(state.rows))
+            if rank() == 0:
+                write_metrics(output / "metrics.json", [result])
     return result
 
 
@@ -103,49 +110,64 @@ class _RunState:
         self.log = log
         self.progress = progress
         self.rows: list[Row] = []
+        # The step that is saved but not evaluated yet, and its seconds.
+        self.unreported: tuple[str, float] | None = None
         self.checkpoints = Checkpoints(output / "checkpoints")
         self.resumed: State = {"stage": 0, "part": "before"}
+        self.place = Place(recipe.stages[0].name, 0)
+        self.saved: Place | None = None
 
     def start(self, *, resume: bool) -> None:
         """Start a new run, or restore the newest checkpoint."""
-        if not resume and self.checkpoints.paths():
+        if resume:
+            state = state_to_resume(self.output, self.checkpoints, self.recipe)
+            self.restore(state)
+            self.write_log(f"resumed {self.recipe.name} at {self.place}")
+        elif self.checkpoints.paths():
             raise RunError(
                 f"{self.output} holds a run already: continue it with --resume (resume=True), or "
                 "choose another output folder"
             )
-        state = self.checkpoints.newest() if resume else None
-        if state is not None:
-            changed = differences(recorded_recipe(state["recipe"]), plain_recipe(self.recipe))
-            if changed:
-                raise RunError(
-                    f"{self.output} holds a run of another recipe (it differs in "
-                    f"{', '.join(changed)}): resume with the recipe in {self.output}/recipe.yaml, "
-                    "or choose another output folder"
-                )
-            self.resumed = state
-            self.restore(state)
-            self.write_log(f"resumed {self.recipe.name} at {self.position(state)}")
-        elif rank() == 0:
-            write_records(self.recipe, self.output)
+        else:
+            write_environment(self.recipe, self.output)
+        # Some keys may change when a run continues.
+        write_recipe(self.recipe, self.output)
         self.loggers = run_loggers(self.recipe, self.output)
 
     def run_stages(self) -> None:
         """Run the remaining stages."""
         for number in range(self.resumed["stage"], len(self.recipe.stages)):
             self.run_stage(number)
+        if rank() == 0:
+            with finish_first():
+                self.model.save_pretrained(self.output / "model")
+        self.report()
 
     def run_stage(self, number: int) -> None:
-        """Run one stage: the actions before it, the training, the actions after it."""
+        """Run one stage: the actions before it, the training, the actions after it.
+
+        Every result is saved before it is reported, the last one by the next stage.
+        """
         stage = self.recipe.stages[number]
         state: State = self.resumed if self.resumed["stage"] == number else {"part": "before"}
         seed = mixed_seed(self.recipe.seed, number)
         started = time.monotonic()
+        self.report()
         if state["part"] == "before":
             # Independent of the stages before, so that a resumed run repeats the same choices.
             torch.manual_seed(seed)
             for action in stage.before:
-                run_action(action, self.model, stage, self.recipe, self.splits, seed)
+                self.act(action, stage, Place(stage.name, 0), seed)
         if state["part"] != "after":
+
+            def save(step: int, training: State | None) -> None:
+                self.place = Place(stage.name, step)
+                if training is None:
+                    self.unreported = (stage.name, time.monotonic() - started)
+                self.save(number, "training" if training else "after", step, training)
+
+            training = state.get("training")
+            self.place = Place(stage.name, training["step"] if training else 0)
             fit_stage(
                 StageRun(
                     model=self.model,
@@ -156,35 +178,48 @@ class _RunState:
                     previous_steps=sum(stage.steps for stage in self.recipe.stages[:number]),
                     loggers=self.loggers,
                     progress=self.progress and rank() == 0,
-                    save=lambda step, training: self.save(number, step, "training", training),
+                    save=save,
                 ),
-                state.get("training"),
+                training,
             )
-            self.report(stage.name, started)
-            self.save(number, None, "after")
         for action in stage.after:
+            self.report()
             started = time.monotonic()
-            run_action(action, self.model, stage, self.recipe, self.splits, seed)
-            self.report(TITLES.get(action, action), started)
-        self.save(number + 1, 0, "before")
+            self.act(action, stage, Place(stage.name, self.place.step), seed)
+            self.unreported = (TITLES.get(action, action), time.monotonic() - started)
+        self.save(number + 1, "before", 0)
 
-    def report(self, step: str, started: float) -> None:
-        """Evaluate the model, record and log its scores, and write sample predictions."""
-        seconds = time.monotonic() - started
-        data, recipe = self.splits.validation, self.recipe.data
-        loader = evaluation_loader(data, recipe, self.model)
-        scores = evaluate(self.model, loader, ignore_index=data.ignore_index)
-        self.rows.append(Row(step, scores, seconds))
+    def act(self, action: Action, stage: Stage, place: Place, seed: int) -> None:
+        """Run an action of a stage."""
+        self.place = replace(place, during=TITLES.get(action, action))
+        with explaining(lambda: self.place):
+            run_action(action, self.model, stage, self.recipe, self.splits, seed)
+
+    def report(self) -> None:
+        """Evaluate the model, record and log its scores, and write sample predictions.
+
+        Do so if there is a step that is not reported yet.
+        """
+        if self.unreported is None:
+            return
+        step, seconds = self.unreported
+        self.place = replace(self.place, during="evaluation")
+        with explaining(lambda: self.place):
+            data, recipe = self.splits.validation, self.recipe.data
+            loader = evaluation_loader(data, recipe, self.model)
+            scores = evaluate(self.model, loader, ignore_index=data.ignore_index)
+            if rank() == 0:
+                name = f"{len(self.rows) + 1:02d}-{step.replace(' ', '-')}.png"
+                view = evaluation_view(data, recipe, self.model)
+                write_samples(self.model, view, self.output / "samples" / name)
         prototypes = ""
         if scores.prototypes:
             prototypes = f", {scores.active_prototypes} of {scores.prototypes} prototypes active"
         self.write_log(f"{step}: mIoU {100 * scores.mean_iou:.1f}{prototypes} ({seconds:.0f} s)")
-        if rank() == 0:
-            name = f"{len(self.rows):02d}-{step.replace(' ', '-')}.png"
-            view = evaluation_view(data, recipe, self.model)
-            write_samples(self.model, view, self.output / "samples" / name)
+        self.rows.append(Row(step, scores, seconds))
+        self.unreported = None
 
-    def save(self, stage: int, step: int | None, part: str, training: State | None = None) -> None:
+    def save(self, stage: int, part: str, step: int, training: State | None = None) -> None:
         """Write a checkpoint from which the run can continue."""
         if rank() != 0:
             return
@@ -194,15 +229,19 @@ class _RunState:
             provenance = [entry.to_config() for entry in model.provenance]
         state: State = {
             "recipe": plain_recipe(self.recipe),
+            "processes": world_size(),
             "stage": stage,
             "part": part,
             "structure": model.structure() if isinstance(model, ScaleProtoSeg) else None,
             "model": model.state_dict(),
             "provenance": provenance,
             "rows": [row.to_plain() for row in self.rows],
+            "unreported": self.unreported,
             "training": training,
         }
-        self.checkpoints.save(stage, step, state)
+        with finish_first():
+            self.checkpoints.save(stage, None if part == "after" else step, state)
+            self.saved = place_of(state, self.recipe)
 
     def restore(self, state: State) -> None:
         """Load the model and the scores from a checkpoint."""
@@ -213,19 +252,28 @@ class _RunState:
                 self.model.provenance = tuple(entries)
         self.model.load_state_dict(state["model"])
         self.rows = [Row.from_plain(row) for row in state["rows"]]
+        # Earlier versions reported a step before they saved it.
+        self.unreported = state.get("unreported")
+        self.resumed = state
+        self.place = self.saved = place_of(state, self.recipe)
 
-    def position(self, state: State) -> str:
-        """Return the position of a checkpoint in the run, in words."""
-        if state["stage"] == len(self.recipe.stages):
-            return "its end"
-        name = self.recipe.stages[state["stage"]].name
-        step = state["training"]["step"] if state["training"] else 0
-        return f"stage {name}, step {step}" + (" (trained)" if state["part"] == "after" else "")
+    def describe_stop(self) -> str:
+        """Return where the run stopped and from where it can continue, and log it."""
+        kept = "no checkpoint yet; start again without --resume"
+        if self.saved is not None:
+            kept = f"checkpoint at {self.saved.within(self.place.stage)}; continue with --resume"
+        line = f"stopped at {self.place}; {kept}"
+        if rank() == 0:
+            self.append_to_log(line)
+        return line
 
     def write_log(self, line: str) -> None:
         """Log a line, in the run's folder too."""
         if rank() == 0:
             self.log(line)
-            self.output.mkdir(parents=True, exist_ok=True)
-            with (self.output / "log.txt").open("a") as log:
-                log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+            self.append_to_log(line)
+
+    def append_to_log(self, line: str) -> None:
+        """Write a line to the log in the run's folder."""
+        with (self.output / "log.txt").open("a", encoding="utf-8") as log:
+            log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")

@@ -7,20 +7,33 @@ import json
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from protoxai.runtime.distributed import world_size
+from protoxai.runtime.distributed import rank, world_size
+from protoxai.runtime.files import write_file, write_json
 from protoxai.training.recipes.construct import construct
 from protoxai.training.recipes.recipe import Recipe
 from protoxai.training.recipes.renamed import with_new_names
 
 LIBRARIES = ("protoxai", "torch", "torchvision", "timm", "lightning", "torchmetrics", "numpy")
-# Keys that may differ between a run and its resumption without changing the result.
-INCIDENTAL = {"checkpoint_every", "log_every", "loggers", "plugins", "target", "baseline"}
+# Keys that may change when a run continues, because no training depends on them.
+INCIDENTAL = {
+    "name",
+    "target",
+    "baseline",
+    "plugins",
+    "checkpoint_every",
+    "log_every",
+    "loggers",
+    "data.root",
+    "data.workers",
+    "data.evaluation_batch_size",
+}
 
 
 def plain_recipe(recipe: Recipe) -> dict[str, Any]:
@@ -38,18 +51,29 @@ def recorded_recipe(values: dict[str, Any]) -> dict[str, Any]:
     return plain_recipe(construct(Recipe, with_new_names(values)))
 
 
-def write_records(recipe: Recipe, output: Path) -> None:
-    """Write ``recipe.yaml`` and ``environment.json`` into the run folder.
+def write_recipe(recipe: Recipe, output: Path) -> None:
+    """Write ``recipe.yaml`` into the run folder, from the first process.
 
     Args:
         recipe: Recipe as it is run.
-        output: Folder of the run, made if it is missing.
+        output: Folder of the run.
     """
     import yaml
 
-    output.mkdir(parents=True, exist_ok=True)
-    text = yaml.safe_dump(plain_recipe(recipe), sort_keys=False)
-    (output / "recipe.yaml").write_text(f"# The recipe as it was run.\n{text}")
+    if rank() == 0:
+        text = yaml.safe_dump(plain_recipe(recipe), sort_keys=False, allow_unicode=True)
+        write_file(output / "recipe.yaml", f"# The recipe as it was run.\n{text}")
+
+
+def write_environment(recipe: Recipe, output: Path) -> None:
+    """Write ``environment.json`` into the run folder, from the first process.
+
+    Args:
+        recipe: Recipe as it is run.
+        output: Folder of the run.
+    """
+    if rank() != 0:
+        return
     environment = {
         "command": sys.argv,
         "python": platform.python_version(),
@@ -61,25 +85,37 @@ def write_records(recipe: Recipe, output: Path) -> None:
         "seed": recipe.seed,
         "git": _git_state(),
     }
-    (output / "environment.json").write_text(json.dumps(environment, indent=1) + "\n")
+    write_json(output / "environment.json", environment)
 
 
 def differences(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
-    """Return the keys in which two plain recipes differ so that their results would differ too.
+    """Return the keys in which two plain recipes differ so that their training would differ too.
 
     Args:
         first: A recipe as plain values.
         second: Another one.
     """
-    skipped = {"root", "workers", *INCIDENTAL}
-    keys = []
-    for key in sorted({*first, *second} - skipped):
-        one, other = first.get(key), second.get(key)
-        if isinstance(one, dict) and isinstance(other, dict):
-            keys += [f"{key}.{inner}" for inner in differences(one, other)]
-        elif one != other:
-            keys.append(key)
-    return keys
+    skipped = set(INCIDENTAL)
+    stages = [stage for recipe in (first, second) for stage in recipe["stages"]]
+    if all(stage["validate"] == "never" for stage in stages):
+        skipped.add("data.validation_split")
+        # The projection reads images at the size of the evaluation.
+        if not any("project" in stage["after"] for stage in stages):
+            skipped.add("data.evaluation_size")
+    return sorted(set(_differences(first, second, "")) - skipped)
+
+
+def _differences(first: Any, second: Any, place: str) -> Iterator[str]:
+    """Yield the dotted keys in which plain values differ; a stage's key is its name."""
+    if isinstance(first, list) and isinstance(second, list) and place == "stages.":
+        names = [[stage["name"] for stage in stages] for stages in (first, second)]
+        if names[0] == names[1] and len(set(names[0])) == len(first):
+            first, second = (dict(zip(names[0], stages, strict=True)) for stages in (first, second))
+    if isinstance(first, dict) and isinstance(second, dict):
+        for key in sorted({*first, *second}):
+            yield from _differences(first.get(key), second.get(key), f"{place}{key}.")
+    elif first != second:
+        yield place.removesuffix(".")
 
 
 def _git_state() -> dict[str, Any] | None:

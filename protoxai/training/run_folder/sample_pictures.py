@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from protoxai.data import SegmentationDataset
 from protoxai.model.segmenter import Segmenter
+from protoxai.runtime.files import write_file
 
 IMAGES = 4
 BLEND = 0.6
@@ -38,8 +40,9 @@ def write_samples(model: Segmenter, data: SegmentationDataset, path: Path) -> No
         rows.append(np.concatenate([image, np.asarray(labels), np.asarray(predicted)], axis=1))
     width = max(row.shape[1] for row in rows)
     padded = [np.pad(row, ((0, 4), (0, width - row.shape[1]), (0, 0))) for row in rows]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.concatenate(padded)).save(path)
+    buffer = io.BytesIO()
+    Image.fromarray(np.concatenate(padded)).save(buffer, format="PNG")
+    write_file(path, buffer.getvalue())
 
 
 def _coloured(labels: Tensor, data: SegmentationDataset) -> Image.Image:

@@ -10,33 +10,90 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from protoxai.evaluation.scores import grid_scores
+from protoxai.runtime.stopping import listen, stop_requested
 from protoxai.training.feeding.loaders import Loader
 from protoxai.training.recipes.stage_recipe import Stage
 from protoxai.training.stages.lightning_module import StageModule
 from protoxai.training.stages.optimisation import training_mode
 
 
-class AfterSteps(lightning.Callback):
-    """Calls a function after every so many optimizer steps of a stage.
+class SaveSteps(lightning.Callback):
+    """Saves a stage after every so many optimizer steps, and after the last one before it stops.
+
+    A signal stops the stage after the current step. An error may come between two steps, out of a
+    loader, a logger or the validation; then the last step is saved too, so that it is not lost.
 
     Args:
-        every: Number of optimizer steps between calls, counted from the stage's beginning.
-        call: Function that receives the Lightning module.
+        every: Number of optimizer steps between checkpoints, counted from the stage's beginning.
+        save: Function that receives the Lightning module.
+        start: Step at which the stage continues.
+
+    Attributes:
+        stopped: Whether a signal has stopped the stage.
     """
 
-    def __init__(self, every: int, call: Callable[[StageModule], None]) -> None:
+    def __init__(self, every: int, save: Callable[[StageModule], None], start: int) -> None:
+        self.stopped = False
         self._every = every
-        self._call = call
+        self._save = save
+        self._last = self._saved = start
+        self._between = False
+
+    def on_train_start(self, *_: Any) -> None:
+        """Receive signals, which Lightning has begun to receive in the meantime."""
+        listen()
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        """Note that the model is within a step: its batch statistics change before its weights."""
+        self._between = False
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, module: Any, *_: Any) -> None:
+        """Save if the batch completed such a step, or the stage stops."""
+        if module.step == self._last:
+            return
+        self._last = module.step
+        self._between = True
+        self.stopped = stop_requested()
+        if self.stopped or module.step % self._every == 0:
+            self._save_once(module)
+        if self.stopped:
+            trainer.should_stop = True
+
+    def on_exception(self, _: lightning.Trainer, module: Any, __: BaseException) -> None:
+        """Save the last step if the error is not within the next one."""
+        # A validation that failed is repeated, which a stage that is over would not do.
+        in_validation = self._last < module.step < module.stage.steps
+        if (self._between or in_validation) and module.step != self._saved:
+            self._save_once(module)
+
+    def _save_once(self, module: StageModule) -> None:
+        # Whether or not it succeeds: a full disk is full the second time too.
+        self._saved = module.step
+        self._save(module)
+
+
+class Validate(lightning.Callback):
+    """Validates after every so many optimizer steps of a stage.
+
+    Args:
+        every: Number of optimizer steps between validations, counted from the stage's beginning.
+        validation: Validation of the stage.
+    """
+
+    def __init__(self, every: int, validation: Validation) -> None:
+        self._every = every
+        self._validation = validation
         self._last = 0
 
-    def on_train_start(self, _: lightning.Trainer, module: Any) -> None:
-        """Count from the step at which the stage continues."""
-        self._last = module.step
+    def on_train_start(self, trainer: lightning.Trainer, module: Any) -> None:
+        """Repeat a validation that failed, and count from the step at which the stage continues."""
+        self._last = self._validation.state.get("step", module.step)
+        self.on_train_batch_end(trainer, module)
 
     def on_train_batch_end(self, _: lightning.Trainer, module: Any, *__: Any) -> None:
-        """Call the function if the batch completed such a step."""
+        """Validate if the batch completed such a step."""
         if module.step != self._last and module.step % self._every == 0:
-            self._call(module)
+            self._validation(module)
         self._last = module.step
 
 
@@ -55,7 +112,7 @@ class Validation:
         self._stage = stage
         self._loader = loader
         self._ignore_index = ignore_index
-        self.state: dict[str, Any] = {"best": -1.0, "since": 0, "weights": {}}
+        self.state: dict[str, Any] = {"step": 0, "best": -1.0, "since": 0, "weights": {}}
 
     def __call__(self, module: StageModule) -> None:
         """Validate, and stop the trainer once the patience is exhausted."""
@@ -66,6 +123,7 @@ class Validation:
         for logger in module.trainer.loggers:
             logger.log_metrics(logged, module.previous_steps + module.step)
         accuracy = scores["accuracy"]
+        state["step"] = module.step
         if accuracy > state["best"]:
             state["best"], state["since"] = accuracy, 0
             if self._stage.keep_best:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from protoxai.runtime.files import write_file
 from protoxai.training.recipes.yaml_files import RunError
 
 State = dict[str, Any]
@@ -50,9 +50,8 @@ class Checkpoints:
         torch.save(state, buffer)
         content = buffer.getvalue()
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            _write(path, content)
-            _write(path.with_suffix(DIGEST), hashlib.sha256(content).hexdigest().encode())
+            write_file(path, content)
+            write_file(path.with_suffix(DIGEST), hashlib.sha256(content).hexdigest())
         except OSError as error:
             newest = max(self.paths(), default=None)
             intact = f"; the last checkpoint, {newest}, is intact" if newest else ""
@@ -92,16 +91,3 @@ class Checkpoints:
         for path in gone:
             path.unlink()
             path.with_suffix(DIGEST).unlink(missing_ok=True)
-
-
-def _write(path: Path, content: bytes) -> None:
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise

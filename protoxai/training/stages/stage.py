@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from protoxai.losses import ScaleProtoSegLoss
 from protoxai.model.segmenter import Segmenter
 from protoxai.runtime.distributed import own_device, world_size
 from protoxai.runtime.extras import require
+from protoxai.runtime.stopping import finish_first, stop_if_requested
 from protoxai.training.feeding.embedding_cache import CachedEmbeddings
 from protoxai.training.feeding.loaders import (
     Loader,
@@ -28,10 +30,15 @@ from protoxai.training.feeding.loaders import (
 from protoxai.training.feeding.seeded_sampling import mixed_seed
 from protoxai.training.recipes.recipe import Recipe
 from protoxai.training.recipes.stage_recipe import Stage
-from protoxai.training.recipes.yaml_files import RunError
 from protoxai.training.stages.actions import with_prototypes
-from protoxai.training.stages.callbacks import AfterSteps, ProgressBar, Validation
+from protoxai.training.stages.callbacks import (
+    ProgressBar,
+    SaveSteps,
+    Validate,
+    Validation,
+)
 from protoxai.training.stages.checkpoints import State
+from protoxai.training.stages.errors import explaining
 from protoxai.training.stages.lightning_module import StageModule
 
 CACHE_SEED, BATCH_SEED = 1, 2
@@ -60,7 +67,8 @@ class StageRun:
         previous_steps: Number of optimizer steps of the stages before, for the logs.
         loggers: Loggers of the run.
         progress: Whether to show a progress bar.
-        save: Function that receives the step and the state to continue from.
+        save: Function that receives the step and the state to continue from, which is None once
+            the stage is trained.
     """
 
     model: Segmenter
@@ -71,18 +79,21 @@ class StageRun:
     previous_steps: int
     loggers: list[Logger]
     progress: bool
-    save: Callable[[int, State], None]
+    save: Callable[[int, State | None], None]
 
 
 def fit_stage(run: StageRun, state: State | None) -> None:
-    """Train a stage's parts for the remaining steps.
+    """Train a stage's parts for the remaining steps, and save the result.
+
+    A signal stops the training after the current step, which is saved.
 
     Args:
         run: Model, stage, data and the rest.
         state: State that ``save`` received, to continue from; None for the beginning.
 
     Raises:
-        RunError: If the loss is not finite or a sample cannot be read.
+        RunError: If the loss is not finite, a sample cannot be read, or a worker was killed.
+        Stopped: If a signal has stopped the stage.
     """
     stage, model, data = run.stage, run.model, run.splits.train
     state = state or {"step": 0, "optimizer": None, "validation": None, "scaler": None}
@@ -90,7 +101,8 @@ def fit_stage(run: StageRun, state: State | None) -> None:
         stage, evaluation_loader(run.splits.validation, run.recipe.data, model), data.ignore_index
     )
     validation.state = state["validation"] or validation.state
-    if state["step"] < stage.steps and not validation.is_over:
+    step, train = state["step"], None
+    if step < stage.steps and not validation.is_over:
         criterion = ScaleProtoSegLoss(
             **stage.loss_weights,
             class_weight=class_weights(data, run.recipe.data),
@@ -101,14 +113,19 @@ def fit_stage(run: StageRun, state: State | None) -> None:
             stage,
             criterion,
             seed=mixed_seed(run.seed, BATCH_SEED),
-            start=state["step"],
+            start=step,
             previous_steps=run.previous_steps,
             optimizer_state=state["optimizer"],
             log_every=min(run.recipe.log_every, stage.steps),
         )
-        _train(run, module, _batches(run, state["step"]), validation, state["scaler"])
-    validation.restore_best(model)
-    model.to(own_device())
+        batches = _batches(run, step)
+        train = partial(_train, run, module, batches, validation, state["scaler"])
+    with finish_first():
+        if train is not None:
+            step = train()
+        validation.restore_best(model)
+        model.to(own_device())
+        run.save(step, None)
 
 
 def run_loggers(recipe: Recipe, output: Path) -> list[Logger]:
@@ -137,19 +154,20 @@ def _train(
     loader: Loader,
     validation: Validation,
     scaler: dict[str, Any] | None,
-) -> None:
+) -> int:
+    """Train until the stage is over, and return the number of its steps that are done."""
     stage, recipe = run.stage, run.recipe
     callbacks: list[lightning.Callback] = []
     if stage.validate == "epoch":
         share = recipe.data.batch_size * stage.accumulate_grad_batches * world_size()
         every = max(1, len(run.splits.train) // share)
-        callbacks.append(AfterSteps(every, validation))
-    callbacks.append(
-        AfterSteps(
-            recipe.checkpoint_every,
-            lambda module: run.save(module.step, _training_state(module, validation)),
-        )
+        callbacks.append(Validate(every, validation))
+    saving = SaveSteps(
+        recipe.checkpoint_every,
+        lambda module: run.save(module.step, _training_state(module, validation)),
+        start=module.start,
     )
+    callbacks.append(saving)
     if run.progress:
         callbacks.append(ProgressBar(stage))
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", world_size()))
@@ -175,14 +193,11 @@ def _train(
         )
         if scaler is not None:
             trainer.strategy.precision_plugin.load_state_dict(scaler)
-        try:
+        with explaining(lambda: f"stage {stage.name}, step {module.step}"):
             trainer.fit(module, loader)
-        except (RunError, KeyboardInterrupt):
-            raise
-        except (ValueError, OSError) as error:
-            # The last line of a worker's error is the error itself.
-            line = str(error).strip().splitlines()[-1]
-            raise RunError(f"stage {stage.name}, step {module.step}: {line}") from error
+    if saving.stopped:
+        stop_if_requested()
+    return module.step
 
 
 def _training_state(module: StageModule, validation: Validation) -> State:
