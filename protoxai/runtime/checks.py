@@ -50,14 +50,14 @@ class Range:
     def __str__(self) -> str:
         """Return the range in words."""
         if self.least is not None and self.most is not None:
-            return f"from {self.least:g} to {self.most:g}"
+            return f"from {_digits(self.least)} to {_digits(self.most)}"
         bounds = {
             "of at least": self.least,
             "above": self.above,
             "of at most": self.most,
             "below": self.below,
         }
-        words = [f"{word} {bound:g}" for word, bound in bounds.items() if bound is not None]
+        words = [f"{word} {_digits(bound)}" for word, bound in bounds.items() if bound is not None]
         return " and ".join(words) or "that is finite"
 
 
@@ -137,8 +137,17 @@ def flag(name: str, value: object) -> bool:
 
 def shown(value: object) -> str:
     """Return how a value is quoted in an error: its representation, of at most 100 characters."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a whole number of thousands of digits, endless nesting
+        text = f"a {type(value).__name__} too large to show"
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
+
+
+def short(text: object) -> str:
+    """Return a name for an error: as it is, or quoted and cut if it is long or not printable."""
+    text = str(text)
+    return text if len(text) <= SHOWN and text.isprintable() else shown(text)
 
 
 def did_you_mean(word: object, known: Iterable[str]) -> str:
@@ -163,6 +172,10 @@ def did_you_mean(word: object, known: Iterable[str]) -> str:
     if not close:
         return ""
     return f" (did you mean {' or '.join(repr(by_lower_case[name]) for name in close)}?)"
+
+
+def _digits(bound: float) -> str:
+    return str(bound) if isinstance(bound, int) else f"{bound:g}"
 
 
 def _item(value: object) -> Any:

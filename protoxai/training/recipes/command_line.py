@@ -9,11 +9,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
-from protoxai.runtime.checks import did_you_mean
+from protoxai.runtime.checks import did_you_mean, short, shown
 from protoxai.runtime.extras import require
-from protoxai.training.recipes.diagnosis import not_as_expected
+from protoxai.training.recipes.construct import field_types, not_as_expected
 from protoxai.training.recipes.renamed import RENAMED
 from protoxai.training.recipes.yaml_files import RecipeError
+
+STAGE_CHANGE = "--stage_change"
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
@@ -40,6 +42,9 @@ def add_recipe_keys(parser: ArgumentParser, recipe: type, section: str = "") -> 
             continue
         if any(map(dataclasses.is_dataclass, get_args(hint))):
             hint = list[dict[str, Any]]  # checked with the rest of the recipe
+            parser.add_argument(
+                STAGE_CHANGE, action="append", default=argparse.SUPPRESS, help=argparse.SUPPRESS
+            )
         group.add_argument(
             f"--{section}.{field.name}" if section else f"--{field.name}",
             type=hint,
@@ -58,7 +63,36 @@ def given_keys(recipe: type, options: Namespace, section: str = "") -> dict[str,
         options: The parsed options of a command.
         section: Key of the section; empty for the recipe itself.
     """
-    return {key: options[key] for key, _ in _keys(recipe, section) if key in options}
+    given = {key: options[key] for key, _ in _keys(recipe, section) if key in options}
+    for change in options.get(STAGE_CHANGE.removeprefix("--"), []):
+        key, _, text = change.partition("=")
+        given[key] = _value_of(key, text)
+    return given
+
+
+def join_stage_changes(arguments: Sequence[str]) -> list[str]:
+    """Return arguments in which changes of stages are values of one option.
+
+    Their names are those of a recipe, which the parser cannot know.
+
+    Args:
+        arguments: Arguments, some perhaps as ``--stages.NAME.KEY=VALUE``.
+
+    Example:
+        >>> join_stage_changes(["--seed=3", "--stages.joint.steps", "10"])
+        ['--seed=3', '--stage_change=stages.joint.steps=10']
+    """
+    joined: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        if argument.startswith("--stages."):
+            change = argument.removeprefix("--")
+            if "=" not in change:
+                change = f"{change}={next(rest, '')}"
+            joined.append(f"{STAGE_CHANGE}={change}")
+        else:
+            joined.append(argument)
+    return joined
 
 
 def parse_overrides(recipe: type, arguments: Sequence[str], section: str = "") -> dict[str, Any]:
@@ -72,13 +106,17 @@ def parse_overrides(recipe: type, arguments: Sequence[str], section: str = "") -
     Raises:
         RecipeError: If an argument is unknown or its value does not fit.
     """
+    if isinstance(arguments, str):
+        raise RecipeError(
+            f"the arguments are the text {shown(arguments)}, expected a list: [{shown(arguments)}]"
+        )
     require("train", "jsonargparse", "yaml")
     from jsonargparse import ArgumentError, ArgumentParser
 
     parser = ArgumentParser(exit_on_error=False, allow_abbrev=False, add_help=False)
     add_recipe_keys(parser, recipe, section)
     try:
-        options = parser.parse_args(list(arguments))
+        options = parser.parse_args(join_stage_changes(arguments))
     except ArgumentError as error:
         keys = dict(_keys(recipe, section))
         raise RecipeError(
@@ -100,6 +138,7 @@ def explain_argument(message: str, options: Iterable[str], keys: Mapping[str, An
         options: The options that would have been accepted, such as ``--data.root``.
         keys: Type of each key of a recipe among them.
     """
+    message = message.replace(f"{STAGE_CHANGE}=", "--")
     unknown = re.search(r"unrecognized arguments: (\S+)", message)
     if unknown is not None:
         return _explain_unknown(unknown[1], list(options), bool(keys))
@@ -107,6 +146,18 @@ def explain_argument(message: str, options: Iterable[str], keys: Mapping[str, An
     if wrong is not None and wrong[1] in keys:
         return not_as_expected(f"--{wrong[1]}", wrong[3], keys[wrong[1]])
     return " ".join(message.split())
+
+
+def _value_of(key: str, text: str) -> Any:
+    import yaml
+
+    from protoxai.training.recipes.limited_yaml import load_text
+
+    try:
+        return load_text(text)
+    except (yaml.YAMLError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise RecipeError(f"--{short(key)} is {shown(text)}, which is no YAML: {reason}") from None
 
 
 def _explain_unknown(given: str, options: list[str], has_keys: bool) -> str:
@@ -126,7 +177,7 @@ def _explain_unknown(given: str, options: list[str], has_keys: bool) -> str:
 
 
 def _keys(recipe: Any, section: str = "") -> Iterator[tuple[str, Any]]:
-    for name, hint in get_type_hints(recipe).items():
+    for name, hint in field_types(recipe).items():
         key = f"{section}.{name}" if section else name
         if dataclasses.is_dataclass(hint):
             yield from _keys(hint, key)

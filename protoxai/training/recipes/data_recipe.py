@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from protoxai.runtime.checks import SHARE, Range
+from protoxai.training.recipes.construct import check_fields
+from protoxai.training.recipes.yaml_files import RecipeError
+
+PIXELS = Range(least=1, most=65_536)
+IMAGES = Range(least=1, most=65_536)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,14 +47,25 @@ class DataRecipe:
     train_split: str = "train"
     projection_split: str | None = None
     validation_split: str = "val"
-    crop: tuple[int, int]
-    scale_range: tuple[float, float] = (0.5, 1.5)
+    crop: Annotated[tuple[int, int], PIXELS]
+    scale_range: Annotated[tuple[float, float], Range(above=0, most=100)] = (0.5, 1.5)
     scale_relative_to: Literal["image", "crop"] = "image"
     log_uniform_scale: bool = False
-    flip: float = 0.5
-    color_jitter: float = 0.0
-    evaluation_size: tuple[int, int] | int | None = None
-    batch_size: int = 2
-    evaluation_batch_size: int = 1
-    workers: int = 0
-    class_balance: float = 0.0
+    flip: Annotated[float, SHARE] = 0.5
+    color_jitter: Annotated[float, SHARE] = 0.0
+    evaluation_size: Annotated[tuple[int, int] | int | None, PIXELS] = None
+    batch_size: Annotated[int, IMAGES] = 2
+    evaluation_batch_size: Annotated[int, IMAGES] = 1
+    workers: Annotated[int, Range(least=0, most=1024)] = 0
+    class_balance: Annotated[float, Range(least=0, most=10)] = 0.0
+
+    def __post_init__(self) -> None:
+        """Check every key."""
+        check_fields(self)
+        smallest, largest = self.scale_range
+        if smallest > largest:
+            raise RecipeError(
+                f"scale_range is {list(self.scale_range)}, expected the smaller factor first"
+            )
+        if self.root == "":
+            raise RecipeError("data.root is '', expected a folder: give its path, or null for none")

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from protoxai.model.options import ScaleProtoSegOptions, options_of
+from protoxai.runtime.checks import Range
+from protoxai.training.recipes.construct import check_fields
 
 # A recipe names its backbone, and its data set names the classes; tables are not written as text.
 LEFT_OUT = ("table", "feature_channels", "class_names")
@@ -24,8 +26,7 @@ def _as_read(hint: Any) -> Any:
     if origin in (Union, types.UnionType):
         return reduce(or_, (_as_read(option) for option in inner if option is not Path))
     if origin is Sequence:
-        item: Any = inner[0]
-        return tuple.__class_getitem__((item, ...))
+        return tuple.__class_getitem__((_as_read(inner[0]), ...))
     return hint
 
 
@@ -38,7 +39,10 @@ def with_model_options(recipe: Class) -> Class:
     doc = [str(recipe.__doc__).rstrip()]
     for name, option in options_of(ScaleProtoSegOptions).items():
         if name not in LEFT_OUT:
-            recipe.__annotations__[name] = _as_read(option.type)
+            hint = _as_read(option.type)
+            recipe.__annotations__[name] = (
+                hint if option.range is None else Annotated[hint, option.range]
+            )
             setattr(recipe, name, option.default)
             doc.append(f"        {name}: {option.doc}")
     recipe.__doc__ = "\n".join(doc) + "\n"
@@ -60,7 +64,11 @@ class ModelRecipe:
     architecture: Literal["ScaleProtoSeg", "LinearSegmenter"] = "ScaleProtoSeg"
     backbone: str
     scales: str = "atrous"
-    batchnorm_momentum: float | None = None
+    batchnorm_momentum: Annotated[float | None, Range(above=0, most=1)] = None
+
+    def __post_init__(self) -> None:
+        """Check every key."""
+        check_fields(self)
 
     if TYPE_CHECKING:
 

@@ -8,19 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from protoxai.runtime.checks import short
 from protoxai.runtime.extras import require
 from protoxai.runtime.plugins import import_plugin
 from protoxai.training.recipes.command_line import parse_overrides
-from protoxai.training.recipes.construct import construct
-from protoxai.training.recipes.diagnosis import find_mismatch
+from protoxai.training.recipes.construct import construct, fitted
+from protoxai.training.recipes.inheritance import read_values, with_keys
 from protoxai.training.recipes.renamed import with_new_names
-from protoxai.training.recipes.yaml_files import (
-    RecipeError,
-    Values,
-    find_recipe,
-    is_recorded,
-    read_values,
-)
+from protoxai.training.recipes.yaml_files import RecipeError, Values, find_recipe, is_recorded
 
 
 def read_recipe(
@@ -43,9 +38,7 @@ def read_recipe(
         values = with_new_names(values)
     try:
         given = overrides if isinstance(overrides, Mapping) else parse_overrides(recipe, overrides)
-        for key, value in given.items():
-            _replace(values, key.split("."), value)
-        return construct_recipe(recipe, values)
+        return construct_recipe(recipe, with_keys(values, given))
     except RecipeError as error:
         raise RecipeError(f"{path}: {error}") from error
 
@@ -60,10 +53,8 @@ def construct_recipe(recipe: type, values: Values) -> Any:
     Raises:
         RecipeError: If a key or a value does not fit.
     """
-    mismatch = find_mismatch(values, recipe)
-    if mismatch:
-        raise RecipeError(mismatch)
-    for plugin in values.get("plugins", ()):
+    # Checked before code is run; the names of losses are checked once plugins have added theirs.
+    for plugin in fitted(values, recipe).get("plugins", ()):
         import_plugin(plugin)
     built = construct(recipe, values)
     return dataclasses.replace(built, data=_with_root(built.data))
@@ -79,29 +70,21 @@ def construct_data(data: type, values: Values) -> Any:
     Raises:
         RecipeError: If a key or a value does not fit.
     """
-    mismatch = find_mismatch(values, data, "data")
-    if mismatch:
-        raise RecipeError(mismatch)
-    return _with_root(construct(data, values))
-
-
-def _replace(values: Any, keys: Sequence[str], value: object) -> None:
-    """Replace the value that a sequence of keys leads to."""
-    for key in keys[:-1]:
-        if not isinstance(values, dict):
-            return
-        values = values.setdefault(key, {})
-    if isinstance(values, dict):
-        values[keys[-1]] = value
+    return _with_root(construct(data, values, "data"))
 
 
 def _with_root(data: Any) -> Any:
     if data.root is None:
         return data
-    expanded = str(Path(os.path.expandvars(data.root)).expanduser())
+    try:
+        expanded = str(Path(os.path.expandvars(data.root)).expanduser())
+    except RuntimeError:
+        raise RecipeError(
+            f"data.root is {short(data.root)}, but there is no such user: give --data.root=FOLDER"
+        ) from None
     if "$" in expanded:
         raise RecipeError(
-            f"data.root is {data.root}, but that environment variable is not set: set it, or give "
-            "--data.root=FOLDER"
+            f"data.root is {short(data.root)}, but that environment variable is not set: set it, "
+            "or give --data.root=FOLDER"
         )
     return dataclasses.replace(data, root=expanded)

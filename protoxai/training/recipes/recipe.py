@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
+from protoxai.runtime.checks import AT_LEAST_ONE, Range, short, shown
+from protoxai.runtime.slug import slug
+from protoxai.training.recipes.construct import check_fields
 from protoxai.training.recipes.data_recipe import DataRecipe
 from protoxai.training.recipes.model_recipe import ModelRecipe
 from protoxai.training.recipes.reader import read_recipe
-from protoxai.training.recipes.stage_recipe import Stage
+from protoxai.training.recipes.stage_recipe import Stage, check_name
 from protoxai.training.recipes.yaml_files import RecipeError
 
 SMOKE_SIZE = (65, 65)
@@ -24,7 +27,8 @@ class Recipe:
         name: Name of the run.
         data: Data to train and evaluate on.
         model: Model to train.
-        stages: Stages, one after another.
+        stages: Stages, one after another. On the command line, ``--stages.NAME.KEY=VALUE`` changes
+            a key of one, and ``--stages.NAME=null`` removes it.
         baseline: Whether to train DeepLabv2 on the same trunk for the same budget too, to compare
             with.
         target: Published figure that the recipe should reach.
@@ -48,38 +52,54 @@ class Recipe:
     model: ModelRecipe
     stages: list[Stage]
     baseline: bool = False
-    seed: int = 20220227
+    seed: Annotated[int, Range(least=0, most=2**32 - 1)] = 20220227
     target: str = ""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     sync_batchnorm: bool = False
-    checkpoint_every: int = 500
-    log_every: int = 10
+    checkpoint_every: Annotated[int, AT_LEAST_ONE] = 500
+    log_every: Annotated[int, AT_LEAST_ONE] = 10
     loggers: tuple[Literal["csv", "tensorboard", "wandb"], ...] = ("csv", "tensorboard")
     plugins: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check that the stages fit the model and follow one another."""
+        """Check every key, and that the stages fit the model and follow one another."""
+        check_fields(self)
+        check_name("name", self.name)
+        self._check_stages()
+
+    def _check_stages(self) -> None:
         if not self.stages:
-            raise RecipeError(f"{self.name}: stages is empty, so nothing would train")
+            raise RecipeError(f"{short(self.name)}: stages is empty, so nothing would train")
+        names: dict[str, str] = {}
+        for stage in self.stages:
+            # Some file systems take upper and lower case for the same.
+            file_name = slug(stage.name).lower()
+            if file_name in names:
+                raise RecipeError(
+                    f"the stages {shown(names[file_name])} and {shown(stage.name)} have the same "
+                    "name in files: rename one"
+                )
+            names[file_name] = stage.name
         has_prototypes, grouped = self.model.architecture == "ScaleProtoSeg", False
         for stage in self.stages:
+            place = f"stage {short(stage.name)}"
             parts = {*stage.before, *stage.after, *stage.learning_rates} - {"backbone", "scales"}
             if parts and not has_prototypes:
                 raise RecipeError(
-                    f"stage {stage.name}: {', '.join(sorted(parts))} needs prototypes, but the "
-                    f"model is a {self.model.architecture}: remove it"
+                    f"{place}: {', '.join(sorted(parts))} needs prototypes, but the model is a "
+                    f"{self.model.architecture}: remove it"
                 )
             for name in (*stage.before, *stage.learning_rates, *stage.after):
+                if name == "group" and grouped:
+                    raise RecipeError(f"{place}: the model is grouped already: remove group")
                 grouped = grouped or name == "group"
                 if name in ("groups", "threshold") and not grouped:
                     raise RecipeError(
-                        f"stage {stage.name}: {name} needs groups: put group into `before` of this "
-                        "stage or of one before it"
+                        f"{place}: {name} needs groups: put group into `before` of this stage or "
+                        "of one before it"
                     )
                 if name in ("initialise", "project") and grouped:
-                    raise RecipeError(
-                        f"stage {stage.name}: {name} is for stage 1: put it before group"
-                    )
+                    raise RecipeError(f"{place}: {name} is for stage 1: put it before group")
 
     @classmethod
     def load(cls, source: str | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Self:

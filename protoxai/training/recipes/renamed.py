@@ -21,12 +21,16 @@ def with_new_names(values: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         values: Content of a run's ``recipe.yaml`` or of the recipe in a checkpoint.
     """
-    return {
-        **values,
-        "data": _renamed(values["data"]),
-        "stages": [_renamed(stage) for stage in values["stages"]],
-    }
+    renamed = dict(values)
+    if "data" in values:
+        renamed["data"] = _renamed(values["data"])
+    if isinstance(values.get("stages"), list):
+        renamed["stages"] = [_renamed(stage) for stage in values["stages"]]
+    return renamed
 
 
-def _renamed(section: Mapping[str, Any]) -> dict[str, Any]:
+def _renamed(section: Any) -> Any:
+    """Return a section with the new names; anything else as it is, for the checks to refuse."""
+    if not isinstance(section, Mapping):
+        return section
     return {RENAMED.get(key, key): value for key, value in section.items()}

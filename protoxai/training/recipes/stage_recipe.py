@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
 from protoxai.losses import loss_terms
-from protoxai.runtime.checks import did_you_mean
+from protoxai.runtime.checks import AT_LEAST_ONE, FINITE, Range, did_you_mean, short, shown
+from protoxai.runtime.slug import slug
+from protoxai.training.recipes.construct import check_fields
 from protoxai.training.recipes.yaml_files import RecipeError
 
 PARTS = ("backbone", "scales", "prototypes", "groups", "last_layer")
 Action = Literal["initialise", "project", "group", "threshold"]
+STEPS = Range(least=1, most=10**9)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,40 +50,47 @@ class Stage:
     """
 
     name: str
-    steps: int
+    steps: Annotated[int, STEPS]
     before: tuple[Action, ...] = ()
     after: tuple[Action, ...] = ()
-    learning_rates: dict[str, float]
-    weight_decay: dict[str, float] = field(default_factory=dict)
-    losses: dict[str, float] = field(default_factory=lambda: {"cross_entropy": 1.0})
+    learning_rates: Annotated[dict[str, float], Range(above=0, most=1000)]
+    weight_decay: Annotated[dict[str, float], Range(least=0, most=1000)] = field(
+        default_factory=dict
+    )
+    losses: Annotated[dict[str, float], FINITE] = field(
+        default_factory=lambda: {"cross_entropy": 1.0}
+    )
     optimizer: Literal["adam", "adamw"] = "adam"
     schedule: Literal["constant", "polynomial"] = "constant"
-    power: float = 0.9
-    warmup_steps: int = 0
-    accumulate_grad_batches: int = 1
-    cached_views: int = 0
-    batch_size: int | None = None
-    num_groups: int = 3
-    threshold: float = 0.05
+    power: Annotated[float, Range(least=0, most=100)] = 0.9
+    warmup_steps: Annotated[int, Range(least=0, most=10**9)] = 0
+    accumulate_grad_batches: Annotated[int, Range(least=1, most=10**6)] = 1
+    cached_views: Annotated[int, Range(least=0, most=10_000)] = 0
+    batch_size: Annotated[int | None, Range(least=1, most=65_536)] = None
+    num_groups: Annotated[int, Range(least=1, most=1000)] = 3
+    threshold: Annotated[float, Range(least=0, below=1)] = 0.05
     validate: Literal["never", "epoch"] = "never"
-    patience: int | None = None
+    patience: Annotated[int | None, AT_LEAST_ONE] = None
     keep_best: bool = False
 
     def __post_init__(self) -> None:
-        """Check what the types cannot express."""
+        """Check every key, and what types cannot express."""
+        check_fields(self)
+        check_name("the name of a stage", self.name)
+        place = f"stage {short(self.name)}"
         for key in ("learning_rates", "weight_decay"):
-            _check_names(f"stage {self.name}: {key}", getattr(self, key), PARTS)
-        _check_names(f"stage {self.name}: losses", self.losses, loss_terms())
+            _check_names(f"{place}: {key}", getattr(self, key), PARTS)
+        _check_names(f"{place}: losses", self.losses, loss_terms())
         if not self.learning_rates:
-            raise RecipeError(f"stage {self.name}: no learning_rates, so nothing would train")
+            raise RecipeError(f"{place}: no learning_rates, so nothing would train")
         if self.validate == "never" and (self.patience is not None or self.keep_best):
             raise RecipeError(
-                f"stage {self.name}: patience and keep_best need validations: set validate: epoch"
+                f"{place}: patience and keep_best need validations: set validate: epoch"
             )
         if self.cached_views and {"backbone", "scales"} & set(self.learning_rates):
             raise RecipeError(
-                f"stage {self.name}: cached_views needs a frozen trunk, but it has a learning rate "
-                "for backbone or scales: remove those, or set cached_views to 0"
+                f"{place}: cached_views needs a frozen trunk, but it has a learning rate for "
+                "backbone or scales: remove those, or set cached_views to 0"
             )
 
     @property
@@ -89,10 +99,22 @@ class Stage:
         return {"cross_entropy": 1.0, "prototype_diversity": 0.0, **self.losses}
 
 
+def check_name(place: str, name: str) -> None:
+    """Check that a name can be printed and become a part of a file's name.
+
+    Raises:
+        RecipeError: If it cannot.
+    """
+    if not name.isprintable() or not slug(name):
+        raise RecipeError(
+            f"{place} is {shown(name)}, expected printable characters, a letter or digit among them"
+        )
+
+
 def _check_names(place: str, given: Mapping[str, float], known: Collection[str]) -> None:
     for name in given:
         if name not in known:
             raise RecipeError(
-                f"{place} has no {name!r}{did_you_mean(name, known)}; expected some of "
+                f"{place} has no {shown(name)}{did_you_mean(name, known)}; expected some of "
                 f"{', '.join(sorted(known))}"
             )

@@ -6,9 +6,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from protoxai.runtime.checks import did_you_mean
+from protoxai.runtime.checks import did_you_mean, short, shown
+from protoxai.runtime.files import FileError, read_text
 
 Values = dict[str, Any]
+MOST_BYTES = 1_000_000
 
 
 class RecipeError(ValueError):
@@ -36,16 +38,22 @@ def find_recipe(source: str | Path) -> Path:
     Raises:
         RecipeError: If there is no such recipe.
     """
-    path = Path(source)
-    if path.is_file():
-        return path
-    shipped = shipped_recipes()
-    if str(source) not in shipped:
+    if _is_file(source):
+        return Path(source)
+    shipped, name = shipped_recipes(), str(source)
+    if name not in shipped:
         raise RecipeError(
-            f"there is no recipe {source}{did_you_mean(source, shipped)}: give a YAML file or one "
-            f"of {', '.join(sorted(shipped))}"
+            f"there is no recipe {short(name)}{did_you_mean(name, shipped)}: give a YAML file or "
+            f"one of {', '.join(sorted(shipped))}"
         )
-    return shipped[str(source)]
+    return shipped[name]
+
+
+def _is_file(path: str | Path) -> bool:
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def recipe_title(path: Path) -> str:
@@ -59,68 +67,64 @@ def is_recorded(path: Path) -> bool:
     return path.name == "recipe.yaml" and (path.parent / "environment.json").is_file()
 
 
-def read_values(path: Path, children: tuple[Path, ...] = ()) -> Values:
-    """Return the values of a recipe over those of the recipe that it ``extends``, if any.
+def load_values(path: Path) -> Values:
+    """Return the keys and values of one file, in which plugins beside it have their whole path.
 
     Args:
-        path: File of the recipe.
-        children: Files that extend this one.
+        path: File of a recipe.
 
     Raises:
-        RecipeError: If a file is no YAML mapping, or the recipe that it extends does not fit.
+        RecipeError: If the file cannot be read, is too large, or is no YAML mapping.
     """
     import yaml
 
-    if path in children:
-        raise RecipeError(f"{path} extends itself: remove one `extends` from the circle")
+    from protoxai.training.recipes.limited_yaml import load_text
+
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: the file is no YAML: {' '.join(str(error).split())}") from error
+        size = path.stat().st_size
+        if size > MOST_BYTES:
+            raise RecipeError(
+                f"{path} has {size} bytes, more than {MOST_BYTES}: a recipe is a short YAML file"
+            )
+        values = load_text(read_text(path))
+    except OSError as error:
+        raise RecipeError(f"{path} cannot be read ({error.strerror}): check the path") from None
+    except FileError as error:
+        raise RecipeError(str(error)) from None
+    except (yaml.YAMLError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise RecipeError(f"{path}: the file is no YAML: {reason}") from None
     if not isinstance(values, dict):
-        raise RecipeError(f"{path}: the file is {values!r}, expected keys and values")
+        raise RecipeError(f"{path}: the file is {shown(values)}, expected keys and values")
     if isinstance(values.get("plugins"), list):
         values["plugins"] = [_from_folder(plugin, path.parent) for plugin in values["plugins"]]
-    parent = values.pop("extends", None)
-    if parent is None:
-        return values
-    file = path.parent / str(parent)
-    if not file.is_file():
-        raise RecipeError(f"{path} extends {parent}, but there is no file {file}")
-    return _merged(read_values(file, (*children, path)), values)
+    return values
+
+
+def parent_file(name: object, child: Path) -> Path:
+    """Return the file that a recipe extends: one beside it, or one that comes with the package.
+
+    Args:
+        name: Value of ``extends``.
+        child: File of the recipe that extends it.
+
+    Raises:
+        RecipeError: If there is no such recipe.
+    """
+    if not isinstance(name, str):
+        raise RecipeError(f"{child}: extends is {shown(name)}, expected a file or a recipe's name")
+    file, shipped = child.parent / name, shipped_recipes()
+    if _is_file(file):
+        return file
+    if name not in shipped:
+        raise RecipeError(
+            f"{child} extends {short(name)}, but there is no file {short(file)}, and no recipe of "
+            f"that name comes with the package{did_you_mean(name, shipped)}"
+        )
+    return shipped[name]
 
 
 def _from_folder(plugin: object, folder: Path) -> object:
     """Return the path of a plugin that is a file beside the recipe; names stay as they are."""
     is_file = isinstance(plugin, str) and plugin.endswith(".py")
     return str((folder / str(plugin)).resolve()) if is_file else plugin
-
-
-def _merged(below: Values, above: Values) -> Values:
-    """Return values over others: mappings key by key, stages by name, anything else replaced."""
-    merged = dict(below)
-    for key, value in above.items():
-        under = below.get(key)
-        if key == "stages" and isinstance(value, dict) and isinstance(under, list):
-            merged[key] = _merged_stages(under, value)
-        elif isinstance(value, dict) and isinstance(under, dict):
-            merged[key] = _merged(under, value)
-        else:
-            merged[key] = value
-    return merged
-
-
-def _merged_stages(below: list[Values], changes: Values) -> list[Values]:
-    names = [str(stage.get("name")) for stage in below]
-    for name in changes:
-        if name not in names:
-            raise RecipeError(
-                f"stages changes {name!r}{did_you_mean(name, names)}, but the recipe it extends "
-                f"has {', '.join(names)}"
-            )
-    # A stage set to null is removed.
-    return [
-        {**stage, **changes.get(name, {})}
-        for name, stage in zip(names, below, strict=True)
-        if changes.get(name, {}) is not None
-    ]

@@ -74,7 +74,7 @@ def test_a_key_like_no_other_gets_no_suggestion(error_of) -> None:
         (lambda r: r["data"].update(crop=[1, "b"]), "data.crop[1] is 'b', expected a whole number"),
         (
             lambda r: r["model"].update(init_gain="small"),
-            "model.init_gain is 'small', expected a number or null",
+            "model.init_gain is 'small', expected a number above 0 and of at most 1000 or null",
         ),
         (
             lambda r: r["model"].update(pretrained=3),
