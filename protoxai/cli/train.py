@@ -14,6 +14,7 @@ from protoxai.cli.plugins import add_plugin_option, import_plugins
 from protoxai.runtime.distributed import process_group, rank
 from protoxai.runtime.extras import require
 from protoxai.runtime.files import write_file
+from protoxai.runtime.slug import slug
 from protoxai.runtime.stopping import on_stop
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def train(
     from protoxai.training.results import write_metrics
     from protoxai.training.run_folder.ownership import owned
 
-    output = output or Path("runs") / f"{recipe.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    output = output or Path("runs") / f"{slug(recipe.name)}-{time.strftime('%Y%m%d-%H%M%S')}"
     started = time.monotonic()
     with process_group(), owned(output), on_stop(lambda: _kept(output)):
         if rank() == 0:

@@ -14,6 +14,7 @@ from protoxai.model.scaleprotoseg import ScaleProtoSeg
 from protoxai.model.segmenter import Segmenter
 from protoxai.prototypes.provenance import Provenance
 from protoxai.runtime.distributed import own_device, process_group, rank, world_size
+from protoxai.runtime.slug import slug
 from protoxai.runtime.stopping import finish_first, on_stop, stoppable
 from protoxai.training.build_model import build_model
 from protoxai.training.feeding.loaders import Splits, evaluation_loader, evaluation_view
@@ -209,7 +210,7 @@ class _RunState:
             loader = evaluation_loader(data, recipe, self.model)
             scores = evaluate(self.model, loader, ignore_index=data.ignore_index)
             if rank() == 0:
-                name = f"{len(self.rows) + 1:02d}-{step.replace(' ', '-')}.png"
+                name = f"{len(self.rows) + 1:02d}-{slug(step)}.png"
                 view = evaluation_view(data, recipe, self.model)
                 write_samples(self.model, view, self.output / "samples" / name)
         prototypes = ""
