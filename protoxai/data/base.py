@@ -12,9 +12,11 @@ from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
 from protoxai.data.label_images import grey_image, indexed_image
+from protoxai.data.listing import check_distinct
 from protoxai.data.palette import Colour, distinct_palette
 from protoxai.images import unit_range
 from protoxai.labels import check_ignore_index, check_labels
+from protoxai.runtime.checks import shown
 
 Masks = dict[str, Tensor]
 Transform = Callable[[Tensor, Masks], tuple[Tensor, Masks]]
@@ -71,8 +73,9 @@ class SegmentationDataset(Dataset[Sample]):
         transform: Transform that ``dataset[index]`` applies to the raw sample.
 
     Raises:
-        ValueError: If there is no class, the palette has another number of colours, or
-            ``ignore_index`` is a class.
+        TypeError: If ``class_names`` is no list of names.
+        ValueError: If there is no class, two have the same name, the palette has another number of
+            colours, or ``ignore_index`` is a class.
 
     Example:
         >>> import torch
@@ -99,8 +102,11 @@ class SegmentationDataset(Dataset[Sample]):
         ignore_index: int = 255,
         transform: Transform | None = None,
     ) -> None:
+        if isinstance(class_names, str) or not all(isinstance(name, str) for name in class_names):
+            raise TypeError(f"class_names is {shown(class_names)}, expected a list of names")
         if not class_names:
             raise ValueError("class_names is empty: give one class or more")
+        check_distinct("class_names", class_names)
         check_ignore_index(ignore_index, len(class_names))
         if palette is not None and len(palette) != len(class_names):
             raise ValueError(

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from protoxai.data.base import Transform
-from protoxai.data.file_tree import Entry, Layout, official_split
+from protoxai.data.file_tree import Entry, Layout, expanded, official_split
 from protoxai.data.folder import FolderDataset
 from protoxai.data.registry import register
 
@@ -58,13 +58,14 @@ class CamVid(FolderDataset):
             Entry("images", (f"{split}/images/*",)),
             Entry("label maps", (f"{split}/labels/*.png",)),
         )
-        Layout(f"CamVid (split {split!r})", SOURCE, entries).check(Path(root).expanduser())
+        Layout(f"CamVid (split {split!r})", SOURCE, entries).check(expanded(root))
         super().__init__(
-            Path(root).expanduser(),
+            root,
             split,
             class_names=tuple(CLASSES),
             palette=tuple(CLASSES.values()),
             void=11,
             transform=transform,
             cache=cache,
+            exif="ignore",
         )

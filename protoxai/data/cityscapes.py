@@ -7,8 +7,8 @@ from PIL import Image
 from torch import Tensor
 
 from protoxai.data.base import Transform
-from protoxai.data.file_tree import Entry, Layout, complete_names, official_split
-from protoxai.data.label_images import grey_image, read_labels
+from protoxai.data.file_tree import Entry, Layout, complete_names, expanded, official_split
+from protoxai.data.label_images import check_stored, grey_image, read_labels
 from protoxai.data.paired import PairedDataset
 from protoxai.data.registry import register
 
@@ -89,7 +89,7 @@ class Cityscapes(PairedDataset):
         self.split = official_split("Cityscapes", split, SPLITS)
         if parts and split == "test":
             raise ValueError("parts=True: the split 'test' of Cityscapes has no part labels")
-        self.root = Path(root).expanduser()
+        self.root = expanded(root)
         kinds = [_IMAGES] if split == "test" else [_IMAGES, _LABELS]
         kinds += [_PARTS] if parts else []
         name = f"Cityscapes (split {split!r})"
@@ -103,7 +103,14 @@ class Cityscapes(PairedDataset):
         self._files = complete_names(name, folders, nested=True)
         ids = [file.rpartition("/")[2] for file in self._files]
         palette = [colour for _, colour in CLASSES.values()]
-        super().__init__(ids, tuple(CLASSES), palette, ignore_index=VOID, transform=transform)
+        super().__init__(
+            ids,
+            tuple(CLASSES),
+            palette,
+            ignore_index=VOID,
+            transform=transform,
+            exif="ignore",
+        )
         if parts:
             self.part_names = ("none", *(f"{name} {part}" for name, part in _NAMED_PARTS))
             self.part_class = (0, *(self.class_names.index(name) for name, _ in _NAMED_PARTS))
@@ -135,7 +142,9 @@ class Cityscapes(PairedDataset):
 
     def to_classes(self, stored: Tensor) -> Tensor:
         """Convert ids of the files to classes 0-18; ids of no class become 255."""
-        return _TRAIN_IDS[stored.long().clamp(0, VOID)]
+        ids = stored.long()
+        check_stored(ids, (ids >= 0) & (ids <= VOID), "ids of 8 bits")
+        return _TRAIN_IDS[ids]
 
     def read_parts(self, index: int, size: tuple[int, int]) -> Tensor:
         """Return the part of every pixel (H, W), a number of ``part_names``."""

@@ -7,7 +7,7 @@ from PIL import Image
 from torch import Tensor
 
 from protoxai.data.base import RawSample, SegmentationDataset, Transform
-from protoxai.data.file_tree import Entry, Layout, official_split
+from protoxai.data.file_tree import Entry, Layout, expanded, official_split
 from protoxai.data.label_images import grey_image, read_labels
 from protoxai.data.registry import register
 from protoxai.images import count_pages, read_image
@@ -55,7 +55,7 @@ class EM(SegmentationDataset):
     ) -> None:
         self.split = official_split("EM", split, SPLITS)
         stack = "test" if split == "test" else "train"
-        self.root = Path(root).expanduser()
+        self.root = expanded(root)
         self.images = self.root / f"{stack}-volume.tif"
         self.labels = None if split == "test" else self.root / "train-labels.tif"
         files = [path for path in (self.images, self.labels) if path is not None]

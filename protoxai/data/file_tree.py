@@ -3,6 +3,8 @@
 Nothing is ever downloaded: the error shows what was expected, what is there, and where to get it.
 """
 
+import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -79,11 +81,43 @@ class Layout:
         raise LayoutError("\n".join(lines))
 
 
+def expanded(root: str | Path) -> Path:
+    """Return a path in which ``~`` and variables (``$NAME``, ``${NAME}``) are replaced.
+
+    Args:
+        root: Path that the user gave; one that exists with a ``$`` in its name is kept.
+
+    Raises:
+        ValueError: If it is empty, or a variable or the user of ``~`` is unknown.
+
+    Example:
+        >>> os.environ["SCANS"] = "/data/scans"
+        >>> expanded("$SCANS/2020").as_posix()
+        '/data/scans/2020'
+    """
+    text = os.fspath(root)
+    if not text:
+        raise ValueError("root is empty: give the folder of the data set, '.' for the current one")
+    names = [] if Path(text).exists() else re.findall(r"\$(\w+|\{[^}]*\})", text)
+    for name in names:
+        if name.strip("{}") not in os.environ:
+            raise ValueError(
+                f"root is {text}, but there is no environment variable {name.strip('{}')}: set it, "
+                "or write the folder's name instead"
+            )
+    try:
+        return Path(os.path.expandvars(text) if names else text).expanduser()
+    except RuntimeError:
+        raise ValueError(
+            f"root is {text}, but there is no such user: write the home folder's name instead of ~"
+        ) from None
+
+
 def locate(root: str | Path, *nested: str, marker: str) -> Path:
     """Find the data set's folder: the root itself, or a folder inside of it.
 
     Args:
-        root: Folder that the user gave; ``~`` is expanded.
+        root: Folder that the user gave; ``~`` and variables are expanded.
         *nested: Folders inside of the root that may be meant, as paths relative to it.
         marker: Name of a file or folder in the data set's folder.
 
@@ -91,7 +125,7 @@ def locate(root: str | Path, *nested: str, marker: str) -> Path:
         The first folder with the marker. If there is none, the first nested one that exists, or
         else the root, so that an error can name it.
     """
-    given = Path(root).expanduser()
+    given = expanded(root)
     inside = [given / folder for folder in nested]
     marked = (folder for folder in (given, *inside) if (folder / marker).exists())
     return next(marked, next((folder for folder in inside if folder.is_dir()), given))

@@ -6,10 +6,13 @@ from pathlib import Path
 from torch import Tensor
 
 from protoxai.data.base import Transform
-from protoxai.data.listing import pair_files
+from protoxai.data.file_tree import expanded
+from protoxai.data.listing import pair_files, read_lines
 from protoxai.data.paired import PairedDataset
 from protoxai.data.palette import Colour
 from protoxai.data.registry import register
+from protoxai.images import Exif
+from protoxai.runtime.checks import positive, shown
 
 
 @register("folder")
@@ -18,11 +21,11 @@ class FolderDataset(PairedDataset):
 
     A label map has the stem of its image and is a PNG of one channel, 8 or 16 bits, whose values
     are the class numbers; palette images are read as indices. Class names are taken from
-    ``class_names``, or from ``num_classes`` ("class 0", …), or from ``<root>/classes.txt`` (one per
-    line, in the order of the labels).
+    ``class_names``, or from ``num_classes`` ("class 0", …), or from ``<root>/classes.txt`` (UTF-8,
+    one per line, in the order of the labels; blank lines are skipped, comments are an error).
 
     Args:
-        root: Folder of the data set.
+        root: Folder of the data set; ``~`` and variables are expanded.
         split: Subfolder with ``images`` and ``labels``, e.g. ``"train"``; None is the root itself.
         class_names: Name of each class.
         num_classes: Number of classes, if there are no names.
@@ -31,11 +34,13 @@ class FolderDataset(PairedDataset):
         ignore_index: Label that ``void`` becomes.
         transform: Transform of each sample, see :class:`SegmentationDataset`.
         cache: Whether to keep decoded files in memory, in each process of a loader.
+        exif: Orientation that a camera notes beside the pixels: ``"apply"`` or ``"ignore"`` it.
+            None applies it if the label map, by its size, can only belong to the upright image.
 
     Raises:
         ValueError: If a folder is missing or empty, a file has no partner, the classes are unknown,
-            or ``void`` or ``ignore_index`` is a class. On reading, if a file is broken or the sizes
-            differ.
+            or ``void`` or ``ignore_index`` is a class. On reading, if a file is broken, the sizes
+            differ, or the orientation is not clear.
 
     Example:
         >>> import tempfile
@@ -61,8 +66,9 @@ class FolderDataset(PairedDataset):
         ignore_index: int = 255,
         transform: Transform | None = None,
         cache: bool = True,
+        exif: Exif | None = None,
     ) -> None:
-        self.root = Path(root)
+        self.root = expanded(root)
         folder = self.root / split if split else self.root
         names = _class_names(self.root, class_names, num_classes)
         self.pairs = pair_files(folder / "images", folder / "labels")
@@ -73,6 +79,7 @@ class FolderDataset(PairedDataset):
             ignore_index=ignore_index,
             transform=transform,
             cache=cache,
+            exif=exif,
         )
         if 0 <= void < len(names):
             raise ValueError(
@@ -98,19 +105,29 @@ def _class_names(
     root: Path, class_names: Sequence[str] | None, num_classes: int | None
 ) -> Sequence[str]:
     listing = root / "classes.txt"
-    if class_names is None and num_classes is None and not listing.is_file():
+    if class_names is None and num_classes is None and not listing.exists():
         raise ValueError(
             f"the classes of {root} are unknown: give class_names or num_classes, or write "
             f"{listing} with one name per line"
         )
     if class_names is None and num_classes is not None:
-        return [f"class {index}" for index in range(num_classes)]
+        return [f"class {index}" for index in range(positive("num_classes", num_classes))]
     if class_names is None:
-        lines = listing.read_text(encoding="utf-8").splitlines()
-        return [line.strip() for line in lines if line.strip()]
+        return _listed(listing)
     if num_classes is not None and num_classes != len(class_names):
         raise ValueError(
             f"num_classes={num_classes}, but there are {len(class_names)} class_names: give one of "
             "the two"
         )
     return class_names
+
+
+def _listed(path: Path) -> list[str]:
+    names = read_lines(path)
+    for name in names:
+        if name.startswith("#"):
+            raise ValueError(
+                f"{path} has the line {shown(name)}, expected class names only: remove the comment,"
+                " or give class_names if it is a name"
+            )
+    return names

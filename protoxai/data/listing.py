@@ -1,35 +1,76 @@
 """Lists of samples: from a text file, or from the files in two folders."""
 
-from collections.abc import Collection
-from pathlib import Path
+import re
+from collections import Counter
+from collections.abc import Collection, Sequence
+from pathlib import Path, PurePosixPath
 
 from protoxai.images import IMAGE_SUFFIXES
+from protoxai.runtime.checks import shown
+from protoxai.runtime.files import read_text, regular_file
 
 LABEL_SUFFIXES = (".png",)
 
+_SUFFIX = rf"(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))})"
+_FILE = re.compile(rf".*?{_SUFFIX}(?=\s|$)", re.IGNORECASE)
 
-def read_list(path: Path) -> list[str]:
-    """Return the names in a list of samples, one per line.
 
-    A line may also hold the paths of the image and of its label map, as in some lists; the name is
-    then the stem of the first.
+def read_lines(path: Path) -> list[str]:
+    """Return the lines of a text file without the white space around them; blank ones are skipped.
 
     Args:
-        path: Path of the text file.
+        path: Path of a file in UTF-8, with or without byte order mark.
 
     Raises:
-        ValueError: If the file cannot be read or is empty.
+        ValueError: If it is no text in UTF-8, or has no line but blank ones, or one line twice.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(
-            f"{path} cannot be read as a list of samples ({error}): extract it again"
-        ) from error
-    names = [Path(line.split()[0]).stem for line in lines if line.strip()]
+        text = read_text(regular_file(path))
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror}): check the path") from error
+    if "\0" in text:
+        raise ValueError(f"{path} holds the character 0, as UTF-16 does: save it as UTF-8")
+    lines = [line.strip() for line in re.split(r"\r\n|\r|\n", text)]
+    names = [line for line in lines if line]
     if not names:
-        raise ValueError(f"{path} is empty, expected one sample per line: extract it again")
+        raise ValueError(f"{path} is empty, expected one name per line: restore or fill it")
+    check_distinct(path, names)
     return names
+
+
+def read_list(path: Path) -> list[str]:
+    """Return the names in a list of samples, one per line; blank lines are skipped.
+
+    A name may contain dots and spaces, and there are no comments. A line may also hold a path, or
+    the paths of the image and of its label map, as in some lists: if it ends with the suffix of an
+    image file, the name is the stem of the first path.
+
+    Args:
+        path: Path of a text file in UTF-8, with or without byte order mark.
+
+    Raises:
+        ValueError: If the file cannot be read, is empty or has a name twice.
+    """
+    names = [_name(line) for line in read_lines(path)]
+    check_distinct(path, names)
+    return names
+
+
+def check_distinct(source: object, names: Sequence[str]) -> None:
+    """Raise ``ValueError`` if a name occurs twice.
+
+    Args:
+        source: File or argument with the names, for the error.
+        names: Names in order.
+    """
+    if len(set(names)) < len(names):
+        name = next(name for name, count in Counter(names).items() if count > 1)
+        first = names.index(name)
+        second = names.index(name, first + 1)
+        raise ValueError(
+            f"{source} has {shown(name)} twice, as names {first + 1} and {second + 1}: remove or "
+            "rename one of them"
+        )
 
 
 def pair_files(images: Path, labels: Path) -> list[tuple[Path, Path]]:
@@ -59,6 +100,11 @@ def pair_files(images: Path, labels: Path) -> list[tuple[Path, Path]]:
                 "or remove these"
             )
     return [(image_files[stem], label_files[stem]) for stem in sorted(image_files)]
+
+
+def _name(line: str) -> str:
+    file = _FILE.match(line) if line.lower().endswith(IMAGE_SUFFIXES) else None
+    return PurePosixPath(file[0]).stem if file else line
 
 
 def _by_stem(folder: Path, suffixes: Collection[str]) -> dict[str, Path]:

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from protoxai.runtime.files import regular_file
+
 
 def read_mat(path: Path, key: str) -> Any:
     """Return a variable of a MATLAB file, with structures as dicts and arrays of them as lists.
@@ -16,6 +18,7 @@ def read_mat(path: Path, key: str) -> Any:
     """
     from scipy.io import loadmat
 
+    regular_file(path)
     try:
         content = loadmat(path, simplify_cells=True)
     except Exception as error:  # scipy raises errors of many types for damaged files

@@ -10,7 +10,8 @@ from torch import Tensor
 from protoxai.data.base import RawSample, SegmentationDataset, Transform
 from protoxai.data.label_images import read_labels
 from protoxai.data.palette import Colour
-from protoxai.images import read_image
+from protoxai.images import Exif, read_oriented, upright
+from protoxai.runtime.checks import shown
 
 
 class PairedDataset(SegmentationDataset):
@@ -25,9 +26,13 @@ class PairedDataset(SegmentationDataset):
         ignore_index: Label of pixels that never count, outside of ``0 … C-1``.
         transform: Transform of each sample, see :class:`SegmentationDataset`.
         cache: Whether to keep decoded files in memory, in each process of a loader.
+        exif: What to do with the orientation that a camera notes beside the pixels: ``"apply"`` it,
+            as viewers do, or ``"ignore"`` it, as the official data sets do. None applies it if the
+            label map, by its size, can only belong to the upright image, and is an error otherwise.
 
     Raises:
-        ValueError: If a file is broken or the sizes of image and labels differ, on reading.
+        ValueError: If ``exif`` is unknown. On reading, if a file is broken, the sizes of image and
+            labels differ, or the orientation is not clear.
     """
 
     def __init__(
@@ -39,8 +44,12 @@ class PairedDataset(SegmentationDataset):
         ignore_index: int = 255,
         transform: Transform | None = None,
         cache: bool = False,
+        exif: Exif | None = None,
     ) -> None:
         super().__init__(class_names, palette, ignore_index=ignore_index, transform=transform)
+        if exif not in ("apply", "ignore", None):
+            raise ValueError(f"exif is {shown(exif)}, expected 'apply', 'ignore' or None")
+        self.exif = exif
         self.ids = ids
         self._cache: dict[int, tuple[Tensor, Tensor | None]] | None = {} if cache else None
 
@@ -72,7 +81,7 @@ class PairedDataset(SegmentationDataset):
             size = (image.shape[1], image.shape[2])
             labels = torch.full(size, self.ignore_index)
         else:
-            labels = self.to_classes(stored)
+            labels = self._classes(stored, index)
         return RawSample(image, labels, self.ids[index], self._parts_inside(index, labels))
 
     def to_classes(self, stored: Tensor) -> Tensor:
@@ -95,7 +104,7 @@ class PairedDataset(SegmentationDataset):
         Returns:
             Stored values (H, W), integers.
         """
-        return read_labels(path)
+        return read_labels(path, exif=self.exif)
 
     def read_parts(self, index: int, size: tuple[int, int]) -> Tensor:
         """Return the part of every pixel; only called if there are ``part_names``.
@@ -115,8 +124,10 @@ class PairedDataset(SegmentationDataset):
         if self._cache is not None and index in self._cache:
             return self._cache[index]
         image_path, label_path = self.image_path(index), self.label_path(index)
-        image = read_image(image_path)
+        image, orientation = read_oriented(image_path)
         labels = None if label_path is None else self.read_label_map(label_path)
+        if orientation != 1 and self.exif != "ignore":
+            image = self._turned(image, orientation, image_path, labels)
         if labels is not None and image.shape[1:] != labels.shape:
             raise ValueError(
                 f"{image_path} is {image.shape[2]}x{image.shape[1]} pixels, {label_path} "
@@ -125,6 +136,24 @@ class PairedDataset(SegmentationDataset):
         if self._cache is not None:
             self._cache[index] = (image, labels)
         return image, labels
+
+    def _turned(self, image: Tensor, orientation: int, path: Path, labels: Tensor | None) -> Tensor:
+        turned = upright(image, orientation)
+        if labels is None or self.exif == "apply" or image.shape[1:] != labels.shape:
+            return turned
+        fits, fix = "only", "save the image upright or its labels on the upright image"
+        if turned.shape == image.shape:
+            fits, fix = "and the upright image", "give exif='apply' if on what viewers show"
+        raise ValueError(
+            f"{path} has the EXIF orientation {orientation}, and its label map fits the stored "
+            f"pixels {fits}: give exif='ignore' if labels are drawn on the stored pixels, or {fix}"
+        )
+
+    def _classes(self, stored: Tensor, index: int) -> Tensor:
+        try:
+            return self.to_classes(stored)
+        except ValueError as error:
+            raise ValueError(f"{self.label_path(index)}: {error}") from error
 
     def _parts_inside(self, index: int, labels: Tensor) -> Tensor | None:
         """Return the parts of the pixels whose label is the part's class.

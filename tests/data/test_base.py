@@ -61,6 +61,14 @@ def test_ignore_index_inside_the_classes():
         Fixed([[0]], class_names=[str(k) for k in range(300)])
 
 
+def test_class_names_are_distinct_texts():
+    with pytest.raises(ValueError, match="class_names has 'sky' twice, as names 1 and 3"):
+        Fixed([[0]], class_names=["sky", "road", "sky"])
+    for wrong in ("sky", ["sky", 7]):
+        with pytest.raises(TypeError, match=r"class_names is .*sky.*, expected a list of names"):
+            Fixed([[0]], class_names=wrong)
+
+
 def test_no_classes_and_a_palette_that_does_not_fit():
     with pytest.raises(ValueError, match="one class or more"):
         Fixed([[0]], class_names=())

@@ -56,6 +56,12 @@ def test_every_id_becomes_its_train_id(root):
     assert torch.equal(labels, expected)
 
 
+def test_instance_ids_are_no_label_ids(root):
+    save_grey(root / FIRST, np.full((60, 80), 26001, dtype=np.uint16))
+    with pytest.raises(ValueError, match=r"labelIds\.png: .*\[26001\], expected ids of 8 bits"):
+        Cityscapes(root).raw(0)
+
+
 def test_official_names_and_colours(root):
     known = [c for c in Reference.classes if 0 <= c.train_id < 255]
     dataset = Cityscapes(root)

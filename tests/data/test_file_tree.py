@@ -1,4 +1,5 @@
 import re
+from pathlib import Path
 
 import pytest
 
@@ -7,6 +8,7 @@ from protoxai.data.file_tree import (
     Layout,
     LayoutError,
     complete_names,
+    expanded,
     locate,
     official_split,
     require_files,
@@ -71,6 +73,29 @@ def test_root_inside_of_what_was_given(tmp_path, monkeypatch):
     assert locate(tmp_path / "none", "2012", marker="img") == tmp_path / "none"
     monkeypatch.setenv("HOME", str(tmp_path))
     assert locate("~/kit", "2012", marker="img") == tmp_path / "kit/2012"
+
+
+def test_home_and_variables_are_expanded(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SCANS", "~/scans")
+    assert expanded("~/a") == tmp_path / "a"
+    assert expanded("$SCANS/a") == expanded("${SCANS}/a") == tmp_path / "scans" / "a"
+    assert expanded(tmp_path / "no such") == tmp_path / "no such"
+    (tmp_path / "US$SCANS").mkdir()
+    assert expanded(tmp_path / "US$SCANS") == tmp_path / "US$SCANS"
+
+
+@pytest.mark.parametrize("root", ["$NO_SUCH/a", "${NO_SUCH}/a", Path("x/$NO_SUCH")])
+def test_unknown_variables_are_named(root):
+    with pytest.raises(ValueError, match=r"root is .*no environment variable NO_SUCH: set"):
+        expanded(root)
+
+
+def test_unknown_users_and_empty_roots():
+    with pytest.raises(ValueError, match="root is ~no_such_user/a, but there is no such user"):
+        expanded("~no_such_user/a")
+    with pytest.raises(ValueError, match="root is empty"):
+        expanded("")
 
 
 def test_missing_files_are_counted_and_named(tmp_path):

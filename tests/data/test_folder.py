@@ -72,6 +72,47 @@ def test_class_names_from_the_file_or_given(write_pair):
         FolderDataset(root, class_names=["x", "y", "z"], num_classes=4)
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("\ufeffsky\nroad\nsky\n", r"classes\.txt has 'sky' twice, as names 1 and 3"),
+        ("# two classes\nsky\nroad\n", r"classes\.txt has the line '# two classes', expected"),
+        ("\n \n", r"classes\.txt is empty"),
+    ],
+)
+def test_wrong_list_of_classes(write_pair, content, message):
+    root = write_pair("a", LABELS)
+    (root / "classes.txt").write_text(content, encoding="utf-8")
+    with pytest.raises(ValueError, match=message):
+        FolderDataset(root)
+
+
+def test_class_names_with_byte_order_mark_dots_and_spaces(write_pair):
+    root = write_pair("a", LABELS)
+    (root / "classes.txt").write_bytes("\ufeffsky\r\nroad no. 1\r\nfurther road\r\n".encode())
+    assert FolderDataset(root).class_names == ("sky", "road no. 1", "further road")
+
+
+def test_file_names_with_dots_and_spaces(write_pair):
+    for stem in ("a.1", "a.2", "a b.c d"):
+        root = write_pair(stem, LABELS)
+    assert FolderDataset(root, num_classes=3).ids == ["a b.c d", "a.1", "a.2"]
+
+
+def test_root_is_expanded(write_pair, monkeypatch):
+    root = write_pair("a", LABELS)
+    monkeypatch.setenv("SCANS", str(root.parent))
+    assert FolderDataset(f"$SCANS/{root.name}", num_classes=3).root == root
+    with pytest.raises(ValueError, match="no environment variable NO_SUCH"):
+        FolderDataset("$NO_SUCH", num_classes=3)
+
+
+@pytest.mark.parametrize("num_classes", [0, -1, 2.5])
+def test_wrong_number_of_classes(write_pair, num_classes):
+    with pytest.raises(ValueError, match=r"num_classes is .*expected a whole number"):
+        FolderDataset(write_pair("a", LABELS), num_classes=num_classes)
+
+
 def test_void_becomes_the_ignore_index(write_pair):
     root = write_pair("a", LABELS)
     with pytest.raises(ValueError, match="void=2 is one of the 3 classes"):
@@ -144,8 +185,8 @@ def test_colour_labels_and_deep_images(write_pair):
 @pytest.mark.parametrize(("cache", "reads"), [(True, 1), (False, 3)])
 def test_cache_is_shared_by_views_and_never_written(write_pair, monkeypatch, cache, reads):
     read_paths = []
-    read = paired.read_image
-    monkeypatch.setattr(paired, "read_image", lambda path: read_paths.append(path) or read(path))
+    read = paired.read_oriented
+    monkeypatch.setattr(paired, "read_oriented", lambda path: read_paths.append(path) or read(path))
     dataset = FolderDataset(write_pair("a", LABELS), num_classes=3, cache=cache)
     dataset[0]["labels"].fill_(1)
     view = dataset.with_transform(lambda image, masks: (image * 0.0, masks))

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 from scipy.io import savemat
 
@@ -12,3 +14,6 @@ def test_variable_of_a_matlab_file(tmp_path):
         read_mat(tmp_path / "a.mat", "labels")
     with pytest.raises(ValueError, match=r"b\.mat cannot be read"):
         read_mat(tmp_path / "b.mat", "anno")
+    os.mkfifo(tmp_path / "c.mat")
+    with pytest.raises(ValueError, match=r"c\.mat is a named pipe"):
+        read_mat(tmp_path / "c.mat", "anno")

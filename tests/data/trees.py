@@ -5,6 +5,8 @@ has such a choice) below ``root`` and returns what to give the data set class as
 follow the classes, so that a model can learn something from them.
 """
 
+import struct
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -244,6 +246,35 @@ def save_palette(path: Path, labels: np.ndarray) -> None:
     image = Image.fromarray(labels)
     image.putpalette([channel for colour in bit_palette(256) for channel in colour])
     image.save(path)
+
+
+def save_tagged(path: Path, values: np.ndarray, orientation: int) -> None:
+    """An image or label map with an EXIF orientation."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    exif = Image.Exif()
+    exif[274] = orientation
+    Image.fromarray(values).save(path, exif=exif)
+
+
+def save_raw_png(path: Path, values: np.ndarray, bits: int, *, palette: bool = False) -> None:
+    """A PNG of 1 to 16 bits per channel: grey (H, W), palette, or 2 to 4 channels (H, W, C)."""
+    channels = 1 if values.ndim == 2 else values.shape[2]
+    kind = 3 if palette else {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    shifts = np.arange(bits - 1, -1, -1)
+    binary = (values.reshape(len(values), -1, 1).astype(np.int64) >> shifts) & 1
+    rows = np.packbits(binary.reshape(len(values), -1).astype(np.uint8), axis=1)
+    height, width = values.shape[:2]
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0)),
+        *([(b"PLTE", bytes(3 * 2**bits))] if palette else []),
+        (b"IDAT", zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))),
+        (b"IEND", b""),
+    ]
+    content = b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
+    )
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + content)
 
 
 def save_stack(path: Path, slices: Sequence[np.ndarray]) -> None:

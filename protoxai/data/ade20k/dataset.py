@@ -8,7 +8,7 @@ from torch import Tensor
 from protoxai.data.ade20k.classes import CLASSES, PALETTE
 from protoxai.data.base import Transform
 from protoxai.data.file_tree import Entry, Layout, complete_names, locate, official_split
-from protoxai.data.label_images import grey_image
+from protoxai.data.label_images import check_stored, grey_image
 from protoxai.data.paired import PairedDataset
 from protoxai.data.registry import register
 
@@ -59,7 +59,8 @@ class ADE20K(PairedDataset):
         source = "ADEChallengeData2016.zip from http://sceneparsing.csail.mit.edu"
         Layout(name, source, entries).check(self.root)
         folders = [(self.root / folder / self.split, end) for folder, end in kinds]
-        super().__init__(complete_names(name, folders), CLASSES, PALETTE, transform=transform)
+        ids = complete_names(name, folders)
+        super().__init__(ids, CLASSES, PALETTE, transform=transform, exif="ignore")
 
     def image_path(self, index: int) -> Path:
         """Return the path of a sample's image."""
@@ -78,4 +79,6 @@ class ADE20K(PairedDataset):
 
     def to_classes(self, stored: Tensor) -> Tensor:
         """Convert values 1-150 of the files to classes 0-149, and 0 to the ignore index."""
+        # 256 would become the ignore index; other unknown values are found with the labels.
+        check_stored(stored, stored <= self.ignore_index, "values of 8 bits")
         return (stored.long() - 1).masked_fill(stored == OTHER, self.ignore_index)

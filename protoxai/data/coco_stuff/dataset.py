@@ -4,7 +4,7 @@ from pathlib import Path
 
 from protoxai.data.base import Transform
 from protoxai.data.coco_stuff.classes import CLASSES
-from protoxai.data.file_tree import Entry, Layout, complete_names, official_split
+from protoxai.data.file_tree import Entry, Layout, complete_names, expanded, official_split
 from protoxai.data.paired import PairedDataset
 from protoxai.data.registry import register
 
@@ -44,7 +44,7 @@ class COCOStuff(PairedDataset):
         self, root: str | Path, split: str = "train", transform: Transform | None = None
     ) -> None:
         self.split = official_split("COCOStuff", split, SPLITS)
-        self.root = Path(root).expanduser()
+        self.root = expanded(root)
         name = f"COCOStuff (split {split!r})"
         label_maps = tuple(f"{folder}/{self.split}/*.png" for folder in LABEL_FOLDERS)
         entries = (
@@ -61,7 +61,7 @@ class COCOStuff(PairedDataset):
         # Some tools write recoded label maps beside the originals, whose names are numbers.
         folders = [(self._images, ".jpg"), (self._labels, ".png")]
         ids = complete_names(name, folders, keep=str.isdigit)
-        super().__init__(ids, CLASSES, transform=transform)
+        super().__init__(ids, CLASSES, transform=transform, exif="ignore")
 
     def image_path(self, index: int) -> Path:
         """Return the path of a sample's image."""

@@ -102,16 +102,31 @@ def read_pascal_parts(path: Path, size: tuple[int, int]) -> Tensor:
         ValueError: If the file cannot be read, has another size or an unknown part.
     """
     parts = torch.zeros(size, dtype=torch.int64)
-    for thing in _each(read_mat(path, "anno")["objects"]):
-        for part in _each(thing["parts"]):
-            mask = torch.from_numpy(np.atleast_2d(part["mask"]) > 0)
-            if mask.shape != parts.shape:
-                raise ValueError(
-                    f"{path} has masks of {tuple(mask.shape)} pixels, the image {size}: the parts "
-                    "and the images are not of the same data set"
-                )
-            parts[mask] = _number(path, thing["class"], part["part_name"])
+    for name, code, stored in _masks(path):
+        mask = torch.from_numpy(np.atleast_2d(stored) > 0)
+        if mask.shape != parts.shape:
+            raise ValueError(
+                f"{path} has masks of {tuple(mask.shape)} pixels, the image {size}: the parts and "
+                "the images are not of the same data set"
+            )
+        parts[mask] = _number(path, name, code)
     return parts
+
+
+def _masks(path: Path) -> list[tuple[str, str, Any]]:
+    """Return the class, code and mask of every part."""
+    annotation = read_mat(path, "anno")
+    try:
+        return [
+            (str(thing["class"]), str(part["part_name"]), part["mask"])
+            for thing in _each(annotation["objects"])
+            for part in _each(thing["parts"])
+        ]
+    except (KeyError, TypeError, IndexError) as error:
+        raise ValueError(
+            f"{path} is no annotation of parts ({type(error).__name__}: {error}): replace the file "
+            "by the original"
+        ) from error
 
 
 def _number(path: Path, name: str, code: str) -> int:

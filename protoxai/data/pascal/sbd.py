@@ -60,7 +60,8 @@ class SBD(PairedDataset):
         ids = read_list(self.root / f"{split}.txt")
         require_files(name, self.root / "img", (f"{item}.jpg" for item in ids))
         require_files(name, self.root / "cls", (f"{item}.mat" for item in ids))
-        super().__init__(ids, VOC_CLASSES, bit_palette(len(VOC_CLASSES)), transform=transform)
+        palette = bit_palette(len(VOC_CLASSES))
+        super().__init__(ids, VOC_CLASSES, palette, transform=transform, exif="ignore")
 
     def image_path(self, index: int) -> Path:
         """Return the path of a sample's image."""
@@ -72,5 +73,11 @@ class SBD(PairedDataset):
 
     def read_label_map(self, path: Path) -> Tensor:
         """Read the classes (H, W) from a MATLAB file."""
-        stored = read_mat(path, "GTcls")["Segmentation"]
-        return torch.from_numpy(np.atleast_2d(stored).astype(np.int32))
+        truth = read_mat(path, "GTcls")
+        found = truth.get("Segmentation") if isinstance(truth, dict) else None
+        stored = np.atleast_2d(found)
+        if stored.dtype.kind not in "ui" or stored.ndim != 2:
+            raise ValueError(
+                f"{path} has no GTcls.Segmentation of whole numbers (H, W): get the original file"
+            )
+        return torch.from_numpy(stored.astype(np.int32))

@@ -94,7 +94,8 @@ class PascalVOC(PairedDataset):
             official = names_in(self.root / OFFICIAL)
             labels = [file for file in labels if file not in official]
         require_files(name, self.root / (AUGMENTED if self._augmented else OFFICIAL), labels)
-        super().__init__(ids, VOC_CLASSES, bit_palette(len(VOC_CLASSES)), transform=transform)
+        palette = bit_palette(len(VOC_CLASSES))
+        super().__init__(ids, VOC_CLASSES, palette, transform=transform, exif="ignore")
         if parts:
             self.part_names, self.part_class = PART_NAMES, PART_CLASS
             self._parts_folder = _parts_folder(self.root)

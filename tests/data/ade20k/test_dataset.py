@@ -62,6 +62,13 @@ def test_label_out_of_range(root):
         ADE20K(root)[1]
 
 
+def test_values_of_sixteen_bits_are_never_ignored(root):
+    path = root / "ADEChallengeData2016/annotations/training/ADE_train_00000002.png"
+    save_grey(path, np.full((60, 80), 256, dtype=np.uint16))
+    with pytest.raises(ValueError, match=r"00000002\.png: .*\[256\], expected values of 8 bits"):
+        ADE20K(root)[1]
+
+
 @pytest.mark.parametrize("gone", ["images/training/{}.jpg", "annotations/training/{}.png"])
 def test_half_extracted(root, gone):
     file = gone.format("ADE_train_00000003")

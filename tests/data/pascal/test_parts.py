@@ -69,5 +69,8 @@ def test_wrong_files(tmp_path):
     with pytest.raises(ValueError, match="no variable 'anno', only other"):
         read_pascal_parts(path, (1, 2))
     path.write_bytes(b"MATLAB 5.0 but not really")
+    savemat(tmp_path / "b.mat", {"anno": {"objects": structs([{"class": "person"}])}})
+    with pytest.raises(ValueError, match=r"b\.mat is no annotation of parts .*'parts'"):
+        read_pascal_parts(tmp_path / "b.mat", (3, 2))
     with pytest.raises(ValueError, match=r"a\.mat cannot be read as a MATLAB file"):
         read_pascal_parts(path, (1, 2))

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.io import savemat
 from torchvision.datasets import SBDataset
 
 from protoxai.data import SBD, LayoutError, create_dataset
@@ -30,6 +31,16 @@ def test_train_without_the_images_of_voc_val(tmp_path):
         SBD(tmp_path, "train_noval")
     save_list(tmp_path / "benchmark_RELEASE/dataset/train_noval.txt", ["2008_000201"])
     assert create_dataset("sbd", root=tmp_path, split="train_noval")[0]["id"] == "2008_000201"
+
+
+@pytest.mark.parametrize(
+    "truth", [{"Boundaries": 1}, {"Segmentation": np.full((60, 80), 1.5)}, np.zeros((60, 80))]
+)
+def test_labels_that_are_no_class_numbers(tmp_path, truth):
+    root = make_sbd(tmp_path) / "benchmark_RELEASE/dataset"
+    savemat(root / "cls" / "2008_000100.mat", {"GTcls": truth})
+    with pytest.raises(ValueError, match=r"100\.mat has no GTcls\.Segmentation of whole numbers"):
+        SBD(root)[0]
 
 
 def test_half_extracted(tmp_path):

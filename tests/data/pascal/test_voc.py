@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -118,6 +120,21 @@ def test_half_extracted(root):
         PascalVOC(root / LISTS)
     with pytest.raises(ValueError, match=r"no split 'trainin'.*'trainaug'"):
         PascalVOC(root, "trainin")
+
+
+def test_names_with_dots_and_spaces(root):
+    folder = root / "VOCdevkit/VOC2012"
+    names = ["2007.1", "2007.2", "2007 a"]
+    for name in names:
+        shutil.copy(folder / "JPEGImages/2007_000100.jpg", folder / f"JPEGImages/{name}.jpg")
+        shutil.copy(
+            folder / "SegmentationClass/2007_000100.png", folder / f"SegmentationClass/{name}.png"
+        )
+    save_list(folder / "ImageSets/Segmentation/train.txt", names)
+    assert PascalVOC(root).ids == names
+    save_list(folder / "ImageSets/Segmentation/train.txt", [*names, "2007 a"])
+    with pytest.raises(ValueError, match=r"train\.txt has '2007 a' twice, as names 3 and 4"):
+        PascalVOC(root)
 
 
 def test_empty_list(root):
