@@ -1,12 +1,14 @@
 """Weights from local files, read without executing code from the file."""
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
 
-import torch
 from torch import Tensor, nn
+
+from protoxai.runtime.files import FileError
+from protoxai.runtime.torch_files import load_plain
+from protoxai.runtime.wrapped_names import unwrapped_names
 
 StateDict: TypeAlias = dict[str, Tensor]
 
@@ -15,13 +17,14 @@ def read_weights(path: str | Path) -> StateDict:
     """Read a state dict from a `.safetensors` file or one written by `torch.save`.
 
     Args:
-        path: Path of the file; the state dict may be under the key "state_dict" or "model".
+        path: Path of the file; the state dict may be under the key "state_dict" or "model", and may
+            have been saved from a compiled or parallel model.
 
     Raises:
         ValueError: If there is no such file, or it contains anything but tensors and containers.
 
     Example:
-        >>> import tempfile
+        >>> import tempfile, torch
         >>> folder = Path(tempfile.mkdtemp())
         >>> torch.save({"state_dict": {"weight": torch.ones(2)}}, folder / "weights.pt")
         >>> read_weights(folder / "weights.pt")
@@ -36,12 +39,12 @@ def read_weights(path: str | Path) -> StateDict:
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise ValueError(
-            f"{path} cannot be read as weights ({_first_line(error)}): save the state dict alone, "
+        content = load_plain(path.read_bytes(), path)
+    except FileError as error:
+        raise FileError(
+            f"{error}; it cannot be read as weights: save the state dict alone, "
             "torch.save(model.state_dict(), path)"
-        ) from error
+        ) from None
     for key in ("state_dict", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
@@ -52,7 +55,7 @@ def read_weights(path: str | Path) -> StateDict:
             f"{path} contains a {type(content).__name__}, expected a state dict of tensors: "
             "save it with torch.save(model.state_dict(), path)"
         )
-    return dict(content)
+    return _unwrapped(dict(content))
 
 
 def load_weights(module: nn.Module, weights: StateDict, spec: str) -> None:
@@ -84,12 +87,18 @@ def _read_safetensors(path: Path) -> StateDict:
     from safetensors.torch import load_file
 
     try:
-        return load_file(path)
+        return _unwrapped(load_file(path))
     except SafetensorError as error:
         raise ValueError(
             f"{path} is no valid safetensors file ({_first_line(error)}): save it again with "
             "safetensors.torch.save_file(model.state_dict(), path)"
         ) from error
+
+
+def _unwrapped(weights: StateDict) -> StateDict:
+    """Return weights that were saved from a compiled or parallel model under its own names."""
+    names = unwrapped_names(weights)
+    return {names[name]: value for name, value in weights.items()}
 
 
 def _first_line(error: Exception) -> str:

@@ -8,6 +8,7 @@ from protoxai import folders
 from protoxai.model.linear import LinearSegmenter
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
 from protoxai.model.segmenter import Segmenter
+from protoxai.runtime.checks import shown
 
 
 def load_model(source: str | Path) -> Segmenter:
@@ -23,9 +24,12 @@ def load_model(source: str | Path) -> Segmenter:
         ValueError: If the folder is missing, damaged or of an unknown kind of model, or if the
             model was built with the user's own modules: use its class's ``from_pretrained``.
     """
-    files, _ = folders.read_folder(source)
-    kind = files[folders.CONFIG].get("architecture")
+    folder = folders.ModelFolder.open(source)
+    kind = folder.config.get("architecture")
     for model in (ScaleProtoSeg, LinearSegmenter):
         if kind == model.__name__:
-            return model.from_pretrained(source)
-    raise ValueError(f"{source} holds a {kind}, expected a ScaleProtoSeg or a LinearSegmenter")
+            return model.from_pretrained(folder.path)
+    raise folders.FileError(
+        f"{folder.path} ({folders.CONFIG}) holds a {shown(kind)}, expected a ScaleProtoSeg or a "
+        "LinearSegmenter: load it with its own class's from_pretrained"
+    )

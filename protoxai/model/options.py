@@ -201,15 +201,6 @@ def complete(kind: type[Options], given: Options) -> Options:
     )
 
 
-def to_config(options: TrunkOptions) -> dict[str, Any]:
-    """Return the options that are stored with a model, as JSON can hold them."""
-    return {
-        name: list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
-        for name, value in options.items()
-        if name not in NOT_SAVED
-    }
-
-
 def explicit_options(kind: type) -> Callable[[Model], Model]:
     """Show, in a model's signature and documentation, each option that ``**options`` stands for.
 

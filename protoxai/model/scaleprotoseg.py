@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self, Unpack
 
 import torch
@@ -16,8 +16,14 @@ from protoxai.kernels import stream_logits
 from protoxai.model.options import ScaleProtoSegOptions, complete, explicit_options
 from protoxai.model.outputs import SegmentationOutput
 from protoxai.model.segmenter import Segmenter
+from protoxai.model.structure import (
+    adopt_structure,
+    check_structure,
+    encode_structure,
+    find_structure,
+)
 from protoxai.prototypes.layer import MultiScalePrototypeLayer
-from protoxai.prototypes.provenance import Provenance
+from protoxai.prototypes.provenance import Provenance, read_provenance
 from protoxai.prototypes.table import PrototypeTable
 from protoxai.runtime.precision import widen
 
@@ -53,6 +59,7 @@ class ScaleProtoSeg(Segmenter):
         torch.Size([1, 32, 40])
     """
 
+    options_kind = ScaleProtoSegOptions
     head: PrototypeHead | SparseGroupHead
 
     def __init__(
@@ -198,19 +205,26 @@ class ScaleProtoSeg(Segmenter):
         groups = self.head.num_groups if isinstance(self.head, SparseGroupHead) else None
         return {"table": self.table.to_config(), "num_groups": groups}
 
-    def restructure(self, structure: dict[str, Any]) -> None:
+    def restructure(self, structure: Mapping[str, Any]) -> None:
         """Adopt the :meth:`structure` of another model of the same configuration, in place.
 
         It is read before the weights, so that pruned and grouped models load and resume. The layer
-        and the head are replaced by fresh ones.
+        and the head are replaced by fresh ones, so call it before the optimizer is created.
 
         Args:
-            structure: Result of :meth:`structure`.
+            structure: Result of :meth:`structure`, or the state dict of such a model.
 
         Raises:
-            ValueError: If the structure is of other classes or scales.
+            ValueError: If it holds no structure, or one of other classes or scales.
+
+        Example:
+            >>> new = lambda: ScaleProtoSeg(torch.nn.Conv2d(3, 8, 3, stride=8), 2, prototype_dim=4)
+            >>> weights, model = new().group().state_dict(), new()
+            >>> model.restructure(weights)
+            >>> model.load_state_dict(weights)
+            <All keys matched successfully>
         """
-        table = PrototypeTable(**structure["table"])
+        table, num_groups = check_structure(find_structure(structure))
         self._check_table(table)
         device = self.prototype_layer.prototypes.device
         layer = self.prototype_layer
@@ -221,8 +235,15 @@ class ScaleProtoSeg(Segmenter):
             device
         )
         self.provenance = None
-        if structure["num_groups"] is not None:
-            self.group(structure["num_groups"])
+        if num_groups is not None:
+            self.group(num_groups)
+
+    def get_extra_state(self) -> Tensor:
+        """Return the :meth:`structure` as a tensor, for the state dict."""
+        return encode_structure(self.structure())
+
+    def set_extra_state(self, state: Any) -> None:
+        """Do nothing: the structure in a state dict is compared before its weights are loaded."""
 
     def _check_table(self, table: PrototypeTable) -> None:
         num_scales = self.scales.num_scales
@@ -233,20 +254,40 @@ class ScaleProtoSeg(Segmenter):
             )
 
     @classmethod
-    def _from_config(cls, config: dict[str, Any], documents: dict[str, Any]) -> Self:
-        structure = config.pop("structure")
-        model = cls(**config)
-        model.restructure(structure)
-        provenance = documents.get(folders.PROVENANCE)
-        if provenance is not None:
-            model.provenance = tuple(Provenance.from_config(entry) for entry in provenance)
-        return model
+    def rebuild(cls, values: dict[str, Any], structure: Any) -> Self:
+        """Build the model, without its weights, from the content of its ``config.json``."""
+        model = cls(**values, table=PrototypeTable(**structure["table"]))
+        return model if structure["num_groups"] is None else model.group(structure["num_groups"])
 
-    def _documents(self) -> dict[str, Any]:
-        config = {**self.config, "structure": self.structure()}
+    @classmethod
+    def check_structure(cls, structure: Any, values: Mapping[str, Any]) -> None:
+        """Raise ``ValueError`` if a structure is damaged, or not one of a configuration."""
+        table, _ = check_structure(structure)
+        if table.num_classes != values["num_classes"]:
+            raise ValueError(
+                f"num_classes is {values['num_classes']}, but structure.table.num_classes "
+                f"{table.num_classes}"
+            )
+
+    def documents(self) -> dict[str, Any]:
+        """Return the content of the JSON files of the model's folder, by file name."""
+        documents = super().documents()
+        documents[folders.CONFIG] |= {
+            "epsilon": self.prototype_layer.epsilon,
+            "bounded_prototypes": self.prototype_layer.bounded,
+            "structure": self.structure(),
+        }
         entries = self.provenance and [entry.to_config() for entry in self.provenance]
         # The file is written even without provenance, so that it replaces an older model's.
-        return {folders.CONFIG: config, folders.PROVENANCE: entries}
+        return {**documents, folders.PROVENANCE: entries}
+
+    def adopt_documents(self, documents: Mapping[str, Any]) -> None:
+        """Read the provenance from the documents of a model folder."""
+        self.provenance = read_provenance(documents.get(folders.PROVENANCE), len(self.table))
+
+    def check_weights(self, state: dict[str, Any], prefix: str) -> None:
+        """Check that weights are of the model's own structure."""
+        adopt_structure(state, prefix, self.structure(), self.state_dict())
 
 
 def _embedding(maps: Tensor) -> Tensor:

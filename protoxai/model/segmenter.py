@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 import torch.nn.functional as F
@@ -12,15 +12,17 @@ from torch import Tensor, nn
 
 from protoxai import folders
 from protoxai.backbones import create_backbone
-from protoxai.model.options import TrunkOptions, to_config
+from protoxai.model.config import NUM_CLASSES, to_config
+from protoxai.model.option_values import plain_value
+from protoxai.model.options import TrunkOptions, options_of
 from protoxai.model.prediction import predicted_labels
-from protoxai.runtime.checks import Range, whole
+from protoxai.model.saving import load_model_folder, save_model
+from protoxai.model.state_dicts import adopt_names
+from protoxai.runtime.checks import shown, whole
 from protoxai.runtime.modes import evaluating
 from protoxai.runtime.resize import resize
 from protoxai.scales import PyramidScales, create_scales
 
-FORMAT = 1
-NUM_CLASSES = Range(least=1, most=100_000)
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
@@ -43,6 +45,9 @@ class Segmenter(nn.Module):
         ValueError: If an argument does not fit.
     """
 
+    # The typed dictionary of the options that a folder stores.
+    options_kind: ClassVar[type[TrunkOptions]] = TrunkOptions
+
     def __init__(
         self,
         backbone: str | nn.Module,
@@ -54,7 +59,6 @@ class Segmenter(nn.Module):
     ) -> None:
         super().__init__()
         self.num_classes = whole("num_classes", num_classes, NUM_CLASSES)
-        self.class_names = _check_class_names(options["class_names"], num_classes)
         self.input_scales = _check_input_scales(options["input_scales"])
         self.freeze_batchnorm = options["freeze_batchnorm"]
         pyramid = isinstance(scales, PyramidScales) or scales == "pyramid"
@@ -74,14 +78,25 @@ class Segmenter(nn.Module):
             init_gain=options["init_gain"],
         )
         self.config: dict[str, Any] = {
-            "format": FORMAT,
             "architecture": type(self).__name__,
             "backbone": str(backbone) if isinstance(backbone, str) else None,
             "num_classes": self.num_classes,
             "scales": str(scales) if isinstance(scales, str) else None,
             **to_config(options),
         }
+        self.class_names = options["class_names"]
         self.train()
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """Names of the classes, in the order of the labels; None if they are unknown."""
+        names = self.config["class_names"]
+        return None if names is None else tuple(names)
+
+    @class_names.setter
+    def class_names(self, names: Sequence[str] | None) -> None:
+        names = _check_class_names(names, self.num_classes)
+        self.config["class_names"] = None if names is None else list(names)
 
     @property
     def mean(self) -> tuple[float, float, float]:
@@ -146,13 +161,25 @@ class Segmenter(nn.Module):
                     module.eval().requires_grad_(False)
         return self
 
-    def save_pretrained(self, folder: str | Path) -> None:
+    def save_pretrained(
+        self, folder: str | Path, *, documents: Mapping[str, Any] | None = None
+    ) -> None:
         """Write the model to a folder: ``model.safetensors`` and JSON, never pickle.
+
+        ``config.json`` comes last and holds the digests of the other files, so that a folder is
+        loaded as it was saved, or refused.
 
         Args:
             folder: Folder, created if missing.
+            documents: Further documents to keep with the model: plain values by the name of their
+                file, such as ``{"training.json": {"steps": 100}}``.
+
+        Raises:
+            ValueError: If a document has a name of the model's own files, or no plain one.
+            TypeError: If a document or a module's extra state cannot be stored.
+            OSError: If the folder cannot be written.
         """
-        folders.write_folder(folder, self._documents(), self.state_dict())
+        save_model(self, folder, documents)
 
     @classmethod
     def from_pretrained(
@@ -170,53 +197,86 @@ class Segmenter(nn.Module):
             scales: The user's own scales, if the model was built with some.
 
         Raises:
-            ValueError: If the folder is missing, damaged or of another kind of model.
+            ValueError: If the folder is missing, incomplete, altered, mixed, or of another kind of
+                model.
         """
-        files, tensors = folders.read_folder(source)
-        config = dict(files[folders.CONFIG])
-        if config.pop("architecture", None) != cls.__name__:
-            kind = files[folders.CONFIG].get("architecture")
-            raise ValueError(f"{source} holds a {kind}, not a {cls.__name__}: load it with {kind}")
-        if config.pop("format", None) != FORMAT:
-            raise ValueError(f"{source} has another format than {FORMAT}: update protoxai")
-        for name, module in (("backbone", backbone), ("scales", scales)):
-            if module is not None:
-                config[name] = module
-            if config.get(name) is None:
-                raise ValueError(
-                    f"{source} was built with its own {name} module: pass it as "
-                    f"from_pretrained(..., {name}=module)"
-                )
-        config["pretrained"] = False
-        try:
-            model = cls._from_config(config, files)
-        except (KeyError, TypeError) as error:
-            raise ValueError(
-                f"the config in {source} is damaged ({error}): save the model again, or update "
-                "protoxai"
-            ) from error
-        try:
-            model.load_state_dict(tensors)
-        except RuntimeError as error:
-            raise ValueError(f"the weights in {source} do not fit its config: {error}") from error
-        return model.eval()
+        return load_model_folder(cls, source, backbone, scales)
 
     @classmethod
-    def _from_config(cls, config: dict[str, Any], documents: dict[str, Any]) -> Self:
-        """Build the model, without its weights, from its configuration and its other documents."""
-        del documents
-        return cls(**config)
+    def rebuild(cls, values: dict[str, Any], structure: Any) -> Self:
+        """Build the model, without its weights, from the content of its ``config.json``.
 
-    def _documents(self) -> dict[str, Any]:
-        return {folders.CONFIG: self.config}
+        Args:
+            values: Arguments of the constructor, checked.
+            structure: Structure of the model, checked; None if it has none.
+        """
+        del structure
+        return cls(**values)
+
+    @classmethod
+    def check_structure(cls, structure: Any, values: Mapping[str, Any]) -> None:
+        """Raise ``ValueError`` if a structure is damaged, or not one of a configuration.
+
+        Args:
+            structure: Structure in ``config.json``; None if there is none.
+            values: Arguments of the constructor, checked.
+        """
+        del values
+        if structure is not None:
+            raise ValueError(f"structure is {shown(structure)}, but a {cls.__name__} has none")
+
+    def documents(self) -> dict[str, Any]:
+        """Return the content of the JSON files of the model's folder, by file name."""
+        current = {
+            "input_scales": list(self.input_scales),
+            "freeze_batchnorm": self.freeze_batchnorm,
+        }
+        return {folders.CONFIG: {**self.config, **current}}
+
+    def adopt_documents(self, documents: Mapping[str, Any]) -> None:
+        """Read what the other documents of a model folder add to the model.
+
+        Args:
+            documents: Content of the documents by file name.
+
+        Raises:
+            ValueError: If a document is damaged.
+        """
+
+    def check_weights(self, state: dict[str, Any], prefix: str) -> None:
+        """Check a state dict before its weights are loaded.
+
+        Args:
+            state: State dict, perhaps of more than the model.
+            prefix: Prefix of the model's names in it.
+
+        Raises:
+            ValueError: If the weights do not fit.
+        """
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *arguments: Any
+    ) -> None:
+        """Load weights, those of a compiled or parallel model too."""
+        adopt_names(state_dict, prefix, self.state_dict())
+        self.check_weights(state_dict, prefix)
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
 
 
 def _check_class_names(names: Sequence[str] | None, num_classes: int) -> tuple[str, ...] | None:
-    if isinstance(names, str):
-        raise ValueError(f"class_names is {names!r}, expected a list of {num_classes} names")
-    if names is not None and len(names) != num_classes:
+    option = options_of(TrunkOptions)["class_names"]
+    names = plain_value("class_names", names, option.type)
+    if names is None:
+        return None
+    if len(names) != num_classes:
         raise ValueError(f"got {len(names)} class_names, expected {num_classes}: one per class")
-    return None if names is None else tuple(names)
+    try:
+        "".join(names).encode()
+    except UnicodeEncodeError:
+        raise ValueError(
+            f"class_names are {shown(names)}, expected text that UTF-8 can hold"
+        ) from None
+    return tuple(names)
 
 
 def _check_input_scales(factors: Sequence[float]) -> tuple[float, ...]:

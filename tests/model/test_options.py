@@ -81,7 +81,7 @@ def test_a_subclass_keeps_its_own_signature() -> None:
 @MODELS
 def test_config_holds_what_a_folder_needs(model: type, kind: type, scales: str) -> None:
     config = model(nn.Conv2d(3, 4, 1), 2).config
-    own = {"format", "architecture", "backbone", "num_classes", "scales"}
+    own = {"architecture", "backbone", "num_classes", "scales"}
     assert set(config) == own | set(options_of(kind)) - set(NOT_SAVED)
 
 

@@ -1,0 +1,125 @@
+"""From a model to its folder and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from torch import Tensor, nn
+
+from protoxai import folders
+from protoxai.model.config import check_config
+from protoxai.model.state_dicts import (
+    EXTRA_STATE,
+    adopt_dtypes,
+    adopt_names,
+    find_mismatch,
+)
+from protoxai.runtime.checks import shown
+from protoxai.runtime.wrapped_names import COMPILED
+
+if TYPE_CHECKING:
+    from protoxai.model.segmenter import Segmenter
+
+# Keys of config.json that are neither options nor arguments of the constructor.
+SEPARATE = ("architecture", "structure")
+
+Model = TypeVar("Model", bound="Segmenter")
+
+
+def save_model(
+    model: Segmenter, folder: str | Path, documents: Mapping[str, Any] | None = None
+) -> None:
+    """Write a model to a folder; see :meth:`~protoxai.model.segmenter.Segmenter.save_pretrained`.
+
+    Args:
+        model: Model to save.
+        folder: Folder, created if missing.
+        documents: Further documents by file name.
+    """
+    own = model.documents()
+    own[folders.CONFIG] = _checked_config(model, own[folders.CONFIG])
+    taken = [name for name in documents or {} if name in own]
+    if taken:
+        raise ValueError(f"a document is called {taken[0]}, a file of the model's own: rename it")
+    state = model.state_dict()
+    state.pop(EXTRA_STATE, None)
+    for name, value in state.items():
+        if not isinstance(value, Tensor):
+            raise TypeError(
+                f"{name} is {shown(value)}, expected a tensor: a model folder holds no other state "
+                "of modules"
+            )
+    tensors = {name.replace(COMPILED, ""): value for name, value in state.items()}
+    folders.write_folder(folder, {**own, **(documents or {})}, tensors)
+
+
+def load_model_folder(
+    model: type[Model],
+    source: str | Path,
+    backbone: nn.Module | None = None,
+    scales: nn.Module | None = None,
+) -> Model:
+    """Load a model; see :meth:`~protoxai.model.segmenter.Segmenter.from_pretrained`.
+
+    Args:
+        model: Kind of the model.
+        source: Folder, or a hub id.
+        backbone: The user's own backbone, if the model was built with one.
+        scales: The user's own scales, if the model was built with some.
+    """
+    folder = folders.ModelFolder.open(source)
+    config = dict(folder.config)
+    kind = config.pop("architecture", None)
+    if kind != model.__name__:
+        raise folders.FileError(
+            f"{folder.path} ({folders.CONFIG}) holds a {kind}, not a {model.__name__}: load it "
+            f"with {kind}"
+        )
+    structure = config.pop("structure", None)
+    try:
+        values = check_config(model.options_kind, config, number=folder.format)
+        model.check_structure(structure, values)
+    except (TypeError, ValueError) as error:
+        raise folder.damaged(folders.CONFIG, str(error)) from None
+    documents, tensors = folder.read()
+    for name, module in (("backbone", backbone), ("scales", scales)):
+        if module is not None:
+            values[name] = module
+        if values[name] is None:
+            raise ValueError(
+                f"{source} was built with its own {name} module: pass it as "
+                f"from_pretrained(..., {name}=module)"
+            )
+    values["pretrained"] = False
+    # A damaged value may break anything while the model is built: the folder is to be named.
+    try:
+        loaded = model.rebuild(values, structure)
+    except Exception as error:
+        raise folders.FileError(
+            f"no model can be built from {folder.path} ({folders.CONFIG}: "
+            f"{' '.join(str(error).split())}): save the model again, update protoxai, or pass the "
+            "modules that it was built with"
+        ) from error
+    try:
+        loaded.adopt_documents(documents)
+    except (TypeError, ValueError) as error:
+        raise folder.damaged(folders.PROVENANCE, str(error)) from None
+    adopt_names(tensors, "", loaded.state_dict())
+    adopt_dtypes(loaded, tensors)
+    mismatch = find_mismatch(loaded, tensors)
+    if mismatch:
+        raise folders.FileError(
+            f"the weights in {folder.path / folders.WEIGHTS} do not fit its {folders.CONFIG} "
+            f"({mismatch}): save the model again, or pass the modules that it was built with"
+        )
+    loaded.load_state_dict(tensors)
+    return loaded.eval()
+
+
+def _checked_config(model: Segmenter, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration after a check that it can be loaded again."""
+    options = {key: value for key, value in config.items() if key not in SEPARATE}
+    check_config(model.options_kind, options, number=folders.FORMAT)
+    return dict(config)
