@@ -8,21 +8,24 @@ import torch
 from torch import Tensor, nn
 
 from protoxai import kernels
-from protoxai.heads.last_layer import LastLayer, UnitHead, check_maps
-from protoxai.heads.simplex import project_to_simplex
+from protoxai.heads.constrained import SUM_TOLERANCE, ConstrainedHead
+from protoxai.heads.last_layer import LastLayer, check_class, check_maps
 from protoxai.prototypes.table import PrototypeTable
-from protoxai.runtime.checks import positive
+from protoxai.runtime.checks import Range, number, positive
 from protoxai.runtime.precision import widen, without_autocast
 
-SUM_TOLERANCE = 1e-6
 
-
-class SparseGroupHead(UnitHead):
+class SparseGroupHead(ConstrainedHead):
     """A few sparse groups of each class's own prototypes, then a linear map of their scores.
 
     Group n of class c has weights ``w`` on the simplex over the class's prototypes of all scales;
     its score is ``h_n = exp(w . g_c)``; logits are ``V h`` without bias. Classes without prototypes
     have no groups. Source: Porta et al., WACV 2025 (arXiv 2409.09497), section 3.
+
+    A step of any ``torch.optim`` optimizer ends with the weights that it has changed projected onto
+    the simplex. Weights that were set, thresholded or loaded stay as given until then: at least 0,
+    with a sum of at most 1. After an update by hand, call :meth:`project_to_simplex_`; weights that
+    are negative or sum to more than 1 are projected in any case before they are used or saved.
 
     Args:
         table: Class and scale of each of the P prototypes.
@@ -68,6 +71,7 @@ class SparseGroupHead(UnitHead):
         group_class = self.classes.repeat_interleave(num_groups)
         self.group_table = PrototypeTable(group_class, group_class * 0, table.num_classes, 1)
         self._begin_last_layer()
+        self._constrain()
 
     @property
     def group_class(self) -> Tensor:
@@ -97,8 +101,7 @@ class SparseGroupHead(UnitHead):
         """Return the group scores ``exp(w . g)`` (B, N, h, w) of activations (B, P, h, w)."""
         check_maps(activations, len(self.table), "prototypes")
         with without_autocast(activations):
-            activations, weights = widen(activations, self.group_parameter)
-            weights = weights.masked_fill(~self.member_mask, 0)
+            activations, weights = widen(activations, self.padded_weights())
             return kernels.group_scores(activations, weights, self._members)
 
     def group_weights(self, class_index: int | None = None) -> Tensor:
@@ -112,18 +115,16 @@ class SparseGroupHead(UnitHead):
             without prototypes). For all, dense (N, P): zero outside of the group's class.
 
         Raises:
+            TypeError: If ``class_index`` is no number.
             ValueError: If there is no such class.
         """
+        weights = self.padded_weights()
         if class_index is not None:
-            if not 0 <= class_index < self.table.num_classes:
-                raise ValueError(
-                    f"class_index is {class_index}, expected 0 to {self.table.num_classes - 1}"
-                )
+            class_index = check_class(class_index, self.num_classes)
             row = (self.classes == class_index).nonzero().flatten()
             if len(row) == 0:
-                return self.group_parameter.new_zeros(0, 0)
-            return self.group_parameter[int(row)][:, self._mask[int(row)]]
-        weights = self.group_parameter.masked_fill(~self.member_mask, 0)
+                return weights.new_zeros(0, 0)
+            return weights[int(row)][:, self._mask[int(row)]]
         columns = self._members[:, None].expand_as(weights)
         dense = weights.new_zeros(*weights.shape[:2], len(self.table))
         return dense.scatter_add(2, columns, weights).flatten(0, 1)
@@ -137,15 +138,19 @@ class SparseGroupHead(UnitHead):
                 the group's class.
 
         Raises:
+            TypeError: If the weights are no tensor of real numbers.
             ValueError: If the shape or a value is not so.
         """
+        if not isinstance(dense, Tensor) or dense.is_complex():
+            kind = dense.dtype if isinstance(dense, Tensor) else type(dense).__name__
+            raise TypeError(f"group weights are {kind}, expected a tensor of real numbers")
         expected = (len(self.group_class), len(self.table))
         if tuple(dense.shape) != expected:
             raise ValueError(
                 f"group weights have shape {tuple(dense.shape)}, expected {expected}: one row per "
                 "group (class-major), one column per prototype"
             )
-        dense = dense.to(self.group_parameter)
+        dense = widen(dense.to(self.group_parameter.device))[0]
         if not bool((dense >= 0).all()) or not bool((dense.sum(1) <= 1 + SUM_TOLERANCE).all()):
             raise ValueError(
                 f"group weights range from {float(dense.min()):.4g}, with row sums up to "
@@ -160,19 +165,21 @@ class SparseGroupHead(UnitHead):
             )
         rows = dense.unflatten(0, self.group_parameter.shape[:2])
         columns = self._members[:, None].expand_as(self.group_parameter)
-        self.group_parameter.copy_(rows.gather(2, columns).masked_fill(~self.member_mask, 0))
-
-    @torch.no_grad()
-    def project_to_simplex_(self) -> None:
-        """Move every group's weights to the nearest point of the simplex, in place.
-
-        For training, after each optimizer step; it would undo :meth:`threshold_`.
-        """
-        self.group_parameter.copy_(project_to_simplex(self.group_parameter, self.member_mask))
+        self._set_group_parameter(rows.gather(2, columns).masked_fill(~self.member_mask, 0))
 
     @torch.no_grad()
     def threshold_(self, threshold: float = 0.05) -> None:
-        """Set weights below the threshold to zero, in place; the rest is not renormalised."""
+        """Set weights below the threshold to zero, in place; the rest is not renormalised.
+
+        Args:
+            threshold: Smallest weight to keep, in [0, 1).
+
+        Raises:
+            TypeError: If it is no number.
+            ValueError: If it is outside of [0, 1).
+        """
+        threshold = number("threshold", threshold, Range(least=0, below=1))
+        self._project_updated_by_hand()
         self.group_parameter.masked_fill_(self.group_parameter < threshold, 0)
 
     def used_prototypes(self) -> Tensor:
@@ -184,7 +191,7 @@ class SparseGroupHead(UnitHead):
         Returns:
             Their numbers, ascending, int64.
         """
-        used = (self.group_parameter.detach() != 0).any(1) & self._mask
+        used = (self.padded_weights().detach() != 0).any(1)
         used[:, 0] |= ~used.any(1)
         return self._members[used].sort().values.cpu()
 
@@ -196,6 +203,7 @@ class SparseGroupHead(UnitHead):
         """
         index = self.table.check_kept(indices)
         table = self.table.keep(index)
+        kept = self.padded_weights().detach()
         if not torch.equal(table.classes, self.classes):
             lost = sorted(set(self.classes.tolist()) - set(table.classes.tolist()))
             raise ValueError(
@@ -208,9 +216,7 @@ class SparseGroupHead(UnitHead):
         self.table = table
         members, present = (rows.to(self._mask.device) for rows in self._class_rows())
         columns = column.to(members.device)[index.to(members.device)[members]]
-        kept = self.group_parameter.detach().gather(
-            2, columns[:, None].expand(-1, self.num_groups, -1)
-        )
+        kept = kept.gather(2, columns[:, None].expand(-1, self.num_groups, -1))
         self._members, self._mask = members, present
         self.group_parameter = nn.Parameter(
             kept.masked_fill(~self.member_mask, 0),

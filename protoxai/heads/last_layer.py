@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from protoxai.kernels import class_logits, tied_class_logits
 from protoxai.prototypes.table import PrototypeTable
-from protoxai.runtime.checks import did_you_mean
+from protoxai.runtime.checks import Range, did_you_mean, number, whole
 from protoxai.runtime.precision import widen, without_autocast
 
 LastLayer = Literal["dense", "tied"]
@@ -50,7 +50,7 @@ class UnitHead(nn.Module):
                 f"{did_you_mean(last_layer, known)}"
             )
         self.table = table.to("cpu")
-        self.off_class = off_class
+        self.off_class = number("off_class", off_class)
         self.last_layer: LastLayer = last_layer
 
     @property
@@ -97,10 +97,11 @@ class UnitHead(nn.Module):
             Weights (U,) of one class, or (C, U) of all.
 
         Raises:
+            TypeError: If ``class_index`` is no number.
             ValueError: If there is no such class.
         """
-        if class_index is not None and not 0 <= class_index < self.num_classes:
-            raise ValueError(f"class_index is {class_index}, expected 0 to {self.num_classes - 1}")
+        if class_index is not None:
+            class_index = check_class(class_index, self.num_classes)
         if self.last_layer == "dense":
             return self.weight if class_index is None else self.weight[class_index]
         own, other = self.weight
@@ -136,3 +137,8 @@ def check_maps(maps: Tensor, channels: int, unit_name: str) -> None:
             f"got maps of shape {tuple(maps.shape)}, expected (batch, {channels} {unit_name}, "
             "height, width)"
         )
+
+
+def check_class(class_index: object, num_classes: int) -> int:
+    """Return a class as Python's int, or raise an error if there is no such class."""
+    return whole("class_index", class_index, Range(least=0, most=num_classes - 1))

@@ -54,3 +54,20 @@ def project_to_simplex(rows: Tensor, mask: Tensor | None = None) -> Tensor:
     # A row with a NaN has no support; it comes back as NaN.
     last = (support - 1).clamp_min(0)
     return (wide - excess.gather(-1, last)).clamp_min(0).to(rows.dtype)
+
+
+def outside_simplex(rows: Tensor, mask: Tensor, tolerance: float) -> Tensor:
+    """Return which rows have a negative entry or a sum above 1.
+
+    Args:
+        rows: Floating-point tensor (..., M).
+        mask: Bool, broadcastable to ``rows``: False entries take no part.
+        tolerance: What a sum may exceed 1 by.
+
+    Returns:
+        Bool (..., 1); False for rows with a NaN and no negative entry.
+    """
+    (wide,) = widen(rows)
+    wide = wide.masked_fill(~mask, 0)
+    negative = (wide < 0).any(-1, keepdim=True)
+    return negative | (wide.sum(-1, keepdim=True) > 1 + tolerance)

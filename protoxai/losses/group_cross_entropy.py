@@ -31,8 +31,7 @@ def group_cross_entropy_loss(head: SparseGroupHead) -> Tensor:
         -11.5129
     """
     with without_autocast(head.group_parameter):
-        (weights,) = widen(head.group_parameter)
-        weights = weights.masked_fill(~head.member_mask, 0)
+        (weights,) = widen(head.padded_weights())
         if head.num_groups < 2:
             return weights.sum() * 0
         products = weights @ weights.clamp_min(SMALLEST_WEIGHT).log().transpose(1, 2)

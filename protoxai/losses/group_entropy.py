@@ -31,8 +31,7 @@ def group_entropy_loss(head: SparseGroupHead) -> Tensor:
         -0.0
     """
     with without_autocast(head.group_parameter):
-        (weights,) = widen(head.group_parameter)
-        weights = weights.masked_fill(~head.member_mask, 0)
+        (weights,) = widen(head.padded_weights())
         entropy = -(weights * (weights + LOG_OFFSET).log()).sum(2)
         prototypes = head.member_mask.sum(2)
         normalised = entropy / prototypes.clamp_min(2).to(entropy.dtype).log()

@@ -30,7 +30,7 @@ def scale_max_loss(head: SparseGroupHead) -> Tensor:
         -0.5
     """
     with without_autocast(head.group_parameter):
-        (weights,) = widen(head.group_parameter)
+        (weights,) = widen(head.padded_weights())
         weights = weights.masked_fill(~head.member_mask, -torch.inf)
         scales = head.member_scale.expand_as(weights)
         shape = (*weights.shape[:2], head.table.num_scales)

@@ -1,4 +1,5 @@
 import copy
+import math
 
 import pytest
 import torch
@@ -193,7 +194,9 @@ def test_weights_of_one_class() -> None:
     assert head.group_weights(1).tolist() == [[0.25, 0.75]]
     assert head.group_weights(2).shape == (0, 0)
     for wrong in (-1, 3):
-        with pytest.raises(ValueError, match=rf"class_index is {wrong}, expected 0 to 2"):
+        with pytest.raises(
+            ValueError, match=rf"class_index is {wrong}, expected a whole number from 0 to 2"
+        ):
             head.group_weights(wrong)
 
 
@@ -205,6 +208,36 @@ def test_threshold_is_strict_and_nothing_is_renormalised() -> None:
     assert head.group_weights().tolist() == [[0.05, 0, 0, 0.9]]
     head.threshold_(0.5)
     assert head.group_weights().tolist() == [[0, 0, 0, 0.9]]
+
+
+@pytest.mark.parametrize("threshold", [math.nan, math.inf, -0.1, 1.0, 5.0, "0.05", None, True])
+def test_thresholds_outside_of_their_range_change_nothing(threshold: object) -> None:
+    head = SparseGroupHead(UNEVEN, num_groups=2)
+    before = head.group_weights().clone()
+    with pytest.raises((TypeError, ValueError), match=r"threshold is .*at least 0 and below 1"):
+        head.threshold_(threshold)
+    assert torch.equal(head.group_weights(), before)
+
+
+@pytest.mark.parametrize("wrong", [2.5, math.nan, "car", True, torch.tensor([0, 1])])
+def test_classes_that_are_no_whole_number(wrong: object) -> None:
+    for head in (SparseGroupHead(UNEVEN), PrototypeHead(UNEVEN)):
+        read = head.group_weights if isinstance(head, SparseGroupHead) else head.class_weights
+        with pytest.raises((TypeError, ValueError), match=r"class_index is .*from 0 to 4"):
+            read(wrong)
+
+
+@pytest.mark.parametrize("wrong", [[[1.0]], None, torch.zeros(6, 8, dtype=torch.complex64)])
+def test_group_weights_that_are_no_real_tensor(wrong: object) -> None:
+    with pytest.raises(TypeError, match=r"group weights are .*expected a tensor of real numbers"):
+        SparseGroupHead(UNEVEN, num_groups=2).set_group_weights(wrong)
+
+
+@pytest.mark.parametrize("kind", [PrototypeHead, SparseGroupHead])
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, "0.5"])
+def test_off_class_weights_that_are_no_number(kind: type, wrong: object) -> None:
+    with pytest.raises((TypeError, ValueError), match=r"off_class is .*expected a number"):
+        kind(UNEVEN, off_class=wrong)
 
 
 @settings(max_examples=20)
@@ -259,8 +292,8 @@ def test_stage_2_gradients() -> None:
 
 
 def test_number_of_groups_out_of_range() -> None:
-    for wrong in (0, 1.5, True):
-        with pytest.raises(ValueError, match=rf"num_groups is {wrong}.*at least 1"):
+    for wrong, error in ((0, ValueError), (1.5, ValueError), (True, TypeError)):
+        with pytest.raises(error, match=rf"num_groups is {wrong}.*at least 1"):
             SparseGroupHead(UNEVEN, num_groups=wrong)
 
 

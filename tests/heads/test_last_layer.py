@@ -67,7 +67,9 @@ def test_weights_for_reading(kind: type[Head], last_layer: str) -> None:
     units = torch.arange(len(head.unit_class))
     assert torch.equal(head.own_class_weights(), weights[head.unit_class, units])
     for wrong in (-1, UNEVEN.num_classes):
-        with pytest.raises(ValueError, match=f"class_index is {wrong}, expected 0 to 4"):
+        with pytest.raises(
+            ValueError, match=f"class_index is {wrong}, expected a whole number from 0 to 4"
+        ):
             head.class_weights(wrong)
 
 

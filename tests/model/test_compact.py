@@ -29,7 +29,10 @@ def sparse(table: PrototypeTable = UNEVEN, threshold: float = 0.3) -> ScaleProto
     rates = tuple(range(1, table.num_scales + 1))
     model = small_model(table.num_classes, table=table, atrous_rates=rates, init_gain=1.0).group(2)
     torch.nn.init.normal_(model.head.weight)
-    model.head.threshold_(threshold)
+    if threshold > 1:
+        model.head.set_group_weights(torch.zeros_like(model.head.group_weights()))
+    else:
+        model.head.threshold_(threshold)
     return model.eval()
 
 

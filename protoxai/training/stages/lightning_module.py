@@ -105,7 +105,7 @@ class StageModule(lightning.LightningModule):
         }
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        """Step, then project prototypes and group weights onto their constraints."""
+        """Step, then bring bounded prototypes back; the head projects its group weights itself."""
         super().optimizer_step(*args, **kwargs)
         keep_feasible(self.model, self.stage)
 

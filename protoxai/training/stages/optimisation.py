@@ -91,12 +91,9 @@ def build_schedule(optimizer: torch.optim.Optimizer, stage: Stage, start: int = 
 
 
 def keep_feasible(model: Segmenter, stage: Stage) -> None:
-    """Project what the stage trains onto its constraints, after every optimizer step."""
-    if isinstance(model, ScaleProtoSeg):
-        if "prototypes" in stage.learning_rates:
-            model.prototype_layer.clamp_()
-        if "groups" in stage.learning_rates and isinstance(model.head, SparseGroupHead):
-            model.head.project_to_simplex_()
+    """Bring bounded prototypes back into their bounds, after every optimizer step."""
+    if isinstance(model, ScaleProtoSeg) and "prototypes" in stage.learning_rates:
+        model.prototype_layer.clamp_()
 
 
 def training_mode(model: Segmenter, stage: Stage) -> None:
