@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from protoxai.losses.criterion import Head, register_loss
 from protoxai.prototypes.table import PrototypeTable
@@ -29,6 +29,13 @@ def mean_activation_loss(
 
     Raises:
         ValueError: If the activations are not those of the table's prototypes.
+
+    Example:
+        >>> import torch
+        >>> table = PrototypeTable([0, 1], [0, 0], num_classes=2, num_scales=1)
+        >>> activations = torch.tensor([1.0, 3.0]).view(1, 2, 1, 1)
+        >>> mean_activation_loss(activations, torch.tensor([[[1]]]), table)
+        tensor(2.)
     """
     if activations.shape[1] != len(table):
         raise ValueError(
@@ -40,6 +47,23 @@ def mean_activation_loss(
     return total / (labelled.sum() * len(table)).clamp_min(1)
 
 
+class MeanActivationLoss(nn.Module):
+    """:func:`mean_activation_loss` as a module.
+
+    Args:
+        ignore_index: Label of pixels that do not count.
+    """
+
+    def __init__(self, ignore_index: int = 255) -> None:
+        super().__init__()
+        self.ignore_index = ignore_index
+
+    def forward(self, activations: Tensor, labels: Tensor, table: PrototypeTable) -> Tensor:
+        """Return the loss of activations (B, P, h, w) with labels (B, h, w)."""
+        return mean_activation_loss(activations, labels, table, ignore_index=self.ignore_index)
+
+
+# A term of the groups' weights takes @register_loss(name, grouped=True), and uses the head alone.
 @register_loss("mean_activation")
 def _term(output: SegmentationOutput, labels: Tensor, head: Head, ignore_index: int) -> Tensor:
     """Return the term of a model's output; ``labels`` are on the grid of its maps."""

@@ -48,7 +48,7 @@ class NegativeShare(PerImageMetric):
     figures: ClassVar[dict[str, bool | None]] = {"negative_share": False}
     higher_is_better = False
 
-    def update(self, attribution: Tensor, index: list[int] | None = None) -> None:
+    def update(self, attribution: Tensor, index: int | list[int] | None = None) -> None:
         """Add the maps of a batch of images.
 
         Args:
@@ -63,4 +63,4 @@ class NegativeShare(PerImageMetric):
         Args:
             explained: Image, labels, map and cost of the task.
         """
-        self.add_values(negative_share(explained.map), explained.index)
+        self.update(explained.map, index=explained.index)

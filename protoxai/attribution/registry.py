@@ -10,6 +10,7 @@ from torch import nn
 
 from protoxai.attribution.base import AttributionMethod
 from protoxai.runtime.checks import did_you_mean
+from protoxai.runtime.plugins import is_redefinition
 
 Factory = TypeVar("Factory", bound=Callable[..., AttributionMethod])
 
@@ -66,7 +67,7 @@ def register_explainer(
     """
 
     def register(create: Factory) -> Factory:
-        if name in EXPLAINERS:
+        if name in EXPLAINERS and not is_redefinition(EXPLAINERS[name].create, create):
             raise ValueError(f"there is an explainer {name!r} already: choose another name")
         EXPLAINERS[name] = RegisteredExplainer(create, applies_to)
         return create
@@ -93,6 +94,7 @@ def explainer_named(name: str) -> RegisteredExplainer:
     if name not in EXPLAINERS:
         raise ValueError(
             f"there is no explainer {name!r}{did_you_mean(name, EXPLAINERS)}; expected one of "
-            f"{', '.join(EXPLAINERS)}"
+            f"{', '.join(EXPLAINERS)}. Register your own with register_explainer, and import its "
+            "module: --plugin on the command line"
         )
     return EXPLAINERS[name]

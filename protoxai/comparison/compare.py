@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
+import sys
 import time
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -41,7 +43,7 @@ def compare(
         metrics: Names of registered metrics; None for all.
         output: Folder for ``comparison.{txt,csv,json,md,png}`` and for finished results. A later
             call with the same folder reuses the results of the same explainer, parameters and
-            tasks.
+            tasks, unless the file of the metric has changed.
         budget: Seconds for each explainer and metric, after which the remaining images are left
             out.
         seed: Seed of the metrics.
@@ -77,7 +79,7 @@ def compare(
         explained = ExplainedTasks(explainer, model_tasks)
         model_key = "" if folder is None else fingerprint(_state(explainer))
         for name, metric in chosen.items():
-            key = [explainer.name, repr(explainer), name, seed, tasks_key, model_key]
+            key = [explainer.name, repr(explainer), name, seed, tasks_key, model_key, _code(metric)]
             file = None if folder is None else folder / _file_name(key)
             result = _stored(file)
             if result is None:
@@ -129,6 +131,14 @@ def _measure(
         failure=failure,
         complete=undefined or done == len(explained),
     )
+
+
+def _code(metric: type[PerImageMetric]) -> str:
+    """Return the text of a metric's module, or nothing where it has no file."""
+    try:
+        return inspect.getsource(sys.modules[metric.__module__])
+    except (OSError, TypeError, KeyError):
+        return ""
 
 
 def _stored(file: Path | None) -> Result | None:

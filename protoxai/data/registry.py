@@ -1,12 +1,12 @@
 """Data sets by name, for recipes and the command line."""
 
 import inspect
-import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from protoxai.data.base import SegmentationDataset
 from protoxai.runtime.checks import did_you_mean
+from protoxai.runtime.plugins import is_redefinition
 
 D = TypeVar("D", bound=SegmentationDataset)
 
@@ -46,7 +46,7 @@ def register(name: str) -> Callable[[type[D]], type[D]]:
                 "SegmentationDataset"
             )
         known = DATASETS.get(key)
-        if known is not None and _origin(known) != _origin(dataset_class):
+        if known is not None and not is_redefinition(known, dataset_class):
             raise ValueError(
                 f"the data set name {name!r} is taken by {known.__qualname__}: choose another name "
                 f"for {dataset_class.__qualname__}"
@@ -94,14 +94,3 @@ def create_dataset(name: str, **options: Any) -> SegmentationDataset:
 
 def _key(name: str) -> str:
     return name.lower().replace("-", "_")
-
-
-def _origin(dataset_class: type) -> tuple[str, str]:
-    """Return the file and name of a class.
-
-    A script that runs as ``__main__`` and is imported as a plugin too defines its class twice, in
-    two modules of the same file; running a notebook's cell again defines it twice as well.
-    """
-    module = sys.modules.get(dataset_class.__module__)
-    file = getattr(module, "__file__", None) or dataset_class.__module__
-    return file, dataset_class.__qualname__

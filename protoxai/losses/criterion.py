@@ -23,7 +23,8 @@ from protoxai.losses.prototype_diversity import prototype_diversity_loss
 from protoxai.losses.sample_entropy import sample_entropy_loss
 from protoxai.losses.scale_max import scale_max_loss
 from protoxai.losses.spatial_entropy import spatial_entropy_loss
-from protoxai.runtime.checks import did_you_mean
+from protoxai.runtime.checks import did_you_mean, shown
+from protoxai.runtime.plugins import check_function, is_redefinition
 
 if TYPE_CHECKING:
     from protoxai.model.outputs import LinearOutput, SegmentationOutput
@@ -108,17 +109,19 @@ TERMS: dict[str, OutputTerm | HeadTerm] = {
 }
 
 
-def register_loss(name: str) -> Callable[[OutputLoss], OutputLoss]:
+def register_loss(name: str, *, grouped: bool = False) -> Callable[[OutputLoss], OutputLoss]:
     """Make a loss term available by name, in criteria and recipes.
 
     Args:
         name: Name by which :class:`ScaleProtoSegLoss` and recipes give the term a weight.
+        grouped: Whether the term needs a head with groups.
 
     Returns:
         A decorator of a function of an output, the labels on its grid (B, h, w), the head and the
         ignore index, which returns a scalar.
 
     Raises:
+        TypeError: If the name is not a string, or the decorated object not such a function.
         ValueError: If the name is taken.
 
     Example:
@@ -129,11 +132,16 @@ def register_loss(name: str) -> Callable[[OutputLoss], OutputLoss]:
         ScaleProtoSegLoss(cross_entropy=1.0, prototype_diversity=0.25, mean_activation=0.1)
         >>> _ = TERMS.pop("mean_activation")
     """
-    if name in loss_terms() or name in OPTIONS:
-        raise ValueError(f"there is a loss term or an option {name} already: choose another name")
+    if not isinstance(name, str):
+        raise TypeError(f'{shown(name)} is no name, expected @register_loss("my_loss")')
 
     def add(loss: OutputLoss) -> OutputLoss:
-        TERMS[name] = OutputTerm(loss)
+        known = TERMS.get(name)
+        taken = name in loss_terms() or name in OPTIONS
+        if taken and not (known and is_redefinition(known.loss, loss)):
+            raise ValueError(f"there is a term or an option {name} already: choose another name")
+        check_function(loss, "output", "labels", "head", "ignore_index")
+        TERMS[name] = OutputTerm(loss, grouped=grouped)
         return loss
 
     return add
@@ -254,6 +262,7 @@ class ScaleProtoSegLoss(nn.Module):
                 known = _check_head(head, name)
                 with_prototypes = cast("SegmentationOutput", output)
                 terms[name] = term.loss(with_prototypes, labels, known, self.ignore_index)
+                _check_scalar(name, terms[name])
         if "cross_entropy" in self.weights:
             terms["cross_entropy"] = cross_entropy_loss(
                 output.logits,
@@ -262,6 +271,11 @@ class ScaleProtoSegLoss(nn.Module):
                 ignore_index=self.ignore_index,
             )
         return terms
+
+
+def _check_scalar(name: str, value: object) -> None:
+    if not isinstance(value, Tensor) or value.ndim:
+        raise TypeError(f"the loss term {name} is {shown(value)}, expected a scalar tensor")
 
 
 def _check_head(head: Head | None, name: str) -> Head:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import sys
+import traceback
 from pathlib import Path
+from typing import Any
+
+from protoxai.runtime.checks import shown
 
 
 def import_plugin(plugin: str) -> str:
@@ -31,14 +36,65 @@ def import_plugin(plugin: str) -> str:
     try:
         if is_file:
             _import_file(path)
-        else:
-            importlib.import_module(plugin)
+        elif getattr(importlib.import_module(plugin), "__file__", None) is None:
+            # Python imports any folder, as a package without code.
+            raise ImportError(f"{plugin} is a folder without __init__.py")
     except Exception as error:
         raise ValueError(
-            f"the plugin {plugin} cannot be imported ({type(error).__name__}: {error}): give the "
-            "path of a .py file or the dotted name of a module, without errors"
+            f"the plugin {plugin} cannot be imported{_place(error, path)} ({type(error).__name__}: "
+            f"{error}): correct it, or give the path of another .py file or the dotted name of a "
+            "module"
         ) from error
     return str(path) if is_file else plugin
+
+
+def is_redefinition(known: Any, new: Any) -> bool:
+    """Return whether two classes or functions are one definition that ran twice.
+
+    A script that runs as ``__main__`` and is imported as a plugin too defines its classes twice, in
+    two modules of the same file; running a notebook's cell again defines them twice as well.
+
+    Args:
+        known: Class or function that is registered.
+        new: Class or function to be registered under the same name.
+    """
+    return _origin(known) == _origin(new)
+
+
+def check_function(function: Any, *arguments: str) -> None:
+    """Check that a function to be registered can be called with its arguments, by position.
+
+    Args:
+        function: Function to be registered.
+        *arguments: Names of the arguments, for the error.
+
+    Raises:
+        TypeError: If it cannot.
+    """
+    try:
+        inspect.signature(function).bind(*arguments)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"{shown(function)} cannot be registered ({error}): expected a function of "
+            f"{', '.join(arguments)}"
+        ) from None
+
+
+def _origin(definition: Any) -> tuple[str, str]:
+    """Return the file and name of a class or function."""
+    module = str(definition.__module__)
+    file = getattr(sys.modules.get(module), "__file__", None) or module
+    return file, getattr(definition, "__qualname__", repr(definition))
+
+
+def _place(error: Exception, path: Path) -> str:
+    """Return the line of the plugin that failed; a syntax error names its line itself."""
+    lines = [
+        frame.lineno
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename == str(path)
+    ]
+    return f", line {lines[-1]}" if lines else ""
 
 
 def _import_file(path: Path) -> None:

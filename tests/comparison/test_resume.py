@@ -1,12 +1,15 @@
 """Results that a comparison reuses from its output folder."""
 
+import inspect
 import json
+import sys
 
 import pytest
 import torch
 
 from protoxai.attribution import CaptumAttribution
 from protoxai.comparison import compare
+from protoxai.metrics import Sparseness
 from tests.comparison.toys import (
     SIZE,
     TASKS,
@@ -63,6 +66,18 @@ def test_other_tasks_and_seeds_are_measured_again(tasks, options, tmp_path) -> N
     again = Scripted("red", red)
     compare([again], tasks, metrics=["cost"], output=tmp_path, log=quiet, **options)
     assert again.explained == len(tasks)
+
+
+def test_a_changed_metric_is_measured_again(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    explainers, lines = [Scripted("red", red)], []
+    compare(explainers, TASKS, metrics=FAST, output=tmp_path, log=quiet)
+    unchanged = inspect.getsource
+    changed = sys.modules[Sparseness.__module__]
+    monkeypatch.setattr(
+        inspect, "getsource", lambda module: "" if module is changed else unchanged(module)
+    )
+    compare(explainers, TASKS, metrics=FAST, output=tmp_path, log=lines.append)
+    assert [line.split(":")[0] for line in lines] == ["red, sparseness"]
 
 
 def test_a_changed_model_is_measured_again(tmp_path) -> None:

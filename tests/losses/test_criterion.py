@@ -7,12 +7,14 @@ from protoxai.labels import labels_at
 from protoxai.losses import (
     ScaleProtoSegLoss,
     activation_norm_loss,
+    criterion,
     cross_entropy_loss,
     group_cross_entropy_loss,
     group_diversity_loss,
     group_entropy_loss,
     off_class_l1_loss,
     prototype_diversity_loss,
+    register_loss,
     sample_entropy_loss,
     scale_max_loss,
     spatial_entropy_loss,
@@ -191,3 +193,43 @@ def test_a_representation_makes_the_same_criterion(options: dict[str, object]) -
 def test_a_misspelt_term() -> None:
     with pytest.raises(TypeError, match=r"no loss term scale_mx \(did you mean 'scale_max'\?\)"):
         ScaleProtoSegLoss(scale_mx=1)
+
+
+@pytest.fixture
+def own_terms(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(criterion, "TERMS", dict(criterion.TERMS))
+
+
+def mine(output, labels, head, ignore_index):
+    return output.activations.mean()
+
+
+@pytest.mark.usefixtures("own_terms")
+def test_what_is_no_loss_term_is_an_error() -> None:
+    with pytest.raises(TypeError, match=r'is no name, expected @register_loss\("my_loss"\)'):
+        register_loss(mine)
+    with pytest.raises(TypeError, match=r"too many positional arguments\).*head, ignore_index"):
+        register_loss("mine")(lambda activations, labels, table: activations.mean())
+    with pytest.raises(TypeError, match=r"ReLU.* cannot be registered \(too many"):
+        register_loss("mine")(torch.nn.ReLU)
+    with pytest.raises(ValueError, match="a term or an option scale_max already"):
+        register_loss("scale_max")(mine)
+    register_loss("mine")(mine)
+    register_loss("mine")(mine)  # as a notebook's cell that runs again
+
+
+@pytest.mark.usefixtures("own_terms")
+@pytest.mark.parametrize("value", [torch.ones(2), 0.5])
+def test_a_term_that_is_no_scalar_is_an_error(value: object) -> None:
+    register_loss("mine")(lambda output, labels, head, ignore_index: value)
+    head = PrototypeHead(UNEVEN).double()
+    with pytest.raises(TypeError, match=r"the loss term mine is .*expected a scalar tensor"):
+        ScaleProtoSegLoss(mine=1.0)(output_of(head, 6, 8), image_labels(), head)
+
+
+@pytest.mark.usefixtures("own_terms")
+def test_a_registered_group_term_without_groups() -> None:
+    register_loss("mine", grouped=True)(mine)
+    head = PrototypeHead(UNEVEN).double()
+    with pytest.raises(ValueError, match=r"term mine needs a SparseGroupHead.*model\.group\(\)"):
+        ScaleProtoSegLoss(mine=1.0)(output_of(head, 6, 8), image_labels(), head)

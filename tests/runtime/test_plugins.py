@@ -43,15 +43,22 @@ def test_a_dotted_name_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert sys.modules["my_package.metrics"].value == 3
 
 
-def test_what_cannot_be_imported_is_named(tmp_path: Path) -> None:
+def test_what_cannot_be_imported_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match=r"there is no plugin .*none\.py: give the path of a"):
         import_plugin(str(tmp_path / "none.py"))
     with pytest.raises(ValueError, match=r"no_such\.thing cannot be imported \(ModuleNotFound"):
         import_plugin("no_such.thing")
     broken = write(tmp_path, "broken", "value = unknown\n")
-    with pytest.raises(ValueError, match=r"broken\.py cannot be imported \(NameError: .*unknown"):
+    with pytest.raises(
+        ValueError, match=r"broken\.py cannot be imported, line 1 \(NameError: .*unknown"
+    ):
         import_plugin(str(broken))
     assert "broken" not in sys.modules
+    folder = tmp_path / "only_a_folder"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ValueError, match="only_a_folder is a folder without __init__"):
+        import_plugin("only_a_folder")
     taken = write(tmp_path, "json", "")
     with pytest.raises(ValueError, match=r"another module json already: rename the file"):
         import_plugin(str(taken))

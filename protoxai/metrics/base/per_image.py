@@ -13,6 +13,7 @@ from torchmetrics import Metric
 from protoxai.metrics.base.arguments import constructor_arguments
 from protoxai.metrics.base.explained_task import ExplainedTask
 from protoxai.metrics.base.intervals import RESAMPLES, Estimate, estimate
+from protoxai.runtime.checks import shown
 from protoxai.runtime.distributed import is_distributed
 from protoxai.runtime.representation import call_repr
 
@@ -67,10 +68,20 @@ class ImageRows(Metric):
         Args:
             values: Values (B,), or (B, K) of K figures; NaN where a figure is not defined.
             index: Data set index of each image; None numbers them.
+
+        Raises:
+            ValueError: If there are not as many values per image as figures, or not as many
+                indices as images.
+            TypeError: If the values are not a tensor, or the indices not whole numbers.
         """
+        expected = "(B,), one for each image" if self._width == 1 else f"(B, {self._width})"
+        if not isinstance(values, Tensor):
+            raise TypeError(f"got values {shown(values)}, expected a tensor {expected}")
+        if values.ndim == 0 or values.numel() != len(values) * self._width:
+            raise ValueError(f"got values of shape {tuple(values.shape)}, expected {expected}")
         indices = self.image_indices(index, len(values))
-        self.indices.append(indices.to(self.device))
         rows = values.detach().to(self.device, torch.float64)
+        self.indices.append(indices.to(self.device))
         self.rows.append(rows.reshape(len(indices), self._width))
 
     def __repr__(self) -> str:
@@ -115,7 +126,9 @@ class PerImageMetric(ImageRows):
 
     A subclass names its ``figures`` and implements :meth:`update`, which ends in
     :meth:`add_values`. To be part of comparisons it implements :meth:`update_from` and is
-    registered with :func:`~protoxai.metrics.register_metric`.
+    registered with :func:`~protoxai.metrics.register_metric`. A constructor of its own passes
+    ``**options: Any`` on and keeps each argument in an attribute of the same name; comparisons use
+    the defaults.
 
     Args:
         resamples: Number of resamples of the bootstrap.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from protoxai.metrics.base.per_image import PerImageMetric
-from protoxai.runtime.checks import did_you_mean
+from protoxai.runtime.checks import did_you_mean, shown
+from protoxai.runtime.plugins import is_redefinition
 
 Kind = TypeVar("Kind", bound=type[PerImageMetric])
 
@@ -27,9 +28,9 @@ def register_metric(name: str) -> Callable[[Kind], Kind]:
         A decorator of a subclass of :class:`PerImageMetric`.
 
     Raises:
-        TypeError: If the class is not a :class:`PerImageMetric`, or does not have ``figures`` or
-            ``update_from``.
-        ValueError: If the name, or that of a figure, is taken.
+        TypeError: If the name is not a string, or the class is not a :class:`PerImageMetric` or
+            does not have ``figures``, ``update`` or ``update_from``.
+        ValueError: If the name, or that of a figure, belongs to another class.
 
     Example:
         >>> import torch
@@ -49,17 +50,22 @@ def register_metric(name: str) -> Callable[[Kind], Kind]:
         0.5
         >>> _ = _REGISTERED.pop("negative_share")
     """
+    if not isinstance(name, str):
+        raise TypeError(
+            f"the name of a metric is {shown(name)}, expected a string: write "
+            '@register_metric("my_metric")'
+        )
 
     def register(kind: Kind) -> Kind:
         _check_metric(kind)
         if not kind.__module__.startswith("protoxai.metrics."):
             # The built-in metrics load, so that a clash with one of them is reported here.
             registered_metrics()
-        if name in _REGISTERED:
+        if name in _REGISTERED and not is_redefinition(_REGISTERED[name], kind):
             raise ValueError(f"there is a metric {name!r} already: choose another name")
         for other, registered in _REGISTERED.items():
             shared = sorted(set(kind.figures) & set(registered.figures))
-            if shared:
+            if shared and other != name:
                 raise ValueError(
                     f"the metric {other!r} has figures {shared} already: choose other names"
                 )
@@ -107,7 +113,8 @@ def metric_named(name: str) -> type[PerImageMetric]:
     if name not in known:
         raise ValueError(
             f"there is no metric {name!r}{did_you_mean(name, known)}; expected one of "
-            f"{', '.join(known)}"
+            f"{', '.join(known)}. Register your own with register_metric, and import its module: "
+            "--plugin on the command line"
         )
     return known[name]
 
@@ -115,13 +122,20 @@ def metric_named(name: str) -> type[PerImageMetric]:
 def _check_metric(kind: object) -> None:
     if not (isinstance(kind, type) and issubclass(kind, PerImageMetric)):
         raise TypeError(f"{kind!r} is not a metric: expected a subclass of PerImageMetric")
-    if not getattr(kind, "figures", None):
+    figures = getattr(kind, "figures", None)
+    if not figures or not isinstance(figures, Mapping):
         raise TypeError(
-            f"{kind.__name__} has no figures: name each, and whether higher is better, as in "
+            f"{kind.__name__} has the figures {shown(figures)}: name each, and "
+            "whether higher is better, as in "
             f'figures = {{"{kind.__name__.lower()}": True}}'
         )
     if kind.update_from is PerImageMetric.update_from:
         raise TypeError(
             f"{kind.__name__} has no update_from, which takes in an explained task: define it, as "
             "in self.update(explained.map, index=explained.index)"
+        )
+    if kind.update is PerImageMetric.update:
+        raise TypeError(
+            f"{kind.__name__} has no update, which adds a batch of images: define it, as in "
+            "self.add_values(values, index)"
         )

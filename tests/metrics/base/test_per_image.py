@@ -117,6 +117,16 @@ class Brightness(PerImageMetric):
         self.add_values(torch.stack([bright, -bright], 1), index)
 
 
+@pytest.mark.parametrize("shape", [(), (4,), (2, 3)])
+def test_values_of_another_shape_are_an_error_and_are_not_added(shape: tuple[int, ...]) -> None:
+    metric = Brightness()
+    with pytest.raises(ValueError, match=r"values of shape .*, expected \(B, 2\)"):
+        metric.add_values(torch.ones(shape))
+    assert len(metric.per_image()[0]) == 0
+    with pytest.raises(TypeError, match=r"got values \[1.0, 2.0\], expected a tensor"):
+        metric.add_values([1.0, 2.0])
+
+
 def test_a_users_metric_adds_values_of_several_figures() -> None:
     metric = Brightness()
     metric.update(torch.tensor([[[1.0, 0.0]], [[0.0, 0.0]]]), index=[7, 3])
