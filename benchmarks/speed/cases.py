@@ -17,7 +17,7 @@ from protoxai import (
     ScaleProtoSeg,
     SparseGroupHead,
 )
-from protoxai.heads.last_layer import LastLayer
+from protoxai.heads.linear import LastLayer
 
 CPU = torch.device("cpu")
 

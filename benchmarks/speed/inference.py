@@ -10,7 +10,7 @@ from benchmarks.speed import cases
 from benchmarks.speed.figure import Bound, Curve, Figure
 from benchmarks.speed.logits import compare_with_plain
 from benchmarks.speed.measure import Ratio, peak_memory, side_by_side
-from protoxai.heads.last_layer import LastLayer
+from protoxai.heads.linear import LastLayer
 
 STREAMED_MAPS = Bound("at most", 1)
 COMPACT = Bound("at least", 2)

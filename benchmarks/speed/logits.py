@@ -12,7 +12,7 @@ from benchmarks.speed import cases
 from benchmarks.speed.figure import Bound, Curve, Figure
 from benchmarks.speed.measure import Call, Ratio, peak_memory, side_by_side
 from protoxai import MultiScalePrototypeLayer, PrototypeHead, SparseGroupHead
-from protoxai.heads.last_layer import LastLayer
+from protoxai.heads.linear import LastLayer
 from protoxai.kernels import untiled
 
 MEMORY = Bound("at most", 5)

@@ -13,7 +13,7 @@ from benchmarks.speed.figure import Bound, Curve, Figure
 from benchmarks.speed.logits import PRODUCT, bare_product, grouped
 from benchmarks.speed.measure import Call, Ratio, Times, side_by_side
 from benchmarks.speed.models import training_step
-from protoxai.heads.last_layer import LastLayer
+from protoxai.heads.linear import LastLayer
 from protoxai.losses import ScaleProtoSegLoss
 
 CLASSES = "classes"

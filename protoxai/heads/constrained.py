@@ -16,7 +16,7 @@ from torch.optim.optimizer import (
     register_optimizer_step_pre_hook,
 )
 
-from protoxai.heads.last_layer import UnitHead
+from protoxai.heads.linear import UnitHead
 from protoxai.heads.simplex import outside_simplex, project_to_simplex
 
 SUM_TOLERANCE = 1e-6

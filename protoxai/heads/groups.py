@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from protoxai import kernels
 from protoxai.heads.constrained import SUM_TOLERANCE, ConstrainedHead
-from protoxai.heads.last_layer import LastLayer, check_class, check_maps
+from protoxai.heads.linear import LastLayer, check_class, check_maps
 from protoxai.prototypes.table import PrototypeTable
 from protoxai.runtime.checks import Range, number, positive
 from protoxai.runtime.precision import widen, without_autocast
@@ -31,13 +31,13 @@ class SparseGroupHead(ConstrainedHead):
         table: Class and scale of each of the P prototypes.
         num_groups: Number of groups G of each class.
         off_class: Initial weight of a group for other classes than its own.
-        last_layer: "dense" (as in the paper) or "tied": two weights a group, one for its own class
-            and one for all others, for many classes.
+        last_layer: "dense" (as in the paper) or, for many classes, "tied": two weights per group,
+            one for its own class and one for all others.
 
     Attributes:
-        group_table: The groups as a table of one scale, for the losses.
-        group_parameter: Group weights, padded: (classes with prototypes, G, M), M the most
-            prototypes of a class. Read them with :meth:`group_weights`.
+        group_table: Table of the groups, all at one scale, for the losses.
+        group_parameter: Group weights, padded to (classes with prototypes, G, M), where M is the
+            largest number of prototypes of a class. Read them with :meth:`group_weights`.
         weight: Parameter (C, N) of the last layer, or (2, N) if tied; N = G x (classes with
             prototypes), class-major.
 
@@ -85,12 +85,12 @@ class SparseGroupHead(ConstrainedHead):
 
     @property
     def member_mask(self) -> Tensor:
-        """True (classes with prototypes, 1, M) where ``group_parameter`` is no padding."""
+        """Where ``group_parameter`` is not padding, bool (classes with prototypes, 1, M)."""
         return self._mask[:, None]
 
     @property
     def member_scale(self) -> Tensor:
-        """Scale (classes with prototypes, 1, M) of the prototype behind ``group_parameter``."""
+        """Scale of each entry of ``group_parameter``, int64 (classes with prototypes, 1, M)."""
         return self.table.to(self._members.device).scale_index[self._members][:, None]
 
     def forward(self, activations: Tensor) -> Tensor:
@@ -105,14 +105,15 @@ class SparseGroupHead(ConstrainedHead):
             return kernels.group_scores(activations, weights, self._members)
 
     def group_weights(self, class_index: int | None = None) -> Tensor:
-        """Return the group weights for reading.
+        """Return the group weights without padding.
 
         Args:
-            class_index: The class whose weights to return; None: all.
+            class_index: Class whose weights to return; None for all.
 
         Returns:
-            For a class, (G, M_c): columns are its prototypes in table order ((0, 0) for a class
-            without prototypes). For all, dense (N, P): zero outside of the group's class.
+            Weights of one class (G, M_c), whose columns are its prototypes in table order ((0, 0)
+            for a class without prototypes); or of all classes (N, P), zero outside of the group's
+            class.
 
         Raises:
             TypeError: If ``class_index`` is no number.
@@ -131,15 +132,15 @@ class SparseGroupHead(ConstrainedHead):
 
     @torch.no_grad()
     def set_group_weights(self, dense: Tensor) -> None:
-        """Set the group weights; they are kept as given, not renormalised.
+        """Set the group weights as given, without renormalising them.
 
         Args:
-            dense: (N, P), entries at least 0, rows that sum to at most 1 + 1e-6, zero outside of
-                the group's class.
+            dense: Weights (N, P), at least 0, zero outside of the group's class, with rows that sum
+                to at most 1 + 1e-6.
 
         Raises:
             TypeError: If the weights are no tensor of real numbers.
-            ValueError: If the shape or a value is not so.
+            ValueError: If the shape or a value does not fit.
         """
         if not isinstance(dense, Tensor) or dense.is_complex():
             kind = dense.dtype if isinstance(dense, Tensor) else type(dense).__name__
@@ -169,7 +170,7 @@ class SparseGroupHead(ConstrainedHead):
 
     @torch.no_grad()
     def threshold_(self, threshold: float = 0.05) -> None:
-        """Set weights below the threshold to zero, in place; the rest is not renormalised.
+        """Set group weights below the threshold to zero, in place, without renormalising the rest.
 
         Args:
             threshold: Smallest weight to keep, in [0, 1).
@@ -183,23 +184,26 @@ class SparseGroupHead(ConstrainedHead):
         self.group_parameter.masked_fill_(self.group_parameter < threshold, 0)
 
     def used_prototypes(self) -> Tensor:
-        """Return the prototypes with a weight in some group, and one of each class without any.
+        """Return the prototypes that have a weight in some group.
 
-        Without a prototype a class would have no groups, and its groups' constant scores
-        ``exp(0) = 1`` would be missing from the logits.
+        One prototype of a class whose groups have no weight at all is included. Without it the
+        class would lose its groups, whose constant scores ``exp(0) = 1`` add to the logits.
 
         Returns:
-            Their numbers, ascending, int64.
+            Prototype indices, ascending, int64.
         """
         used = (self.padded_weights().detach() != 0).any(1)
         used[:, 0] |= ~used.any(1)
         return self._members[used].sort().values.cpu()
 
     def keep(self, indices: Tensor | Sequence[int]) -> None:
-        """Drop all other prototypes, in place, with their weights in the groups.
+        """Drop all prototypes but the given ones, in place, with their weights in the groups.
+
+        Args:
+            indices: Indices of the prototypes to keep; their order stays.
 
         Raises:
-            ValueError: If a class that has groups would be left without a prototype.
+            ValueError: If a class with groups would be left without a prototype.
         """
         index = self.table.check_kept(indices)
         table = self.table.keep(index)
@@ -232,5 +236,5 @@ class SparseGroupHead(ConstrainedHead):
 
     def _class_rows(self) -> tuple[Tensor, Tensor]:
         """Return the padded prototype indices of each class that has any, and their mask."""
-        numbers, mask = self.table.members("class")
-        return numbers[self.classes], mask[self.classes]
+        indices, mask = self.table.members("class")
+        return indices[self.classes], mask[self.classes]

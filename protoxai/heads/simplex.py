@@ -15,11 +15,11 @@ def project_to_simplex(rows: Tensor, mask: Tensor | None = None) -> Tensor:
 
     Args:
         rows: Floating-point tensor (..., M).
-        mask: Bool, broadcastable to ``rows``: False entries take no part and come back as 0; every
-            row needs a True one. None: all take part.
+        mask: Mask, bool, broadcastable to ``rows``, of the entries to project. The others are
+            ignored and returned as 0; no row may be all False. None for all entries.
 
     Returns:
-        Tensor (..., M): Entries at least 0, every row sums to 1.
+        Tensor (..., M), whose entries are at least 0 and whose rows sum to 1.
 
     Raises:
         TypeError: If the rows are not floating-point.
@@ -43,15 +43,15 @@ def project_to_simplex(rows: Tensor, mask: Tensor | None = None) -> Tensor:
                 "entry in every row: leave such rows out"
             )
         wide = wide.masked_fill(~mask, -torch.inf)
-    # The projection does not change when a constant is added to a row; the largest entry at 0
-    # keeps the sums small, and so exact.
+    # Adding a constant to a row does not change its projection. With the largest entry at 0, sums
+    # stay small, and therefore exact.
     wide = wide - wide.amax(-1, keepdim=True)
     descending = wide.sort(-1, descending=True).values
     rank = torch.arange(1, rows.shape[-1] + 1, device=rows.device)
     excess = (descending.cumsum(-1) - 1) / rank
-    # A padded entry is -inf, and so is its sum: -inf > -inf is False, it is never in the support.
+    # A masked entry is -inf, and so is its sum. Because -inf > -inf is False, it never counts.
     support = (descending > excess).sum(-1, keepdim=True)
-    # A row with a NaN has no support; it comes back as NaN.
+    # A row with a NaN has an empty support; the result is NaN.
     last = (support - 1).clamp_min(0)
     return (wide - excess.gather(-1, last)).clamp_min(0).to(rows.dtype)
 

@@ -11,7 +11,7 @@ SMALLEST_WEIGHT = 1e-5
 
 
 def group_cross_entropy_loss(head: SparseGroupHead) -> Tensor:
-    """Minus the mean cross-entropy over ordered pairs of groups of one class.
+    """Return minus the mean cross-entropy over ordered pairs of groups of the same class.
 
     The cross-entropy of groups i and j is ``-sum_k w_ik log max(w_jk, 1e-5)``. Source: Porta et
     al., WACV 2025 (arXiv 2409.09497).
@@ -20,7 +20,7 @@ def group_cross_entropy_loss(head: SparseGroupHead) -> Tensor:
         head: The grouping head.
 
     Returns:
-        Scalar in about [log(1e-5), 0]; 0 with a single group.
+        Scalar in approximately [log(1e-5), 0]; 0 if classes have a single group.
 
     Example:
         >>> import torch

@@ -11,16 +11,17 @@ LOG_OFFSET = 1e-5
 
 
 def group_entropy_loss(head: SparseGroupHead) -> Tensor:
-    """Mean over the groups of their weights' entropy, normalised by the class's prototypes.
+    """Return the mean normalised entropy of the groups' weights.
 
-    ``-sum_i w_i log(w_i + 1e-5) / log(M_c)``, M_c the prototypes of the class; 0 for a class with
-    one prototype. Source: Porta et al., WACV 2025 (arXiv 2409.09497), section 3.
+    It is ``-sum_i w_i log(w_i + 1e-5) / log(M_c)``, where M_c is the number of prototypes of the
+    class, and 0 for a class with one prototype. Source: Porta et al., WACV 2025 (arXiv 2409.09497),
+    section 3.
 
     Args:
         head: The grouping head.
 
     Returns:
-        Scalar in about [0, 1].
+        Scalar in approximately [0, 1].
 
     Example:
         >>> import torch

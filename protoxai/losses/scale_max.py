@@ -1,4 +1,4 @@
-"""Scale maximum: a group should rely on one prototype of a scale."""
+"""Scale maximum: a group should rely on one prototype per scale."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from protoxai.runtime.precision import widen, without_autocast
 
 
 def scale_max_loss(head: SparseGroupHead) -> Tensor:
-    """Minus the mean, over classes and scales with a prototype, of a group's largest weight there.
+    """Return minus the mean of a group's largest weight at each scale.
 
-    The largest weights are averaged over the groups of the class. Source: Porta et al., WACV 2025
-    (arXiv 2409.09497).
+    The mean is over the groups of a class, then over all classes and scales with a prototype.
+    Source: Porta et al., WACV 2025 (arXiv 2409.09497).
 
     Args:
         head: The grouping head.

@@ -21,8 +21,8 @@ def load_model(source: str | Path) -> Segmenter:
         The model, in evaluation mode.
 
     Raises:
-        ValueError: If the folder is missing, damaged or of an unknown kind of model, or if the
-            model was built with the user's own modules: use its class's ``from_pretrained``.
+        ValueError: If the folder is missing or damaged or holds an unknown kind of model, or if the
+            model was built with modules of your own: use its class's ``from_pretrained``.
     """
     folder = folders.ModelFolder.open(source)
     kind = folder.config.get("architecture")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, TypedDict, TypeVar, cast, get_args, get_type_hints
 
-from protoxai.heads.last_layer import LastLayer
+from protoxai.heads.linear import LastLayer
 from protoxai.model.option_values import plain_value
 from protoxai.prototypes.table import PrototypeTable
 from protoxai.runtime.checks import Range, did_you_mean
@@ -73,8 +73,8 @@ class PrototypeOptions(TypedDict, total=False):
         LastLayer,
         Option(
             "dense",
-            '"dense" (as in the paper) or "tied": two last-layer weights per prototype or group, '
-            "one for its own class and one for all others, for many classes.",
+            '"dense" (as in the paper) or, for many classes, "tied": two last-layer weights per '
+            "prototype or group, one for its own class and one for all others.",
         ),
     ]
 
@@ -86,7 +86,7 @@ class TrunkOptions(TypedDict, total=False):
         Sequence[float],
         Option(
             (),
-            "Factors, such as (0.5, 0.75), of the scaled images processed beside the full.",
+            "Factors, such as (0.5, 0.75), of scaled copies of the image to process as well.",
             Range(above=0, most=8),
         ),
     ]
@@ -129,13 +129,13 @@ class TrunkOptions(TypedDict, total=False):
     ]
     pretrained: Annotated[
         bool | str | Path,
-        Option(True, "True for the hub's weights, False for random ones, or a local file."),
+        Option(True, "True for weights from the hub, False for random ones, or a local file."),
     ]
     feature_channels: Annotated[
         int | Sequence[int] | None,
         Option(
             None,
-            "Channels of the own module's maps; None: determined by a dry run.",
+            "Channels of the maps of a module of your own; None: found by a dry run.",
             Range(least=1, most=1_000_000),
         ),
     ]
@@ -201,6 +201,21 @@ def complete(kind: type[Options], given: Options) -> Options:
     )
 
 
+def differing_arguments(model: type, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a model's constructor that differ from their defaults.
+
+    Args:
+        model: Class of the model.
+        arguments: All arguments by name.
+    """
+    parameters = inspect.signature(model).parameters
+    return {
+        name: value
+        for name, value in arguments.items()
+        if name not in parameters or value != parameters[name].default
+    }
+
+
 def explicit_options(kind: type) -> Callable[[Model], Model]:
     """Show, in a model's signature and documentation, each option that ``**options`` stands for.
 
@@ -239,7 +254,7 @@ def explicit_options(kind: type) -> Callable[[Model], Model]:
 
 
 def _with_options(doc: str, options: Mapping[str, Option]) -> str:
-    """Replace the entry of ``**options`` in a docstring by an entry for each option."""
+    """Return a docstring with an entry for each option instead of that for ``**options``."""
 
     def entries(match: re.Match[str]) -> str:
         indent = match[1]

@@ -97,11 +97,12 @@ class ScaleProtoSeg(Segmenter):
 
     def forward(self, images: Tensor) -> SegmentationOutput:
         """Segment normalised images (B, 3, H, W); all maps are at feature resolution h x w."""
-        maps, each = self.scale_maps(images)
-        output = self.decide(_embedding(maps))
-        if not (self.training and each):
+        maps, per_input_scale = self.scale_maps(images)
+        output = self.forward_embedding(_embedding(maps))
+        if not self.training:
             return output
-        return output._replace(auxiliary=tuple(self.decide(_embedding(own)) for own in each))
+        auxiliary = [self.forward_embedding(_embedding(own)) for own in per_input_scale]
+        return output._replace(auxiliary=tuple(auxiliary))
 
     def embed(self, images: Tensor) -> Tensor:
         """Return the embedding (B, S, D, h, w) in (0, 1) of normalised images (B, 3, H, W)."""
@@ -109,15 +110,15 @@ class ScaleProtoSeg(Segmenter):
 
     @torch.no_grad()
     def logits(self, images: Tensor) -> Tensor:
-        """Return only the logits; the maps of all prototypes are never in memory together."""
+        """Return only the logits, without ever holding the maps of all prototypes in memory."""
         return stream_logits(
             lambda tile: self.head(self.prototype_layer(tile).activations),
             self.embed(images),
             len(self.table),
         )
 
-    def decide(self, embedding: Tensor) -> SegmentationOutput:
-        """Go from the embedding (B, S, D, h, w) to the logits."""
+    def forward_embedding(self, embedding: Tensor) -> SegmentationOutput:
+        """Return the output for an embedding (B, S, D, h, w), as :meth:`embed` returns it."""
         distances, activations = self.prototype_layer(embedding)
         scores = None
         if isinstance(self.head, SparseGroupHead):
@@ -128,7 +129,7 @@ class ScaleProtoSeg(Segmenter):
         return SegmentationOutput(logits, embedding, distances, activations, scores)
 
     def group(self, num_groups: int = 3) -> Self:
-        """Enter stage 2, in place: add a fresh grouping head and freeze all parts before it.
+        """Enter stage 2, in place: add a new grouping head and freeze all parts before it.
 
         Args:
             num_groups: Number of groups per class.
@@ -145,10 +146,10 @@ class ScaleProtoSeg(Segmenter):
         return self.train(self.training)
 
     def keep_prototypes(self, indices: Tensor | Sequence[int]) -> None:
-        """Drop all other prototypes from the layer, the table, the head and the provenance.
+        """Drop all prototypes but the given ones from layer, table, head and provenance, in place.
 
         Args:
-            indices: Prototypes to keep; their order stays.
+            indices: Indices of the prototypes to keep; their order stays.
 
         Raises:
             ValueError: If the model is in stage 2, whose groups depend on the prototypes.
@@ -209,10 +210,10 @@ class ScaleProtoSeg(Segmenter):
         """Adopt the :meth:`structure` of another model of the same configuration, in place.
 
         It is read before the weights, so that pruned and grouped models load and resume. The layer
-        and the head are replaced by fresh ones, so call it before the optimizer is created.
+        and the head are replaced by new ones, so call it before the optimizer is created.
 
         Args:
-            structure: Result of :meth:`structure`, or the state dict of such a model.
+            structure: Structure of the other model, or the state dict of such a model.
 
         Raises:
             ValueError: If it holds no structure, or one of other classes or scales.

@@ -14,12 +14,13 @@ from protoxai import folders
 from protoxai.backbones import create_backbone
 from protoxai.model.config import NUM_CLASSES, to_config
 from protoxai.model.option_values import plain_value
-from protoxai.model.options import TrunkOptions, options_of
+from protoxai.model.options import TrunkOptions, differing_arguments, options_of
 from protoxai.model.prediction import predicted_labels
 from protoxai.model.saving import load_model_folder, save_model
 from protoxai.model.state_dicts import adopt_names
 from protoxai.runtime.checks import shown, whole
 from protoxai.runtime.modes import evaluating
+from protoxai.runtime.representation import call_repr
 from protoxai.runtime.resize import resize
 from protoxai.scales import PyramidScales, create_scales
 
@@ -85,7 +86,12 @@ class Segmenter(nn.Module):
             **to_config(options),
         }
         self.class_names = options["class_names"]
+        arguments = {"backbone": backbone, "num_classes": num_classes, "scales": scales, **options}
+        self._call = call_repr(self, **differing_arguments(type(self), arguments))
         self.train()
+
+    def __repr__(self) -> str:
+        return self._call
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
@@ -124,7 +130,7 @@ class Segmenter(nn.Module):
             return full, ()
         scaled = []
         for factor in self.input_scales:
-            # Given a factor rather than a size, this samples at steps of exactly 1 / factor.
+            # With a factor instead of a size, samples are exactly 1 / factor pixels apart.
             smaller = F.interpolate(
                 images, scale_factor=factor, mode="bilinear", align_corners=False
             )
@@ -139,7 +145,7 @@ class Segmenter(nn.Module):
     def logits(self, images: Tensor) -> Tensor:
         """Return only the logits (B, C, h, w) of normalised images (B, 3, H, W), without gradient.
 
-        The model's mode is kept. This takes less memory and time than the model's full output.
+        The model stays in its mode. This takes less memory and time than the model's full output.
         """
         logits: Tensor = self(images).logits
         return logits
@@ -147,7 +153,7 @@ class Segmenter(nn.Module):
     def predict(self, images: Tensor) -> Tensor:
         """Return the label of every pixel, int64 (B, H, W), at the images' resolution.
 
-        The model runs in evaluation mode; its own mode is restored.
+        The model runs in evaluation mode; its mode is restored afterwards.
         """
         with evaluating(self):
             return predicted_labels(self.logits(images), images.shape[2:])
@@ -193,8 +199,8 @@ class Segmenter(nn.Module):
 
         Args:
             source: Folder written by :meth:`save_pretrained`, or a hub id ``owner/name``.
-            backbone: The user's own backbone, if the model was built with one.
-            scales: The user's own scales, if the model was built with some.
+            backbone: Your own backbone module, if the model was built with one.
+            scales: Your own scales module, if the model was built with one.
 
         Raises:
             ValueError: If the folder is missing, incomplete, altered, mixed, or of another kind of

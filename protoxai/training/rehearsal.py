@@ -95,7 +95,7 @@ def _train(model: Segmenter, recipe: Recipe, batch: Batch, ignore_index: int) ->
             if "group" in stage.before:
                 model.group(stage.num_groups)
             if number:
-                output = model.decide(output.embedding.detach())
+                output = model.forward_embedding(output.embedding.detach())
             terms = criterion(output, labels, model.head)
         else:
             terms = criterion(output, labels)

@@ -73,7 +73,7 @@ def test_deciding_from_the_embedding_is_the_rest_of_the_way() -> None:
     model = small_model().eval()
     for _ in range(2):
         images = torch.randn(1, 3, 12, 16)
-        assert_same_output(model.decide(model.embed(images)), model(images))
+        assert_same_output(model.forward_embedding(model.embed(images)), model(images))
         model.group()
 
 
@@ -132,7 +132,7 @@ def test_half_precision_ends_with_the_trunk(grouped: bool, device: torch.device)
     assert features[0].dtype == torch.bfloat16
     assert all(getattr(out, name).dtype == torch.float32 for name in MAPS)
     assert not grouped or out.group_scores.dtype == torch.float32
-    assert torch.equal(out.logits, model.decide(out.embedding).logits)
+    assert torch.equal(out.logits, model.forward_embedding(out.embedding).logits)
     torch.testing.assert_close(out.logits, model(images).logits, rtol=0.1, atol=0.1)
 
 

@@ -211,3 +211,17 @@ def test_own_scales() -> None:
     images = torch.randn(1, 3, 5, 6)
     assert len(model.table) == 2 * 3 * 3
     assert torch.equal(model(images).embedding, images[:, :, None].sigmoid())
+
+
+@pytest.mark.parametrize("kind", [ScaleProtoSeg, LinearSegmenter])
+def test_a_representation_makes_the_same_model(kind: type[ScaleProtoSeg | LinearSegmenter]) -> None:
+    model = kind("timm/test_resnet", 2, scales="pyramid", pretrained=False, input_scales=[0.5])
+    assert repr(model) == (
+        f"{kind.__name__}(backbone='timm/test_resnet', num_classes=2, scales='pyramid', "
+        "input_scales=(0.5,), pretrained=False)"
+    )
+    again = eval(repr(model))
+    assert again.config == model.config
+    assert repr(kind(torch.nn.Conv2d(3, 8, 3), num_classes=2, atrous_rates=[6, 12, 18, 24])) == (
+        f"{kind.__name__}(backbone=Conv2d(...), num_classes=2)"
+    )

@@ -79,7 +79,7 @@ class StageModule(lightning.LightningModule):
         model = self.model
         if isinstance(model, ScaleProtoSeg):
             cached = batch.get("embedding")
-            output = model(batch["image"]) if cached is None else model.decide(cached)
+            output = model(batch["image"]) if cached is None else model.forward_embedding(cached)
             terms = self.criterion(output, batch["labels"], model.head)
         else:
             terms = self.criterion(model(batch["image"]), batch["labels"])
