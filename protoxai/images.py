@@ -95,7 +95,7 @@ def read_oriented(path: Path, page: int | None = None) -> tuple[Tensor, int]:
         Image (3, H, W), uint8, as it is stored, and its orientation for :func:`upright`.
 
     Raises:
-        ValueError: As :func:`read_image`.
+        ValueError: If :func:`read_image` raises it.
     """
     stored = open_image(path, page)
     pixels = stored.pixels

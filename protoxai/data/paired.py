@@ -141,12 +141,15 @@ class PairedDataset(SegmentationDataset):
         turned = upright(image, orientation)
         if labels is None or self.exif == "apply" or image.shape[1:] != labels.shape:
             return turned
-        fits, fix = "only", "save the image upright or its labels on the upright image"
         if turned.shape == image.shape:
-            fits, fix = "and the upright image", "give exif='apply' if on what viewers show"
+            raise ValueError(
+                f"{path} has the EXIF orientation {orientation}, and its label map fits the image "
+                "with and without it: give exif='apply' if the labels are drawn on the upright "
+                "image, as viewers show it, or exif='ignore' if on the stored pixels"
+            )
         raise ValueError(
-            f"{path} has the EXIF orientation {orientation}, and its label map fits the stored "
-            f"pixels {fits}: give exif='ignore' if labels are drawn on the stored pixels, or {fix}"
+            f"{path} has the EXIF orientation {orientation}, but its label map fits the stored "
+            "pixels only: give exif='ignore' if the labels are drawn on them, or save both upright"
         )
 
     def _classes(self, stored: Tensor, index: int) -> Tensor:

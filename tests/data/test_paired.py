@@ -50,7 +50,9 @@ def test_labels_of_the_stored_size_are_refused_unless_exif_is_ignored(tmp_path):
 @pytest.mark.parametrize(("picture", "orientation"), [(SQUARE, 6), (SQUARE, 3), (UPRIGHT, 3)])
 def test_labels_of_either_size_are_refused(tmp_path, picture, orientation):
     stored = save_pair(tmp_path, picture, orientation, picture)
-    with pytest.raises(ValueError, match=r"and the upright image: give exif='ignore'.*'apply'"):
+    with pytest.raises(
+        ValueError, match=r"fits .* with and without it: give exif='apply'.*'ignore'"
+    ):
         FolderDataset(tmp_path, num_classes=24).raw(0)
     assert lie_on_each_other(FolderDataset(tmp_path, num_classes=24, exif="apply"))
     save_grey(tmp_path / "labels" / "a.png", np.ascontiguousarray(stored))

@@ -75,7 +75,7 @@ class SBD(PairedDataset):
         """Read the classes (H, W) from a MATLAB file."""
         truth = read_mat(path, "GTcls")
         found = truth.get("Segmentation") if isinstance(truth, dict) else None
-        stored = np.atleast_2d(found)
+        stored = np.atleast_2d(np.asarray(found))
         if stored.dtype.kind not in "ui" or stored.ndim != 2:
             raise ValueError(
                 f"{path} has no GTcls.Segmentation of whole numbers (H, W): get the original file"
