@@ -30,13 +30,13 @@ class ConstrainedHead(UnitHead):
 
     Rows that a step of any ``torch.optim`` optimizer changes are projected right after it, outside
     of the forward pass, so that compiled models and other wrappers need nothing else. Rows that
-    were set, thresholded or loaded stay as given until then. Other updates cannot be told from
-    values that were given, except where they leave a negative weight or a sum above 1: such rows
-    are projected before they are read, used or saved.
+    were set, thresholded or loaded stay as given until then. Updates without such an optimizer are
+    only noticed where they leave a negative weight or a sum above 1: these rows are projected
+    before they are read, used or saved.
 
     Attributes:
-        group_parameter: Group weights, padded: (classes with prototypes, G, M), M the most
-            prototypes of a class.
+        group_parameter: Group weights, padded to (classes with prototypes, G, M), where M is the
+            largest number of prototypes of a class.
     """
 
     group_parameter: nn.Parameter
@@ -47,7 +47,7 @@ class ConstrainedHead(UnitHead):
     @property
     @abstractmethod
     def member_mask(self) -> Tensor:
-        """True (classes with prototypes, 1, M) where ``group_parameter`` is no padding."""
+        """Where ``group_parameter`` is not padding, bool (classes with prototypes, 1, M)."""
 
     def padded_weights(self) -> Tensor:
         """Return the group weights as they are stored, for losses.
@@ -60,9 +60,9 @@ class ConstrainedHead(UnitHead):
 
     @torch.no_grad()
     def project_to_simplex_(self) -> None:
-        """Move every group's weights to the nearest point of the simplex, in place.
+        """Project every group's weights onto the simplex, in place; this undoes ``threshold_``.
 
-        After a step of an optimizer this is done already. It undoes ``threshold_``.
+        After an optimizer's step the weights are projected already.
         """
         self._set_group_parameter(project_to_simplex(self.group_parameter, self.member_mask))
 
