@@ -99,10 +99,9 @@ class ScaleProtoSeg(Segmenter):
         """Segment normalised images (B, 3, H, W); all maps are at feature resolution h x w."""
         maps, per_input_scale = self.scale_maps(images)
         output = self.forward_embedding(_embedding(maps))
-        if not self.training:
-            return output
-        auxiliary = [self.forward_embedding(_embedding(own)) for own in per_input_scale]
-        return output._replace(auxiliary=tuple(auxiliary))
+        auxiliary = per_input_scale if self.training else ()
+        outputs = tuple(self.forward_embedding(_embedding(own)) for own in auxiliary)
+        return output._replace(auxiliary=outputs)
 
     def embed(self, images: Tensor) -> Tensor:
         """Return the embedding (B, S, D, h, w) in (0, 1) of normalised images (B, 3, H, W)."""
@@ -227,8 +226,7 @@ class ScaleProtoSeg(Segmenter):
         """
         table, num_groups = check_structure(find_structure(structure))
         self._check_table(table)
-        device = self.prototype_layer.prototypes.device
-        layer = self.prototype_layer
+        layer, device = self.prototype_layer, self.prototype_layer.prototypes.device
         self.prototype_layer = MultiScalePrototypeLayer(
             table, layer.dim, layer.epsilon, layer.bounded
         ).to(device)
