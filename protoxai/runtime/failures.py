@@ -1,4 +1,4 @@
-"""Errors that the user can fix, told apart from bugs, which keep their traceback."""
+"""What the user can fix of an error; bugs keep their traceback."""
 
 from __future__ import annotations
 

@@ -57,8 +57,11 @@ def write_file(path: str | Path, content: bytes | str) -> None:
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
-    except BaseException:
+    except BaseException as error:
         part.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            # A full disk does not name the file.
+            error.filename, error.filename2 = str(path), None
         raise
 
 

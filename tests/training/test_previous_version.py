@@ -71,7 +71,7 @@ def test_an_old_run_folder_is_evaluated_and_resumed(recipe: Recipe, folder: Path
     assert 0 <= evaluate_model(folder).mean_iou <= 1
     lines: list[str] = []
     run(recipe, folder, resume=True, log=lines.append, progress=False)
-    assert lines[0] == "resumed micro at stage joint training, step 0 (trained)"
+    assert lines[0] == "resumed micro at stage joint training, step 2 (trained)"
     for name, value in load_file(folder / "model" / "model.safetensors").items():
         assert torch.equal(value, weights[name]), name
 

@@ -129,13 +129,55 @@ def test_other_recipe_or_unasked_run_is_refused(recipe_file, tmp_path, monkeypat
         quietly(other, tmp_path, resume=True)
 
 
+def test_a_folder_without_checkpoints_is_not_resumed(recipe_file, tmp_path):
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    for folder in ("run", "nothing"):
+        with pytest.raises(RunError, match=rf"{folder} holds no checkpoint to resume from: check"):
+            quietly(Recipe.load(recipe_file), tmp_path / folder, resume=True)
+
+
+@pytest.mark.filterwarnings("ignore:the checkpoint .* is damaged")
+@pytest.mark.parametrize("spoil", ["cut", "emptied", "no checksum"])
+def test_a_run_whose_checkpoints_are_all_damaged_is_not_begun_anew(
+    recipe_file, tmp_path, monkeypatch, spoil
+):
+    stop_at(Recipe.load(recipe_file), tmp_path / "run", monkeypatch, 1)
+    for path in Checkpoints(tmp_path / "run" / "checkpoints").paths():
+        if spoil == "no checksum":
+            path.with_suffix(".sha256").unlink()
+        else:
+            path.write_bytes(path.read_bytes()[: 300 if spoil == "cut" else 0])
+    with pytest.raises(RunError, match=r"none of the 2 checkpoints in .* is intact: restore them"):
+        quietly(Recipe.load(recipe_file), tmp_path / "run", resume=True)
+
+
+def test_keys_that_do_not_change_training_may_change(complete, recipe_file, tmp_path, monkeypatch):
+    recipe = Recipe.load(recipe_file)
+    stop_at(recipe, tmp_path / "run", monkeypatch, 3)
+    data = replace(recipe.data, workers=1, evaluation_batch_size=2)
+    changed = replace(recipe, data=data, checkpoint_every=3, log_every=2, loggers=(), name="other")
+    quietly(changed, tmp_path / "run", resume=True)
+    assert_same(weights(complete[1]), weights(tmp_path / "run"))
+    # What is evaluated later has the keys that worked.
+    assert Recipe.load(tmp_path / "run" / "recipe.yaml") == changed
+
+
+def test_another_number_of_processes_is_refused(recipe_file, tmp_path, monkeypatch):
+    recipe = Recipe.load(recipe_file)
+    stop_at(recipe, tmp_path / "run", monkeypatch, 1)
+    checkpoints = Checkpoints(tmp_path / "run" / "checkpoints")
+    checkpoints.save(0, 2, {**checkpoints.newest(), "processes": 4})
+    with pytest.raises(RunError, match=r"of 4 processes, and this one has 1.*--nproc-per-node 4"):
+        quietly(recipe, tmp_path / "run", resume=True)
+
+
 def test_full_disk_keeps_the_last_checkpoint(recipe_file, tmp_path, monkeypatch):
     recipe = Recipe.load(recipe_file)
     checkpoints = Checkpoints(tmp_path / "stopped" / "checkpoints")
-    fsync, count = os.fsync, iter(range(10**6))
+    fsync = os.fsync
 
     def full(descriptor):
-        if next(count) == 6:
+        if (checkpoints.folder / "stage00-step00000003.sha256").exists():
             raise OSError(28, "No space left on device")
         fsync(descriptor)
 
@@ -148,7 +190,7 @@ def test_full_disk_keeps_the_last_checkpoint(recipe_file, tmp_path, monkeypatch)
 
 def resume_in_a_process(recipe_file, folder):
     torch.set_num_threads(1)
-    quietly(Recipe.load(recipe_file), folder, resume=True)
+    quietly(Recipe.load(recipe_file), folder, resume=any(folder.glob("checkpoints/*.pt")))
 
 
 @pytest.mark.slow

@@ -92,10 +92,14 @@ def _has_ended(owner: dict[str, Any] | None) -> bool:
 
 
 def _process_start(pid: int) -> int | None:
-    """Return when a process started, in the system's own unit, or None where that is unknown."""
+    """Return when a process started, in the system's own unit.
+
+    None if it has ended, though nobody has noted its exit yet, or the system does not know.
+    """
     try:
-        # The second of the fields is the program's name in parentheses; the 22nd is the time.
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+        # After the program's name in parentheses: the state, and 19 fields on the time.
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+        return None if fields[0] == "Z" else int(fields[19])
     except (OSError, ValueError, IndexError):
         return None
 
