@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from protoxai.cli.plugins import add_plugin_option, import_plugins
+from protoxai.runtime.checks import POSITIVE, number, positive
 from protoxai.runtime.extras import require
 from protoxai.runtime.stopping import on_stop, stop_if_requested
 
@@ -62,6 +63,9 @@ def recipe_keys() -> dict[str, Any]:
 def run(options: Namespace, parser: ArgumentParser) -> int:
     """Run the command and return its exit code."""
     del parser
+    positive("--images", options.images)
+    if options.budget is not None:
+        number("--budget", options.budget, POSITIVE)
     require("train", "lightning", "rich")
     import_plugins(options)
     from protoxai.comparison import compare, explainers_of, select_tasks

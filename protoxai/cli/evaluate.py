@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from protoxai.cli.plugins import add_plugin_option, import_plugins
+from protoxai.runtime.checks import positive
 from protoxai.runtime.extras import require
 from protoxai.runtime.stopping import on_stop
 
@@ -58,6 +59,7 @@ def recipe_keys() -> dict[str, Any]:
 def run(options: Namespace, parser: ArgumentParser) -> int:
     """Run the command and return its exit code."""
     del parser
+    window, stride = _sides("--window", options.window), _sides("--stride", options.stride)
     require("train", "lightning", "rich")
     import_plugins(options)
     from protoxai.runtime.distributed import process_group, rank
@@ -72,11 +74,18 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
         scores = evaluate_model(
             options.model,
             given_keys(DataRecipe, options, "data"),
-            window=None if options.window is None else tuple(options.window),
-            stride=None if options.stride is None else tuple(options.stride),
+            window=window,
+            stride=stride,
             predictions=None if options.predictions is None else Path(options.predictions),
             output=None if options.output is None else Path(options.output),
         )
         if rank() == 0:
             print(scores)
     return 0
+
+
+def _sides(name: str, given: list[int] | None) -> tuple[int, int] | None:
+    if given is None:
+        return None
+    height, width = (positive(name, side) for side in given)
+    return height, width

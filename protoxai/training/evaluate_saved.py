@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -15,8 +16,9 @@ from protoxai.data import SegmentationDataset, create_dataset
 from protoxai.evaluation.scores import Scores, evaluate
 from protoxai.evaluation.sliding import sliding_logits
 from protoxai.model.loading import load_model
-from protoxai.model.segmenter import Segmenter
+from protoxai.runtime.checks import short
 from protoxai.runtime.distributed import own_device, process_group, rank
+from protoxai.training.class_names import check_classes_fit
 from protoxai.training.feeding.loaders import evaluation_loader
 from protoxai.training.recipes.command_line import parse_overrides
 from protoxai.training.recipes.data_recipe import DataRecipe
@@ -52,6 +54,7 @@ def open_evaluation(
         source = run / "model"
     else:
         keys = {key.removeprefix("data."): value for key, value in overrides.items()}
+        _check_source(source, has_data="dataset" in keys)
         # Evaluation does not crop.
         recipe = construct_data(DataRecipe, {"crop": [1, 1], **keys})
     options = {**recipe.options, **({"root": recipe.root} if recipe.root else {})}
@@ -59,16 +62,23 @@ def open_evaluation(
     return source, recipe, dataset
 
 
-def check_classes_fit(model: Segmenter, dataset: SegmentationDataset) -> None:
-    """Check that a model has the data set's number of classes.
-
-    Raises:
-        RecipeError: If it has another one.
-    """
-    if dataset.num_classes != model.num_classes:
+def _check_source(source: str | Path, *, has_data: bool) -> None:
+    """Check that there is a model before anything is said about its data."""
+    if Path(source).is_dir():
+        if not has_data:
+            raise RecipeError(
+                f"{source} is no run folder, since it has no recipe.yaml: give a run folder, or "
+                "name the data of the model by --data.dataset and the like"
+            )
+    elif not re.fullmatch(r"[\w.-]+/[\w.-]+", str(source)):
         raise RecipeError(
-            f"{type(dataset).__name__} has {dataset.num_classes} classes, the model "
-            f"{model.num_classes}: evaluate it on data of its own classes"
+            f"there is no folder {short(source)}: give the folder of a run or of a model, or a hub "
+            "id owner/name"
+        )
+    elif not has_data:
+        raise RecipeError(
+            f"there is no folder {source}: give the folder of a run; if it is a model of the hub, "
+            "name its data by --data.dataset and the like"
         )
 
 
@@ -94,6 +104,8 @@ def evaluate_model(
     Raises:
         ValueError: If the model, a key or the data do not fit.
     """
+    if stride is not None and window is None:
+        raise ValueError(f"stride is {stride}, but there is no window: give its size, too")
     with process_group():
         folder, recipe, dataset = open_evaluation(source, overrides)
         model = load_model(folder).to(own_device())

@@ -142,9 +142,13 @@ def explain_argument(message: str, options: Iterable[str], keys: Mapping[str, An
     unknown = re.search(r"unrecognized arguments: (\S+)", message)
     if unknown is not None:
         return _explain_unknown(unknown[1], list(options), bool(keys))
-    wrong = re.search(r'key "(?:\w+\.)??([\w.]+)":\s+(.*)Got value: (.*)', message, re.DOTALL)
+    wrong = re.search(r'key "(?:\w+\.)??([\w.]+)".*?:\s+(.*)Got value: (.*)', message, re.DOTALL)
     if wrong is not None and wrong[1] in keys:
-        return not_as_expected(f"--{wrong[1]}", wrong[3], keys[wrong[1]])
+        given = None if wrong[3] == "None" else wrong[3]
+        return not_as_expected(f"--{wrong[1]}", given, keys[wrong[1]])
+    kind = wrong and re.match(r"Expected a <class '(int|float)'>", wrong[2])
+    if wrong is not None and kind:
+        return not_as_expected(f"--{wrong[1]}", wrong[3], {"int": int, "float": float}[kind[1]])
     return " ".join(message.split())
 
 
