@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from protoxai.attribution import AttributionMethod, explainer_named
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
 from protoxai.model.segmenter import Segmenter
+from protoxai.runtime.checks import shown
 
 DEFAULT_METHODS = (
     "groups",
@@ -30,7 +31,8 @@ def explainers_of(
             Captum.
 
     Raises:
-        ValueError: If a method is unknown, or none applies to any of the models.
+        ValueError: If the models have different classes, a method is unknown, or none applies to
+            any of the models.
 
     Example:
         >>> import torch
@@ -42,6 +44,7 @@ def explainers_of(
     methods = DEFAULT_METHODS if methods is None else methods
     registered = {method: explainer_named(method) for method in methods}
     explainers = []
+    _check_same_classes(models)
     for model, name in zip(models, _names(models), strict=True):
         for method, entry in registered.items():
             if entry.applies_to(model):
@@ -54,6 +57,17 @@ def explainers_of(
             "need a ScaleProtoSeg"
         )
     return explainers
+
+
+def _check_same_classes(models: Sequence[Segmenter]) -> None:
+    """Raise ``ValueError`` unless all models have the same classes in one order, if named."""
+    named = {model.class_names for model in models if model.class_names}
+    counts = {model.num_classes for model in models}
+    if len(named) > 1 or len(counts) > 1:
+        raise ValueError(
+            f"the models have different classes or another order of them ({shown(sorted(named))}; "
+            f"{sorted(counts)} classes): compare models of the same classes"
+        )
 
 
 def _names(models: Sequence[Segmenter]) -> list[str]:

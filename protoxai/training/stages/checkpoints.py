@@ -10,11 +10,25 @@ from typing import Any
 
 import torch
 
-from protoxai.runtime.files import write_file
+from protoxai.runtime.checks import AT_LEAST_ONE, shown, whole
+from protoxai.runtime.files import read_text, write_file
+from protoxai.runtime.torch_files import load_plain
 from protoxai.training.recipes.yaml_files import RunError
 
 State = dict[str, Any]
 DIGEST = ".sha256"
+FORMAT = 2
+# Parts of a checkpoint by type; 0.1.0 had no others.
+PARTS: dict[str, type | tuple[type, ...]] = {
+    "recipe": dict,
+    "stage": int,
+    "part": str,
+    "structure": (dict, type(None)),
+    "model": dict,
+    "provenance": (list, type(None)),
+    "rows": list,
+    "training": (dict, type(None)),
+}
 
 
 class Checkpoints:
@@ -47,7 +61,7 @@ class Checkpoints:
         name = f"stage{stage:02d}-" + ("end" if step is None else f"step{step:08d}")
         path = self.folder / f"{name}.pt"
         buffer = io.BytesIO()
-        torch.save(state, buffer)
+        torch.save({"format": FORMAT, **state}, buffer)
         content = buffer.getvalue()
         try:
             write_file(path, content)
@@ -63,21 +77,26 @@ class Checkpoints:
         return path
 
     def newest(self) -> State | None:
-        """Return the newest checkpoint that is intact, or None."""
+        """Return the newest checkpoint that is intact, or None.
+
+        Raises:
+            RunError: If it is of a later version.
+        """
         for path in sorted(self.paths(), reverse=True):
             try:
-                content = path.read_bytes()
-                digest = path.with_suffix(DIGEST).read_text()
-                if hashlib.sha256(content).hexdigest() != digest:
-                    raise ValueError("its checksum differs")
-                state: State = torch.load(io.BytesIO(content), weights_only=True)
-            except Exception as error:
+                state = _read(path)
+            except (OSError, TypeError, ValueError) as error:
                 warnings.warn(
                     f"the checkpoint {path} is damaged ({error}): trying the one before",
                     stacklevel=2,
                 )
-            else:
-                return state
+                continue
+            if state.pop("format", 1) > FORMAT:
+                raise RunError(
+                    f"the checkpoint {path} is of a later version of protoxai: update protoxai, or "
+                    "choose another output folder"
+                )
+            return state
         return None
 
     def paths(self) -> list[Path]:
@@ -91,3 +110,20 @@ class Checkpoints:
         for path in gone:
             path.unlink()
             path.with_suffix(DIGEST).unlink(missing_ok=True)
+
+
+def _read(path: Path) -> State:
+    """Return the content of a checkpoint, or raise ``ValueError`` if it is not that of one."""
+    content = path.read_bytes()
+    digest = read_text(path.with_suffix(DIGEST)).strip()
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise ValueError("its checksum differs")
+    state = load_plain(content, "it")
+    if not isinstance(state, dict):
+        raise ValueError(f"it holds a {type(state).__name__}, expected the state of a run")
+    number = whole("format", state.get("format", 1), AT_LEAST_ONE)
+    for key, kind in PARTS.items() if number <= FORMAT else ():
+        if key not in state or not isinstance(state[key], kind):
+            found = shown(state[key]) if key in state else "missing"
+            raise ValueError(f"{key} is {found}, expected the {key} of a run")
+    return state
