@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from protoxai import __version__
-from protoxai.cli import compare, demo, evaluate, recipes, train
+from protoxai.cli import compare, data, demo, evaluate, recipes, train
 from protoxai.runtime.checks import did_you_mean
 from protoxai.runtime.extras import require
 from protoxai.runtime.failures import explained
@@ -24,6 +24,7 @@ COMMANDS = {
     "train": train,
     "evaluate": evaluate,
     "compare": compare,
+    "data": data,
     "recipes": recipes,
 }
 

@@ -49,6 +49,11 @@ def add_options(parser: ArgumentParser) -> None:
         action="store_true",
         help="Run one step per stage on small crops, to see that everything works.",
     )
+    parser.add_argument(
+        "--no-check",
+        action="store_true",
+        help="Neither count the labels nor try a batch of each kind before the training.",
+    )
     add_plugin_option(parser)
     add_recipe_keys(parser, Recipe)
 
@@ -85,6 +90,7 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
         plugins=import_plugins(options),
         resume=options.resume,
         smoke=options.smoke,
+        check=not options.no_check,
     )
 
 
@@ -96,6 +102,7 @@ def train(
     plugins: tuple[str, ...] = (),
     resume: bool = False,
     smoke: bool = False,
+    check: bool = True,
 ) -> int:
     """Train a recipe, and DeepLabv2 beside it if the recipe has a baseline.
 
@@ -106,6 +113,7 @@ def train(
         plugins: Plugins that were imported, to be recorded with the recipe.
         resume: Whether to continue the run in the output folder.
         smoke: Whether to run one step per stage only.
+        check: Whether to check the labels and to try a batch before the training.
 
     Returns:
         The exit code.
@@ -131,7 +139,7 @@ def train(
     with process_group(), owned(output), on_stop(lambda: _kept(output)):
         if rank() == 0:
             print(f"{recipe.name}: {recipe.method}")
-        results = [run_recipe(recipe, output, splits=splits, resume=resume)]
+        results = [run_recipe(recipe, output, splits=splits, resume=resume, check=check)]
         if recipe.baseline:
             baseline = recipe.as_baseline()
             if rank() == 0:
@@ -139,7 +147,7 @@ def train(
             folder = output / "baseline"
             # The run may have been stopped before its baseline began.
             begun = resume and any(folder.glob("checkpoints/*.pt"))
-            results.append(run_recipe(baseline, folder, splits=splits, resume=begun))
+            results.append(run_recipe(baseline, folder, splits=splits, resume=begun, check=False))
         if rank() == 0:
             write_metrics(output / "metrics.json", results)
             _print_table(results)

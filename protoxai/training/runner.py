@@ -9,19 +9,27 @@ from pathlib import Path
 
 import torch
 
+from protoxai.data.label_check import report_labels
 from protoxai.evaluation.scores import evaluate
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
 from protoxai.model.segmenter import Segmenter
 from protoxai.prototypes.provenance import Provenance
 from protoxai.runtime.distributed import own_device, process_group, rank, world_size
+from protoxai.runtime.files import write_json
 from protoxai.runtime.slug import slug
 from protoxai.runtime.stopping import finish_first, on_stop, stoppable
 from protoxai.training.build_model import build_model
+from protoxai.training.class_names import (
+    check_classes_fit,
+    check_same_classes,
+    check_splits_fit,
+)
 from protoxai.training.feeding.loaders import Splits, evaluation_loader, evaluation_view
 from protoxai.training.feeding.seeded_sampling import mixed_seed
 from protoxai.training.recipes.recipe import Recipe
 from protoxai.training.recipes.stage_recipe import Action, Stage
 from protoxai.training.recipes.yaml_files import RunError
+from protoxai.training.rehearsal import rehearse
 from protoxai.training.results import Row, RunResult, write_metrics
 from protoxai.training.run_folder.ownership import owned
 from protoxai.training.run_folder.resuming import Place, place_of, state_to_resume
@@ -33,6 +41,8 @@ from protoxai.training.stages.errors import explaining
 from protoxai.training.stages.stage import StageRun, fit_stage, run_loggers
 
 TITLES = {"project": "projection"}
+CLASSES_SHOWN = 40
+"""Number of classes up to which the table of the labels is logged."""
 
 
 def run(
@@ -42,15 +52,19 @@ def run(
     resume: bool = False,
     log: Callable[[str], None] = print,
     progress: bool = True,
+    check: bool = True,
     splits: Splits | None = None,
     model: Segmenter | None = None,
 ) -> RunResult:
     """Train the recipe's model through all its stages, and evaluate it after each.
 
-    The output folder gets ``recipe.yaml`` (as run), ``environment.json``, ``log.txt``, ``logs/``,
-    ``checkpoints/``, ``samples/``, ``metrics.json`` and ``model/`` (see
+    The output folder gets ``recipe.yaml`` (as run), ``environment.json``, ``labels.json``,
+    ``log.txt``, ``logs/``, ``checkpoints/``, ``samples/``, ``metrics.json`` and ``model/`` (see
     :meth:`~protoxai.ScaleProtoSeg.save_pretrained`); no other run may use it at the same time.
     Under ``torchrun``, all processes train together and the first one writes.
+
+    A new run first counts the labels of up to 500 images per split, in at most 30 seconds, and
+    tries one batch of evaluation, projection and training.
 
     Everything that is trained is saved before it is evaluated, so that nothing is lost if the
     evaluation fails. SIGTERM and SIGINT (Ctrl-C) end the training after the current step, which
@@ -63,6 +77,7 @@ def run(
             that of a run that was never stopped.
         log: Function that receives one line for each stage and action.
         progress: Whether to show progress bars.
+        check: Whether to check the labels and to try a batch before a new run begins.
         splits: Data to use instead of the recipe's, such as a custom data set.
         model: Model to use instead of the recipe's, such as one with a custom backbone.
 
@@ -73,6 +88,7 @@ def run(
         RunError: If the run cannot continue, or the folder holds or is used by another one.
         Stopped: If a signal has stopped the run.
         RecipeError: If the recipe needs something that its model does not have.
+        DataError: If no model can be trained on the labels.
 
     Example:
         >>> result = run(Recipe.load("shapes"), "runs/shapes")  # doctest: +SKIP
@@ -82,9 +98,14 @@ def run(
         splits = splits or Splits.of(recipe.data)
         torch.manual_seed(recipe.seed)
         model = (model or build_model(recipe.model, splits.train)).to(own_device())
+        check_splits_fit(splits)
+        check_classes_fit(model, splits.train)
         state = _RunState(recipe, output, model, splits, log, progress)
         with on_stop(state.describe_stop):
             state.start(resume=resume)
+            if check and not resume:
+                state.check_data()
+                rehearse(model, recipe, splits)
             state.run_stages()
             result = RunResult(recipe, model.eval(), splits, tuple(state.rows))
             if rank() == 0:
@@ -134,6 +155,17 @@ class _RunState:
         # Some keys may change when a run continues.
         write_recipe(self.recipe, self.output)
         self.loggers = run_loggers(self.recipe, self.output)
+
+    def check_data(self) -> None:
+        """Count the labels, log what is unusual, and refuse labels that teach nothing."""
+        if rank() == 0:
+            report = report_labels(self.splits.by_name(self.recipe.data))
+            write_json(self.output / "labels.json", report.to_plain())
+            if len(report.class_names) <= CLASSES_SHOWN:
+                self.log(str(report))
+            for warning in report.warnings:
+                self.write_log(f"warning: {warning}")
+            report.check()
 
     def run_stages(self) -> None:
         """Run the remaining stages."""
@@ -231,6 +263,7 @@ class _RunState:
         state: State = {
             "recipe": plain_recipe(self.recipe),
             "processes": world_size(),
+            "class_names": list(self.splits.train.class_names),
             "stage": stage,
             "part": part,
             "structure": model.structure() if isinstance(model, ScaleProtoSeg) else None,
@@ -246,6 +279,7 @@ class _RunState:
 
     def restore(self, state: State) -> None:
         """Load the model and the scores from a checkpoint."""
+        check_same_classes(state, self.splits.train)
         if isinstance(self.model, ScaleProtoSeg):
             self.model.restructure(state["structure"])
             if state["provenance"] is not None:

@@ -62,6 +62,17 @@ class Splits:
         validation = create_dataset(recipe.dataset, split=recipe.validation_split, **options)
         return cls(train, projection, validation)
 
+    def by_name(self, recipe: DataRecipe) -> dict[str, SegmentationDataset]:
+        """Return each split once, by its name in the recipe; the one to train on is the first.
+
+        Args:
+            recipe: The data section of the recipe.
+        """
+        named = {recipe.train_split: self.train}
+        named.setdefault(recipe.projection_split or recipe.train_split, self.projection)
+        named.setdefault(recipe.validation_split, self.validation)
+        return named
+
 
 def training_view(
     data: SegmentationDataset, recipe: DataRecipe, model: Segmenter
