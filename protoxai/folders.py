@@ -17,6 +17,7 @@ from torch import Tensor
 
 from protoxai.runtime.checks import shown
 from protoxai.runtime.files import FileError, to_json, write_file
+from protoxai.runtime.finite import not_finite
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
@@ -199,7 +200,8 @@ class ModelFolder:
                 name,
                 f"it is not the file that {CONFIG} was saved with: its SHA-256 is "
                 f"{_sha256(content)[:8]}…, expected {self.digests[name][:8]}…; it was altered, "
-                "belongs to another model, or its saving was interrupted",
+                "belongs to another model, or its saving was interrupted"
+                + (_not_finite(content) if name == WEIGHTS else ""),
             )
         return content
 
@@ -216,6 +218,17 @@ def damaged(folder: Path, file: str, reason: str) -> FileError:
         f"{folder} is damaged ({file}: {reason}): save the model again, or copy the whole folder "
         "again"
     )
+
+
+def _not_finite(weights: bytes) -> str:
+    """Return what an altered file of weights holds that is never saved, to append to an error."""
+    from safetensors.torch import load
+
+    try:
+        found = not_finite(load(weights))
+    except Exception:
+        return ""
+    return f"; values of it are NaN or infinite: {found}" if found else ""
 
 
 def _check_digests(folder: Path, digests: object) -> dict[str, str]:

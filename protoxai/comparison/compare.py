@@ -18,6 +18,7 @@ from protoxai.comparison.memo import ExplainedTasks, ModelTasks, fingerprint
 from protoxai.comparison.table import Comparison, Result
 from protoxai.comparison.tasks import Task
 from protoxai.metrics import PerImageMetric, UndefinedError, metric_named, registered_metrics
+from protoxai.runtime.finite import check_finite_weights, check_images
 from protoxai.runtime.modes import evaluating
 
 
@@ -176,6 +177,10 @@ def _check(
                 f"got {indices.count(index)} tasks for image {index}, expected one: values are "
                 "kept by image, so explain another class in another comparison"
             )
+    for explainer in explainers:
+        check_finite_weights(explainer.model, f"the model of {explainer.name}")
+    for task in tasks:
+        check_images(task.image, [task.index])
     names = [explainer.name for explainer in explainers]
     for name in names:
         if names.count(name) > 1:

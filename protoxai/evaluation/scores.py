@@ -9,12 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from protoxai.labels import labels_at
+from protoxai.labels import check_not_turned, labels_at
 from protoxai.metrics import MeanIoU, active_prototypes, iou_per_class
 from protoxai.model.prediction import predicted_labels
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
 from protoxai.model.segmenter import Segmenter
+from protoxai.runtime.finite import check_each, check_finite_weights, check_images
 from protoxai.runtime.modes import evaluating
+
+OVERFLOW = "compute in float32, or train with lower learning rates"
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,9 @@ def evaluate(
 
     Returns:
         The scores over all processes.
+
+    Raises:
+        NotFiniteError: If a weight, an image or a logit is NaN or infinite.
 
     Example:
         >>> import torch
@@ -121,10 +127,14 @@ def _confusion(
     """Return the confusion matrix over all processes, at the labels' resolution or the logits'."""
     device = next(model.parameters()).device
     metric = MeanIoU(model.num_classes, ignore_index).to(device)
+    check_finite_weights(model)
     with evaluating(model):
         for batch in loader:
+            check_images(batch["image"], batch.get("id"))
             logits = (logits_of or model.logits)(batch["image"].to(device))
+            check_each(logits, "logits of {image} are NaN or infinite", batch.get("id"), OVERFLOW)
             labels = batch["labels"].to(device)
+            check_not_turned(labels.shape[1:], batch["image"].shape[2:])
             if not at_labels:
                 labels = labels_at(labels, (logits.shape[2], logits.shape[3]))
             predicted = predicted_labels(logits, labels.shape[1:])

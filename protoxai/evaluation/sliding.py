@@ -26,6 +26,7 @@ def sliding_logits(
 
     Raises:
         ValueError: If the stride would leave pixels out.
+        NotFiniteError: If a value of an image or a logit is NaN or infinite, on the CPU.
 
     Example:
         >>> import torch

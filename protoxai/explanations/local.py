@@ -9,10 +9,12 @@ from torch import Tensor
 
 from protoxai.attribution import baseline_logit, member_evidence, region_weights, unit_evidence
 from protoxai.heads.groups import SparseGroupHead
+from protoxai.model.finiteness import check_result
 from protoxai.model.outputs import SegmentationOutput
 from protoxai.model.prediction import predicted_labels
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
 from protoxai.prototypes.provenance import Provenance
+from protoxai.runtime.finite import check_finite_weights, check_images
 from protoxai.runtime.modes import evaluating
 
 
@@ -121,6 +123,7 @@ def explain(model: ScaleProtoSeg, image: Tensor) -> Explanation:
     Raises:
         TypeError: If the model has no prototypes.
         ValueError: If the image has another shape.
+        NotFiniteError: If the image, a weight or a result is NaN or infinite.
 
     Example:
         >>> import torch
@@ -143,8 +146,13 @@ def explain(model: ScaleProtoSeg, image: Tensor) -> Explanation:
             f"image has shape {tuple(image.shape)}, expected one image (3, H, W): explain a batch "
             "image by image"
         )
+    check_finite_weights(model)
+    check_images(image)
     with evaluating(model):
-        output = model(image.to(model.prototype_layer.prototypes.device))
+        output = model.forward_embedding(
+            model.embed(image.to(model.prototype_layer.prototypes.device))
+        )
+        check_result(model, image, output.logits)
     prediction = predicted_labels(output.logits, image.shape[2:])[0]
     classes, sizes = prediction.unique(return_counts=True)
     by_size = classes[sizes.argsort(descending=True, stable=True)].tolist()

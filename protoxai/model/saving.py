@@ -17,6 +17,7 @@ from protoxai.model.state_dicts import (
     find_mismatch,
 )
 from protoxai.runtime.checks import shown
+from protoxai.runtime.finite import check_finite_weights
 from protoxai.runtime.wrapped_names import COMPILED
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def save_model(
                 "of modules"
             )
     tensors = {name.replace(COMPILED, ""): value for name, value in state.items()}
+    check_finite_weights(tensors, "the model to save")
     folders.write_folder(folder, {**own, **(documents or {})}, tensors)
 
 
@@ -114,6 +116,9 @@ def load_model_folder(
             f"the weights in {folder.path / folders.WEIGHTS} do not fit its {folders.CONFIG} "
             f"({mismatch}): save the model again, or pass the modules that it was built with"
         )
+    check_finite_weights(
+        tensors, str(folder.path / folders.WEIGHTS), "restore the folder, or train the model again"
+    )
     loaded.load_state_dict(tensors)
     return loaded.eval()
 

@@ -13,6 +13,7 @@ from protoxai import folders
 from protoxai.heads.groups import SparseGroupHead
 from protoxai.heads.linear import PrototypeHead
 from protoxai.kernels import stream_logits
+from protoxai.model.finiteness import check_result
 from protoxai.model.options import ScaleProtoSegOptions, complete, explicit_options
 from protoxai.model.outputs import SegmentationOutput
 from protoxai.model.segmenter import Segmenter
@@ -105,16 +106,21 @@ class ScaleProtoSeg(Segmenter):
 
     def embed(self, images: Tensor) -> Tensor:
         """Return the embedding (B, S, D, h, w) in (0, 1) of normalised images (B, 3, H, W)."""
-        return _embedding(self.scale_maps(images)[0])
+        maps = self.scale_maps(images)[0]
+        # The sigmoid would hide infinite values.
+        check_result(self, images, maps)
+        return _embedding(maps)
 
     @torch.no_grad()
     def logits(self, images: Tensor) -> Tensor:
         """Return only the logits, without ever holding the maps of all prototypes in memory."""
-        return stream_logits(
+        logits = stream_logits(
             lambda tile: self.head(self.prototype_layer(tile).activations),
             self.embed(images),
             len(self.table),
         )
+        check_result(self, images, logits)
+        return logits
 
     def forward_embedding(self, embedding: Tensor) -> SegmentationOutput:
         """Return the output for an embedding (B, S, D, h, w), as :meth:`embed` returns it."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from protoxai import folders
 from protoxai.backbones import create_backbone
 from protoxai.model.config import NUM_CLASSES, to_config
+from protoxai.model.finiteness import check_result
 from protoxai.model.option_values import plain_value
 from protoxai.model.options import TrunkOptions, differing_arguments, options_of
 from protoxai.model.prediction import predicted_labels
@@ -148,12 +149,14 @@ class Segmenter(nn.Module):
         The model stays in its mode. This takes less memory and time than the model's full output.
         """
         logits: Tensor = self(images).logits
+        check_result(self, images, logits)
         return logits
 
     def predict(self, images: Tensor) -> Tensor:
         """Return the label of every pixel, int64 (B, H, W), at the images' resolution.
 
-        The model runs in evaluation mode; its mode is restored afterwards.
+        The model runs in evaluation mode; its mode is restored afterwards. Threads may predict with
+        the same model. On the CPU, NaN and infinite values raise ``NotFiniteError``.
         """
         with evaluating(self):
             return predicted_labels(self.logits(images), images.shape[2:])

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from protoxai.labels import labels_at
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
+from protoxai.runtime.finite import check_each, check_finite_weights, check_images
 from protoxai.runtime.modes import evaluating
 
 MOST_PIXELS = 5000
@@ -40,7 +41,11 @@ def initialise_prototypes(
         images: Number of images to use.
         noise: Standard deviation of the noise.
         seed: Seed of the clustering and the noise.
+
+    Raises:
+        NotFiniteError: If a weight, an image or an embedding is NaN or infinite.
     """
+    check_finite_weights(model)
     embedding, labels = _pixels(model, loader, images)
     generator = np.random.default_rng(seed)
     prototypes = model.prototype_layer.prototypes
@@ -64,7 +69,9 @@ def _pixels(
     device = model.prototype_layer.prototypes.device
     with evaluating(model):
         for batch in loader:
+            check_images(batch["image"], batch.get("id"))
             embedding = model.embed(batch["image"].to(device)).cpu()
+            check_each(embedding, "the embedding of {image} is NaN or infinite", batch.get("id"))
             embeddings.append(embedding.permute(0, 3, 4, 1, 2).flatten(0, 2))
             size = (embedding.shape[3], embedding.shape[4])
             labels.append(labels_at(batch["labels"], size).flatten())

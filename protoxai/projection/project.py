@@ -10,13 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from protoxai.labels import check_labels, labels_at
+from protoxai.labels import check_labels, check_not_turned, labels_at
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
 from protoxai.projection.active_region import ActiveRegions, patch_box
 from protoxai.projection.search import ProjectionRecord, PrototypeSearch
 from protoxai.prototypes.provenance import Provenance
 from protoxai.prototypes.table import PrototypeTable
 from protoxai.runtime.distributed import gather, world_size
+from protoxai.runtime.finite import check_finite_weights, check_images
 from protoxai.runtime.modes import evaluating
 
 
@@ -43,6 +44,7 @@ def project_prototypes(
 
     Raises:
         ValueError: If the model is in stage 2, or a batch does not fit.
+        NotFiniteError: If a weight, an image or an embedding is NaN or infinite.
 
     Warns:
         UserWarning: If a class never occurs; its prototypes keep their vectors.
@@ -59,6 +61,7 @@ def project_prototypes(
         raise ValueError(
             "projection is for stage 1, but the model is in stage 2: project before model.group()"
         )
+    check_finite_weights(model)
     prototypes = model.prototype_layer.prototypes
     search = PrototypeSearch(model.table, prototypes, ignore_index=ignore_index)
     regions = ActiveRegions(model.table, prototypes, model.prototype_layer.activation)
@@ -68,6 +71,7 @@ def project_prototypes(
             images, labels, indices, names = _unpack(batch, count)
             count += len(images)
             check_labels(labels, model.num_classes, ignore_index)
+            check_images(images, names)
             embedding = model.embed(images.to(prototypes.device))
             on_grid = labels_at(labels, (embedding.shape[3], embedding.shape[4]))
             updated = search.update(embedding, on_grid, indices)
@@ -113,6 +117,7 @@ def _unpack(
             f"a batch has images {tuple(images.shape)} and labels {tuple(labels.shape)}, expected "
             "(B, 3, H, W) and (B, H, W)"
         )
+    check_not_turned(labels.shape[1:], images.shape[2:])
     if indices is None and world_size() > 1:
         raise ValueError(
             "a batch has no data set indices, and several processes would number their images "

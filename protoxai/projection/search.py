@@ -17,6 +17,7 @@ from protoxai.prototypes.layer import check_embedding
 from protoxai.prototypes.provenance import Provenance
 from protoxai.prototypes.table import PrototypeTable
 from protoxai.runtime.distributed import gather, is_distributed
+from protoxai.runtime.finite import check_each, check_finite_weights
 from protoxai.runtime.precision import widen
 
 
@@ -65,7 +66,7 @@ class PrototypeSearch:
         ignore_index: Label of pixels that do not count.
 
     Raises:
-        ValueError: If the prototypes do not fit the table.
+        ValueError: If the prototypes do not fit the table, or are NaN or infinite.
 
     Example:
         >>> import torch
@@ -85,6 +86,7 @@ class PrototypeSearch:
                 f"prototypes have shape {tuple(prototypes.shape)}, expected ({len(table)}, D): one "
                 "vector for each row of the table"
             )
+        check_finite_weights({"prototypes": prototypes}, "the search")
         self.table = table.to(prototypes.device)
         self.prototypes = prototypes.detach().clone()
         self.ignore_index = ignore_index
@@ -114,6 +116,7 @@ class PrototypeSearch:
 
         Raises:
             ValueError: If shapes do not fit or a label is not a class.
+            NotFiniteError: If a value of the embedding is NaN or infinite; nothing is searched.
         """
         device = self.prototypes.device
         embedding, labels = embedding.to(device), labels.to(device)
@@ -125,6 +128,12 @@ class PrototypeSearch:
             )
         check_embedding(embedding, self.table.num_scales, self.prototypes.shape[1])
         check_labels(labels, self.table.num_classes, self.ignore_index)
+        check_each(
+            embedding,
+            "the embedding of {image} has values that are NaN or infinite",
+            images.tolist(),
+            "repair or remove the image, or check the model's weights",
+        )
         candidates = self._candidates(embedding, labels)
         return self._merge(*_nearest(*self._measure(embedding, candidates, images)))
 

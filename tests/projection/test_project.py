@@ -291,3 +291,26 @@ def test_batches_that_are_none(batch: Any, error: type[Exception], message: str)
         project_prototypes(model, [batch])
     assert model.training
     assert torch.equal(model.prototype_layer.prototypes.detach(), before)
+
+
+# --- finiteness
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_an_image_that_is_not_finite_is_named(value: float) -> None:
+    model = small_model()
+    before = model.prototype_layer.prototypes.detach().clone()
+    images, labels = torch.rand(2, 3, 16, 16), torch.randint(0, 3, (2, 16, 16))
+    images[1, 0, 0, 0] = value
+    batch = {"image": images, "labels": labels, "id": ["bern", "bonn"]}
+    with pytest.raises(ValueError, match="the image bonn has values that are NaN or infinite"):
+        project_prototypes(model, [batch])
+    assert torch.equal(model.prototype_layer.prototypes, before)
+    assert model.provenance is None
+
+
+def test_a_model_that_is_not_finite_is_not_projected() -> None:
+    model = small_model()
+    model.backbone.module.convolution.bias.data[3] = math.nan
+    with pytest.raises(ValueError, match=r"backbone\.module\.convolution\.bias \(1 of 12 values\)"):
+        project_prototypes(model, [(torch.rand(1, 3, 16, 16), torch.zeros(1, 16, 16).long())])

@@ -1,3 +1,4 @@
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -291,3 +292,24 @@ def test_labels_that_are_no_class() -> None:
 def test_prototypes_that_do_not_fit_the_table(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"prototypes have shape .*expected \(1, D\)"):
         PrototypeSearch(ONE, torch.rand(shape))
+
+
+# --- finiteness
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_an_embedding_that_is_not_finite_is_named_and_nothing_searched(value: float) -> None:
+    table = PrototypeTable([0, 1], [0, 0], num_classes=2, num_scales=1)
+    search = PrototypeSearch(table, torch.tensor([[0.0], [1.0]]))
+    embedding = torch.rand(2, 1, 1, 2, 2)
+    embedding[1, 0, 0, 1, 1] = value
+    labels = torch.tensor([[[0, 1], [0, 1]]]).expand(2, 2, 2)
+    with pytest.raises(ValueError, match=r"embedding of the image 9 has .* \(1 of 4\)"):
+        search.update(embedding, labels, [5, 9])
+    assert not search.compute().projected.any()
+
+
+def test_prototypes_that_are_not_finite() -> None:
+    table = PrototypeTable([0, 1], [0, 0], num_classes=2, num_scales=1)
+    with pytest.raises(ValueError, match=r"prototypes \(1 of 2 values\)"):
+        PrototypeSearch(table, torch.tensor([[0.0], [math.nan]]))

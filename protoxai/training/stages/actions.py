@@ -9,6 +9,7 @@ from protoxai.model.scaleprotoseg import ScaleProtoSeg
 from protoxai.model.segmenter import Segmenter
 from protoxai.projection.kmeans import initialise_prototypes
 from protoxai.projection.project import project_prototypes
+from protoxai.runtime.finite import check_finite_weights
 from protoxai.training.feeding.loaders import (
     Splits,
     evaluation_loader,
@@ -38,8 +39,10 @@ def run_action(
 
     Raises:
         RecipeError: If the model has no prototypes, or no groups where the action needs them.
+        NotFiniteError: If an image, a weight or a result is NaN or infinite.
     """
     ACTIONS[action](with_prototypes(model, action), stage, recipe, splits, seed)
+    check_finite_weights(model, f"the model after {action}")
 
 
 def with_prototypes(model: Segmenter, action: str) -> ScaleProtoSeg:

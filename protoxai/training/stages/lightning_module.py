@@ -15,6 +15,7 @@ from protoxai.metrics import active_prototypes
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
 from protoxai.model.segmenter import Segmenter
 from protoxai.runtime.distributed import is_distributed, rank
+from protoxai.runtime.finite import check_images, not_finite
 from protoxai.training.feeding.seeded_sampling import mixed_seed
 from protoxai.training.recipes.stage_recipe import Stage
 from protoxai.training.recipes.yaml_files import RunError
@@ -113,6 +114,8 @@ class StageModule(lightning.LightningModule):
         self, batch: Any, device: torch.device, dataloader_idx: int
     ) -> Any:
         """Move the batch, with images in channels-last order, which is faster for convolutions."""
+        if "image" in batch:
+            check_images(batch["image"], batch.get("id"))
         moved = super().transfer_batch_to_device(batch, device, dataloader_idx)
         if "image" in moved:
             moved["image"] = moved["image"].contiguous(memory_format=torch.channels_last)
@@ -139,10 +142,12 @@ class StageModule(lightning.LightningModule):
 
     def _raise_not_finite(self, terms: dict[str, Tensor], batch: Mapping[str, Any]) -> None:
         values = ", ".join(f"{name} {float(term.detach()):.4g}" for name, term in terms.items())
+        weights = not_finite(self.model)
+        ruined = f"; weights that are NaN or infinite: {weights}" if weights else ""
         names = batch.get("id")
         images = f" for the images {', '.join(names)}" if names else ""
         raise RunError(
             f"stage {self.stage.name}, step {self.step}: the loss is not finite ({values})"
-            f"{images}: check those, lower the learning rates, or use precision 32-true; the last "
-            "checkpoint is intact"
+            f"{images}{ruined}: check those, lower the learning rates, or use precision 32-true; "
+            "the last checkpoint is intact"
         )

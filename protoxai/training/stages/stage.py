@@ -17,6 +17,7 @@ from protoxai.losses import ScaleProtoSegLoss
 from protoxai.model.segmenter import Segmenter
 from protoxai.runtime.distributed import own_device, world_size
 from protoxai.runtime.extras import require
+from protoxai.runtime.finite import check_finite_weights
 from protoxai.runtime.stopping import finish_first, stop_if_requested
 from protoxai.training.feeding.embedding_cache import CachedEmbeddings
 from protoxai.training.feeding.loaders import (
@@ -42,6 +43,7 @@ from protoxai.training.stages.errors import explaining
 from protoxai.training.stages.lightning_module import StageModule
 
 CACHE_SEED, BATCH_SEED = 1, 2
+FIX = "lower the learning rates, or use precision 32-true; the last checkpoint is intact"
 EXPECTED_WARNINGS = (
     # Small data is read faster in the training process than by workers.
     ".*does not have many workers.*",
@@ -92,7 +94,8 @@ def fit_stage(run: StageRun, state: State | None) -> None:
         state: State that ``save`` received, to continue from; None for the beginning.
 
     Raises:
-        RunError: If the loss is not finite, a sample cannot be read, or a worker was killed.
+        RunError: If the loss or a weight is not finite, a sample cannot be read, or a worker was
+            killed.
         Stopped: If a signal has stopped the stage.
     """
     stage, model, data = run.stage, run.model, run.splits.train
@@ -125,6 +128,8 @@ def fit_stage(run: StageRun, state: State | None) -> None:
             step = train()
         validation.restore_best(model)
         model.to(own_device())
+        with explaining(lambda: f"stage {stage.name}, after step {step}, its last"):
+            check_finite_weights(model, fix=FIX)
         run.save(step, None)
 
 
@@ -164,7 +169,7 @@ def _train(
         callbacks.append(Validate(every, validation))
     saving = SaveSteps(
         recipe.checkpoint_every,
-        lambda module: run.save(module.step, _training_state(module, validation)),
+        lambda module: _save(run, module, validation),
         start=module.start,
     )
     callbacks.append(saving)
@@ -198,6 +203,12 @@ def _train(
     if saving.stopped:
         stop_if_requested()
     return module.step
+
+
+def _save(run: StageRun, module: StageModule, validation: Validation) -> None:
+    """Save the stage after one of its steps, unless the step has ruined the model."""
+    check_finite_weights(run.model, fix=FIX)
+    run.save(module.step, _training_state(module, validation))
 
 
 def _training_state(module: StageModule, validation: Validation) -> State:
