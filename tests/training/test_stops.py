@@ -51,7 +51,8 @@ def folder(tmp_path):
 def start(folder, workers=0):
     path = folder / "stops.yaml"
     path.write_text(RECIPE.format(root=folder / "data", workers=workers))
-    return run(Recipe.load(path), folder / "run", log=lambda _: None, progress=False)
+    quiet = {"log": lambda _: None, "progress": False}
+    return run(Recipe.load(path), folder / "run", check=False, **quiet)
 
 
 def spoil_after_two_steps(monkeypatch, spoil):
@@ -118,7 +119,8 @@ def short(tmp_path):
         keys = {**micro(), "loggers": []}
         change(keys)
         recipe = Recipe.load(write(keys, tmp_path))
-        return run(recipe, tmp_path / "run", log=lambda _: None, progress=False, **options)
+        quiet = {"log": lambda _: None, "progress": False}
+        return run(recipe, tmp_path / "run", check=False, **quiet, **options)
 
     start.checkpoints = Checkpoints(tmp_path / "run" / "checkpoints")
     start.log = tmp_path / "run" / "log.txt"
@@ -277,7 +279,7 @@ def test_a_run_whose_evaluation_cannot_work_is_resumed_with_a_key_that_can(folde
     recipe = folder / "recipe.yaml"
     recipe.write_text(RECIPE.format(root=folder / "data", workers=0))
     keys = {"data.evaluation_batch_size": 2}
-    quiet = {"log": lambda _: None, "progress": False}
+    quiet = {"log": lambda _: None, "progress": False, "check": False}
     with pytest.raises(RunError, match=r"^stage joint training, step 8 \(evaluation\): "):
         run(Recipe.load(recipe, keys), folder / "run", **quiet)
     keys = {"data.evaluation_batch_size": 1}
