@@ -32,6 +32,33 @@ def labels_at(labels: Tensor, size: tuple[int, int]) -> Tensor:
     return labels[..., rows[:, None], cols]
 
 
+def check_not_turned(labels: tuple[int, ...], image: tuple[int, ...], *, source: str = "") -> None:
+    """Raise an error if labels have the proportions of the image turned by 90 degrees.
+
+    Labels may have another size than an image that was resized, in other proportions too; turned
+    ones lie on other pixels.
+
+    Args:
+        labels: Height and width of the labels.
+        image: Height and width of the image.
+        source: Name of the sample, for the error.
+
+    Raises:
+        ValueError: If the labels fit the image only after a turn.
+    """
+    (rows, cols), (height, width) = labels, image
+    # Resizing rounds each side to whole pixels.
+    rounding = max(rows, cols, height, width)
+    fits = abs(rows * width - cols * height) <= rounding
+    fits_turned = abs(rows * height - cols * width) <= rounding
+    if fits_turned and not fits:
+        origin = f" of {source}" if source else ""
+        raise ValueError(
+            f"labels{origin} are {rows}x{cols} (height x width), but the image is "
+            f"{height}x{width}: they are turned against each other, save both upright"
+        )
+
+
 def check_labels(labels: Tensor, num_classes: int, ignore_index: int, *, source: str = "") -> None:
     """Raise an error if labels do not fit the classes.
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protoxai.labels import check_ignore_index, check_labels, labels_at
+from protoxai.labels import check_ignore_index, check_labels, check_not_turned, labels_at
 
 SIDES = st.integers(1, 9)
 
@@ -77,3 +77,26 @@ def test_default_ignore_value_does_not_fit_more_than_255_classes() -> None:
     check_ignore_index(255, 255)
     with pytest.raises(ValueError, match="255 is one of the 256 classes"):
         check_ignore_index(255, 256)
+
+
+@pytest.mark.parametrize(
+    ("labels", "image"),
+    [
+        ((32, 48), (32, 48)),
+        ((720, 960), (360, 480)),
+        ((375, 500), (513, 513)),
+        ((37, 29), (19, 15)),
+    ],
+)
+def test_labels_of_an_image_at_another_size(
+    labels: tuple[int, int], image: tuple[int, int]
+) -> None:
+    check_not_turned(labels, image)
+
+
+@pytest.mark.parametrize(
+    ("labels", "image"), [((48, 32), (32, 48)), ((960, 720), (360, 480)), ((101, 100), (100, 101))]
+)
+def test_labels_that_are_turned(labels: tuple[int, int], image: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match=rf"labels of a are {labels[0]}x{labels[1]} .*turned"):
+        check_not_turned(labels, image, source="a")

@@ -146,6 +146,12 @@ class SegmentationDataset(Dataset[Sample]):
             ValueError: If a label is neither a class nor the ignore index.
         """
         raw = self.raw(index)
+        for name, mask in (("labels", raw.labels), ("parts", raw.parts)):
+            if mask is not None and mask.shape != raw.image.shape[-2:]:
+                raise ValueError(
+                    f"the {name} of {raw.id} have shape {tuple(mask.shape)}, but its image "
+                    f"{tuple(raw.image.shape)}: give {name} of the size of the image"
+                )
         masks: Masks = {"labels": tv_tensors.Mask(raw.labels)}
         if raw.parts is not None:
             masks["parts"] = tv_tensors.Mask(raw.parts)
