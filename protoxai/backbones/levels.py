@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
-Levels: TypeAlias = Sequence[int] | Sequence[str] | Literal["pyramid"] | None
+Levels: TypeAlias = Sequence[int | str] | Literal["pyramid"] | None
 
 OUTPUT_STRIDES = (8, 16, 32)
 

@@ -70,7 +70,8 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
     import_plugins(options)
     from protoxai.comparison import compare, explainers_of, select_tasks
     from protoxai.model.loading import load_model
-    from protoxai.training.evaluate_saved import check_classes_fit, open_evaluation
+    from protoxai.training.class_names import check_classes_fit
+    from protoxai.training.evaluate_saved import open_evaluation
     from protoxai.training.feeding.loaders import evaluation_view
     from protoxai.training.recipes.command_line import given_keys
     from protoxai.training.recipes.data_recipe import DataRecipe

@@ -9,6 +9,7 @@ from protoxai.model.linear import LinearSegmenter
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
 from protoxai.model.segmenter import Segmenter
 from protoxai.runtime.checks import shown
+from protoxai.runtime.files import FileError
 
 
 def load_model(source: str | Path) -> Segmenter:
@@ -29,7 +30,7 @@ def load_model(source: str | Path) -> Segmenter:
     for model in (ScaleProtoSeg, LinearSegmenter):
         if kind == model.__name__:
             return model.from_pretrained(folder.path)
-    raise folders.FileError(
+    raise FileError(
         f"{folder.path} ({folders.CONFIG}) holds a {shown(kind)}, expected a ScaleProtoSeg or a "
         "LinearSegmenter: load it with its own class's from_pretrained"
     )

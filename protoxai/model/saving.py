@@ -17,6 +17,7 @@ from protoxai.model.state_dicts import (
     find_mismatch,
 )
 from protoxai.runtime.checks import shown
+from protoxai.runtime.files import FileError
 from protoxai.runtime.finite import check_finite_weights
 from protoxai.runtime.wrapped_names import COMPILED
 
@@ -75,7 +76,7 @@ def load_model_folder(
     config = dict(folder.config)
     kind = config.pop("architecture", None)
     if kind != model.__name__:
-        raise folders.FileError(
+        raise FileError(
             f"{folder.path} ({folders.CONFIG}) holds a {kind}, not a {model.__name__}: load it "
             f"with {kind}"
         )
@@ -99,7 +100,7 @@ def load_model_folder(
     try:
         loaded = model.rebuild(values, structure)
     except Exception as error:
-        raise folders.FileError(
+        raise FileError(
             f"no model can be built from {folder.path} ({folders.CONFIG}: "
             f"{' '.join(str(error).split())}): save the model again, update protoxai, or pass the "
             "modules that it was built with"
@@ -112,7 +113,7 @@ def load_model_folder(
     adopt_dtypes(loaded, tensors)
     mismatch = find_mismatch(loaded, tensors)
     if mismatch:
-        raise folders.FileError(
+        raise FileError(
             f"the weights in {folder.path / folders.WEIGHTS} do not fit its {folders.CONFIG} "
             f"({mismatch}): save the model again, or pass the modules that it was built with"
         )
