@@ -68,7 +68,7 @@ class ConstrainedHead(UnitHead):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore a copied or unpickled head."""
-        super().__setstate__(state)
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
         self._checked = None
         self._constrain()
 
@@ -120,7 +120,7 @@ class ConstrainedHead(UnitHead):
         super()._save_to_state_dict(*args, **kwargs)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         # Rows that a coarse type has rounded stay as they are when the type becomes finer again.
         self._tolerance = max(self._tolerance, torch.finfo(self.group_parameter.dtype).eps)
         return self
