@@ -5,14 +5,16 @@ from __future__ import annotations
 import difflib
 import math
 import numbers
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from torch import Tensor
 
 SHOWN = 100
+T = TypeVar("T")
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,85 @@ def flag(name: str, value: object) -> bool:
     return given
 
 
+def numbers_of(name: str, value: object, count: int, expected: Range = FINITE) -> tuple[float, ...]:
+    """Return as many finite numbers in a range as expected, as Python's floats.
+
+    Args:
+        name: Name of the argument, for the error.
+        value: List, tuple, array or tensor of numbers.
+        count: Number of numbers.
+        expected: Range of each.
+
+    Raises:
+        TypeError: If the value is no such list, or an item no real number.
+        ValueError: If there are more or fewer numbers, or one is not in the range.
+    """
+    items = _items_of(name, value, f"{count} numbers {expected}")
+    if len(items) != count:
+        raise ValueError(f"{name} is {shown(value)}, expected {count} numbers {expected}")
+    return tuple(number(name, item, expected) for item in items)
+
+
+def pair(name: str, value: object, expected: Range = AT_LEAST_ONE) -> tuple[int, int]:
+    """Return two whole numbers in a range, such as a height and a width, as Python's ints.
+
+    Args:
+        name: Name of the argument, for the error.
+        value: List, tuple, array or tensor of two numbers.
+        expected: Range of both.
+
+    Raises:
+        TypeError: If the value is no such list, or an item no real number.
+        ValueError: If there are not two, or one is not whole or not in the range.
+    """
+    items = _items_of(name, value, f"two whole numbers {expected}")
+    if len(items) != 2:
+        raise ValueError(f"{name} is {shown(value)}, expected two whole numbers {expected}")
+    return whole(name, items[0], expected), whole(name, items[1], expected)
+
+
+def choice(name: str, value: object, known: Collection[str]) -> str:
+    """Return one of the known words, or raise an error that names them.
+
+    Raises:
+        TypeError: If the value is no text.
+        ValueError: If it is none of the words.
+    """
+    words = ", ".join(map(repr, known))
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is {shown(value)}, expected one of {words}")
+    if value not in known:
+        hint = did_you_mean(value, known)
+        raise ValueError(f"{name} is {shown(value)}, expected one of {words}{hint}")
+    return value
+
+
+def instance(name: str, value: object, kind: type[T] | tuple[type[T], ...], hint: str = "") -> T:
+    """Return a value if it is of a class, or raise ``TypeError``.
+
+    Args:
+        name: Name of the argument, for the error.
+        value: Its value.
+        kind: The class, or several.
+        hint: How to obtain such a value.
+    """
+    if not isinstance(value, kind):
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        expected = " or ".join(each.__name__ for each in kinds)
+        raise TypeError(
+            f"{name} is {shown(value)} ({type(value).__name__}), expected a {expected}"
+            + (hint and f": {hint}")
+        )
+    return value
+
+
+def function(name: str, value: Function) -> Function:
+    """Return a value if it can be called, or raise ``TypeError``."""
+    if not callable(value):
+        raise TypeError(f"{name} is {shown(value)}, expected a function")
+    return value
+
+
 def shown(value: object) -> str:
     """Return how a value is quoted in an error: its representation, of at most 100 characters."""
     try:
@@ -172,6 +253,15 @@ def did_you_mean(word: object, known: Iterable[str]) -> str:
     if not close:
         return ""
     return f" (did you mean {' or '.join(repr(by_lower_case[name]) for name in close)}?)"
+
+
+def _items_of(name: str, value: object, expected: str) -> Sequence[object]:
+    """Return the items of a list, a tuple, or an array or tensor of one dimension."""
+    if isinstance(value, np.ndarray | Tensor) and value.ndim == 1:
+        return list(value.tolist())
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
+        raise TypeError(f"{name} is {shown(value)}, expected {expected}")
+    return value
 
 
 def _digits(bound: float) -> str:
