@@ -40,12 +40,11 @@ def not_finite(weights: nn.Module | Mapping[str, Tensor]) -> str:
         >>> not_finite({"weight": torch.tensor([1.0, torch.nan]), "bias": torch.zeros(2)})
         'weight (1 of 2 values)'
     """
-    tensors = weights
     if isinstance(weights, nn.Module):
-        tensors = dict([*weights.named_parameters(), *weights.named_buffers()])
+        weights = dict([*weights.named_parameters(), *weights.named_buffers()])
     found = [
         f"{name} ({int((~tensor.detach().isfinite()).sum())} of {tensor.numel()} values)"
-        for name, tensor in tensors.items()
+        for name, tensor in weights.items()
         if not all_finite(tensor)
     ]
     more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
