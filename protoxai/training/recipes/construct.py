@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 import os
 import re
@@ -62,7 +61,6 @@ def check_fields(recipe: Any) -> None:
         object.__setattr__(recipe, name, construct(hint, getattr(recipe, name), name))
 
 
-@functools.cache
 def field_types(kind: Any) -> Mapping[str, Any]:
     """Return the type of each field of a dataclass, with its range."""
     return get_type_hints(kind, include_extras=True)

@@ -39,7 +39,7 @@ def read_values(path: Path, children: tuple[Path, ...] = ()) -> Values:
         raise RecipeError(f"{path}: {error}") from None
 
 
-def merged(below: Values, above: Values) -> Values:
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> Values:
     """Return values over others: mappings key by key, stages by name, anything else replaced.
 
     Args:

@@ -58,7 +58,7 @@ def _is_file(path: str | Path) -> bool:
 
 def recipe_title(path: Path) -> str:
     """Return the title of a recipe: the beginning of the comment in its first line."""
-    first = path.read_text(encoding="utf-8").partition("\n")[0]
+    first = read_text(path).partition("\n")[0]
     return re.split(r"[,:;.](?:\s|$)", first.lstrip("# "))[0]
 
 
