@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib import import_module
@@ -36,29 +37,31 @@ RECIPE = """
 name: killed
 seed: 7
 loggers: []
-checkpoint_every: 4
-data: {dataset: shapes, options: {size: 64, length: 16}, crop: [64, 64], batch_size: 2,
+checkpoint_every: 3
+data: {dataset: folder, root: ROOT, options: {num_classes: 9}, crop: [64, 64], batch_size: 2,
        evaluation_batch_size: 4}
 model: {backbone: timm/test_resnet, pretrained: false, prototypes_per_scale: 2, prototype_dim: 8,
         atrous_rates: [1, 2]}
 stages:
-  - {name: joint, steps: 24, before: [initialise], after: [project],
+  - {name: joint, steps: 14, before: [initialise], after: [project],
      learning_rates: {backbone: 1.0e-3, scales: 1.0e-3, prototypes: 1.0e-2}}
-  - {name: grouping, steps: 12, before: [group], after: [threshold],
+  - {name: grouping, steps: 8, before: [group], after: [threshold],
      learning_rates: {groups: 1.0e-2, last_layer: 1.0e-2}}
 """
-COMPARISON = ["--images", "2", "--metrics", "sparseness", "deletion_insertion"]
+COMPARISON = ["--images", "2", "--metrics", "sparseness", "complexity"]
 COMPARISON += ["--methods", "groups", "Saliency"]
-# The function that a phase spends its time in: module, name, and the first argument if it matters.
+# The function that a phase spends its time in: module, name, and its first argument if only that
+# one counts.
 PHASES = {
     "train": ("protoxai.training.stages.stage", "_train", None),
     "projection": ("protoxai.training.runner", "run_action", "project"),
     "save": ("protoxai.training.stages.checkpoints", "write_file", None),
     "evaluate": ("protoxai.training.evaluate_saved", "evaluate", None),
-    "compare": ("protoxai.comparison.compare", "_measure", None),
+    "compare": ("protoxai.attribution.base", "AttributionMethod.__call__", None),
 }
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
-LONGEST = 120.0
+PARALLEL = 3
+LONGEST = 240.0
 """Seconds after which a process is given up."""
 
 
@@ -90,30 +93,40 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        kills = list(kill_runs(Path(folder), options.runs, random.Random(options.seed)))
+        kills = kill_runs(Path(folder), options.runs, options.seed)
     write_json(RESULTS / "kills.json", [asdict(kill) for kill in kills])
     write_file(RESULTS / "kills.md", table(kills))
     print(table(kills))
 
 
-def kill_runs(folder: Path, runs: int, chance: random.Random) -> Iterator[Kill]:
-    """Yield killed runs, as many in each phase.
+def kill_runs(folder: Path, runs: int, seed: int) -> list[Kill]:
+    """Return killed runs, as many in each phase.
 
     Args:
         folder: Folder for the runs, empty.
         runs: Number of runs.
-        chance: Source of the random moments.
+        seed: Seed of the random moments.
     """
-    (folder / "recipe.yaml").write_text(RECIPE)
+    _write_data(folder / "data")
+    (folder / "recipe.yaml").write_text(RECIPE.replace("ROOT", str(folder / "data")))
     whole = folder / "whole"
-    bench = Bench(folder)
-    lasting = {phase: bench.run(command(phase, folder, whole), phase).lasting for phase in PHASES}
+    bench = Bench()
+    lasting = {}
+    for phase in PHASES:
+        undisturbed = command(phase, folder, whole)
+        if undisturbed[0] == "train":
+            shutil.rmtree(whole, ignore_errors=True)
+        ended = bench.run(undisturbed, phase)
+        if ended.code:
+            raise RuntimeError(f"{' '.join(undisturbed)} ended with {ended.code}: {ended.seen}")
+        lasting[phase] = ended.lasting
     expected = {phase: outcome(phase, whole) for phase in PHASES}
-    for number in range(runs):
+
+    def kill(number: int) -> Kill:
+        chance = random.Random(f"{seed} {number}")
         phase = list(PHASES)[number % len(PHASES)]
         sent = SIGNALS[number // len(PHASES) % len(SIGNALS)]
-        run = folder / "run"
-        shutil.rmtree(run, ignore_errors=True)
+        run = folder / str(number)
         if phase in ("evaluate", "compare"):
             shutil.copytree(whole, run, ignore=shutil.ignore_patterns("scores*", "comparison*"))
         call = chance.randrange(len(lasting[phase]))
@@ -126,11 +139,31 @@ def kill_runs(folder: Path, runs: int, chance: random.Random) -> Iterator[Kill]:
             continued.append("--resume")
         done = bench.run(continued, phase)
         same = done.code == 0 and outcome(phase, run) == expected[phase]
-        kill = Kill(phase, sent.name, killed.code, killed.seen, again, same)
-        print(f"{number + 1}: {kill}", flush=True)
-        if not same:
-            print(done.seen, flush=True)
-        yield kill
+        shutil.rmtree(run)
+        result = Kill(phase, sent.name, killed.code, killed.seen, again, same)
+        print(number, result, "" if same else done, flush=True)
+        return result
+
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        return list(pool.map(kill, range(runs)))
+
+
+def _write_data(folder: Path) -> None:
+    """Write synthetic scenes as files, which are read faster than they are drawn."""
+    from PIL import Image
+
+    from protoxai.data import Shapes
+
+    for split in ("train", "val"):
+        shapes = Shapes(split, size=64, length=8)
+        for kind in ("images", "labels"):
+            (folder / split / kind).mkdir(parents=True)
+        for number in range(len(shapes)):
+            sample = shapes.raw(number)
+            image = Image.fromarray(sample.image.permute(1, 2, 0).numpy())
+            image.save(folder / split / "images" / f"{number}.png")
+            labels = Image.fromarray(sample.labels.byte().numpy())
+            labels.save(folder / split / "labels" / f"{number}.png")
 
 
 def command(phase: str, folder: Path, run: Path) -> list[str]:
@@ -139,7 +172,7 @@ def command(phase: str, folder: Path, run: Path) -> list[str]:
         return ["evaluate", str(run), "--output", str(run / "scores.json")]
     if phase == "compare":
         return ["compare", str(run), "--output", str(run / "comparison"), *COMPARISON]
-    return ["train", str(folder / "recipe.yaml"), "--output", str(run)]
+    return ["train", str(folder / "recipe.yaml"), "--no-check", "--output", str(run)]
 
 
 def outcome(phase: str, run: Path) -> Any:
@@ -181,14 +214,9 @@ class Ended:
 
 
 class Bench:
-    """Runs commands in processes of their own, forked from one that has loaded the libraries.
+    """Runs commands in processes of their own, forked from one that has loaded the libraries."""
 
-    Args:
-        folder: Folder for what the commands print.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._log = folder / "printed.txt"
+    def __init__(self) -> None:
         self._processes = multiprocessing.get_context("forkserver")
         heavy = [module for module, _, _ in PHASES.values()]
         self._processes.set_forkserver_preload(["matplotlib.pyplot", "captum.attr", *heavy])
@@ -211,9 +239,9 @@ class Bench:
             moment: Seconds after the call's beginning.
         """
         ours, theirs = self._processes.Pipe(duplex=False)
-        process = self._processes.Process(
-            target=_work, args=(arguments, phase, theirs, str(self._log))
-        )
+        log = Path(arguments[arguments.index("--output") + 1] + ".log")
+        log.parent.mkdir(exist_ok=True)
+        process = self._processes.Process(target=_work, args=(arguments, phase, theirs, str(log)))
         process.start()
         theirs.close()
         times = list(_times(ours, process.pid or 0, sent, call, moment))
@@ -222,9 +250,9 @@ class Bench:
             process.kill()
             process.join()
             return Ended(-1, "it did not end", [])
-        printed = self._log.read_text(encoding="utf-8").strip().splitlines()
+        printed = log.read_text(encoding="utf-8").strip().splitlines()
         # Python itself prints nothing when a signal ends it.
-        last = printed[-1] if printed and process.exitcode not in (0, -signal.SIGKILL) else ""
+        last = printed[-1] if printed and process.exitcode != -signal.SIGKILL else ""
         lasting = [end - start for start, end in zip(times[::2], times[1::2], strict=False)]
         return Ended(int(process.exitcode or 0), _general(last, arguments), lasting)
 
@@ -262,8 +290,13 @@ def _work(arguments: list[str], phase: str, channel: Connection, log: str) -> No
     os.dup2(file, 1)
     os.dup2(file, 2)
     name, function, first = PHASES[phase]
-    module = import_module(name)
-    setattr(module, function, _timed(getattr(module, function), first, channel))
+    owner: Any = import_module(name)
+    *classes, function = function.split(".")
+    for part in classes:
+        owner = getattr(owner, part)
+    setattr(owner, function, _timed(getattr(owner, function), first, channel))
+    # The picture at the end takes longer than the training, and is no phase of interest.
+    import_module("protoxai.cli.train")._write_explanation = lambda *_: None
     sys.exit(protoxai(arguments))
 
 
@@ -287,7 +320,8 @@ def _timed(
 
 def _general(line: str, arguments: list[str]) -> str:
     """Return a line with # for numbers and OUTPUT for the path of the run."""
-    folder = arguments[arguments.index("--output") + 1].removesuffix("/scores.json")
+    folder = arguments[arguments.index("--output") + 1]
+    folder = folder.removesuffix("/scores.json").removesuffix("/comparison")
     line = line.replace(folder, "OUTPUT")
     return re.sub(r"\d+", "#", line)
 

@@ -3,14 +3,17 @@
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from protoxai.cli.main import main
+from protoxai.training.stages.checkpoints import Checkpoints
 
 RECIPE = """
 name: micro
@@ -45,15 +48,20 @@ GROUPS = """
 
 
 def protoxai(processes, *arguments):
-    arguments = [str(argument) for argument in arguments]
     if processes == 1:
-        assert main(arguments) == 0
+        assert main([str(argument) for argument in arguments]) == 0
         return
+    process = started(processes, *arguments)
+    error = process.communicate()[1]
+    assert process.returncode == 0, error[-3000:]
+
+
+def started(processes, *arguments):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += [f"--nproc-per-node={processes}", "-m", "protoxai.cli", *arguments]
+    command += [f"--nproc-per-node={processes}", "-m", "protoxai.cli", *map(str, arguments)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True)
 
 
 def train(folder, processes, stages):
@@ -101,3 +109,22 @@ def test_groups_train_alike(tmp_path):
         scores.append(json.loads(file.read_text()))
     assert scores[0].pop("per_class") == pytest.approx(scores[1].pop("per_class"), nan_ok=True)
     assert scores[0] == scores[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_all_processes_at_the_same_step(tmp_path, sent):
+    recipe, run = tmp_path / "micro.yaml", tmp_path / "run"
+    recipe.write_text(RECIPE.format(batch=2) + PROTOTYPES.replace("steps: 2", "steps: 100000"))
+    changes = ["--checkpoint_every=2", "--loggers=[]", "--no-check"]
+    process = started(2, "train", recipe, "--output", run, *changes)
+    while process.poll() is None and not list(run.glob("checkpoints/*step00000004.pt")):
+        time.sleep(0.1)
+    process.send_signal(sent)
+    error = process.communicate(timeout=120)[1]
+    assert process.returncode != 0
+    (line,) = [line for line in error.splitlines() if line.startswith("protoxai: ")]
+    step = Checkpoints(run / "checkpoints").newest()["training"]["step"]
+    stopped = f"stopped at stage joint training, step {step}; checkpoint at step {step}; continue"
+    assert stopped in line
+    assert not (run / "run.lock").exists()
