@@ -1,7 +1,7 @@
 """Print pip constraints that hold every direct dependency to the lowest version allowed.
 
 Example:
-    python .ci/lowest.py > lowest.txt && PIP_CONSTRAINT=$PWD/lowest.txt make test
+    python .ci/lowest.py > lowest.txt && PIP_CONSTRAINT=$PWD/lowest.txt pip install ".[all]"
 """
 
 import re
