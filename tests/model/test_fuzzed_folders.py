@@ -154,14 +154,14 @@ def test_damaged_content(data: st.DataObject, original: Path, tmp_path: Path) ->
 
 
 @pytest.mark.nightly
-@settings(max_examples=5000, **SETTINGS)
+@settings(max_examples=1500, **SETTINGS)
 @given(data=st.data())
 def test_many_damaged_files(data: st.DataObject, original: Path, tmp_path: Path) -> None:
     check_damaged_files(data, original, tmp_path / "model")
 
 
 @pytest.mark.nightly
-@settings(max_examples=5000, **SETTINGS)
+@settings(max_examples=1500, **SETTINGS)
 @given(data=st.data())
 def test_many_damaged_contents(data: st.DataObject, original: Path, tmp_path: Path) -> None:
     check_damaged_content(data, original, tmp_path / "model")

@@ -1,5 +1,6 @@
 """Run folders of the previous version, whose keys had other names, are still read."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +57,16 @@ def folder(recipe: Recipe, tmp_path: Path) -> Path:
     assert old["data"]["zoom"] == [0.8, 1.2]
     assert old["stages"][0]["accumulate"] == 2
     file.write_text(yaml.safe_dump(old))
+    config_file = folder / "model" / "config.json"
+    config = json.loads(config_file.read_text())
+    del config["files"], config["digest"], config["last_layer"]
+    config_file.write_text(json.dumps({**config, "format": 1}))
     checkpoints = Checkpoints(folder / "checkpoints")
     for path in checkpoints.paths():
         if path.name != "stage00-end.pt":
             path.unlink()
     state = torch.load(folder / "checkpoints" / "stage00-end.pt", weights_only=True)
+    del state["class_names"], state["processes"], state["model"]["_extra_state"]
     checkpoints.save(0, None, {**state, "recipe": as_before(state["recipe"])})
     return folder
 

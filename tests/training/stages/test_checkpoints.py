@@ -140,7 +140,7 @@ def test_damaged_checkpoints(data: st.DataObject, tmp_path: Path) -> None:
 
 
 @pytest.mark.nightly
-@settings(max_examples=10000, **SETTINGS)
+@settings(max_examples=3000, **SETTINGS)
 @given(data=st.data())
 def test_many_damaged_checkpoints(data: st.DataObject, tmp_path: Path) -> None:
     check_damaged(data, fresh(tmp_path))
