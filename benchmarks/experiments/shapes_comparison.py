@@ -7,7 +7,6 @@ prints the comparison as it comes out, and writes it to ``comparison.json``.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from protoxai.cli.train import quiet_lightning
+from protoxai.runtime.files import write_json
 from protoxai.training import Recipe, run
 
 
@@ -62,7 +62,7 @@ def main() -> None:
         table.add_row(name, *cells, used)
     Console().print(table)
     content = {"seeds": chosen.seeds, "mean_iou": scores, "active_prototypes": active}
-    (chosen.output / "comparison.json").write_text(json.dumps(content, indent=1) + "\n")
+    write_json(chosen.output / "comparison.json", content)
 
 
 if __name__ == "__main__":

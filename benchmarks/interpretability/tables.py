@@ -28,6 +28,7 @@ from protoxai.metrics import (
     active_prototypes,
 )
 from protoxai.metrics.base.per_image import PerImageMetric
+from protoxai.runtime.files import write_file
 from protoxai.runtime.modes import evaluating
 from protoxai.training import Recipe, run
 from protoxai.training.feeding.loaders import evaluation_view
@@ -148,8 +149,7 @@ def main() -> None:
         f"## Explanations, on {len(tasks)} images\n\n{table.to_markdown()}\n"
         f"## Prototypes\n\n{markdown(columns)}"
     )
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{chosen.recipe}.md").write_text(text)
+    write_file(RESULTS / f"{chosen.recipe}.md", text)
     table.figure().savefig(RESULTS / f"{chosen.recipe}.png", dpi=90)
     print(f"{text}\n{RESULTS}/{chosen.recipe}.md, .png")
 

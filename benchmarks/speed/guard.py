@@ -9,7 +9,6 @@ more (or less), store new costs with ``--update``.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.speed.guarded import GUARDED
+from protoxai.runtime.files import read_json, write_json
 
 REFERENCE = Path(__file__).parent / "reference.json"
 ALLOWED = 1.3
@@ -100,10 +100,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     torch.set_num_threads(1)
     if chosen.update:
-        chosen.reference.write_text(json.dumps(typical(GUARDED), indent=1) + "\n")
+        write_json(chosen.reference, typical(GUARDED))
         return 0
     print(f"{'cost relative to its yardstick':<42} {'stored':>8} {'now':>8} {'change':>7}")
-    reference = json.loads(chosen.reference.read_text())
+    reference = read_json(chosen.reference)
     failed = []
     for verdict in judge(GUARDED, reference):
         print(verdict, flush=True)

@@ -142,7 +142,7 @@ def _allocations(profiler: profile) -> list[_Allocation]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "trace.json"
         profiler.export_chrome_trace(str(file))
-        events = json.loads(file.read_text(errors="replace"))["traceEvents"]
+        events = json.loads(file.read_text(encoding="utf-8", errors="replace"))["traceEvents"]
     memory = (event for event in events if event.get("name") == "[memory]")
     allocations = [_Allocation(e["ts"], e["args"]["Addr"], int(e["args"]["Bytes"])) for e in memory]
     return sorted(allocations, key=lambda allocation: allocation.time)

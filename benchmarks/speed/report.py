@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -13,6 +12,7 @@ import torch
 
 from benchmarks.speed.cases import Setting
 from benchmarks.speed.figure import Curve, Figure
+from protoxai.runtime.files import read_json, read_text, write_file, write_json
 
 Content = dict[str, Any]
 
@@ -46,16 +46,15 @@ def write(folder: Path, parts: Mapping[str, Content]) -> None:
         folder: Folder to write to; created if it does not exist.
         parts: Result of :func:`part_content` of each part, by name.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "speed.json").write_text(json.dumps(parts, indent=1, ensure_ascii=False) + "\n")
-    (folder / "speed.md").write_text(markdown(parts))
+    write_json(folder / "speed.json", dict(parts))
+    write_file(folder / "speed.md", markdown(parts))
     _draw(parts, folder / "speed.png")
 
 
 def read(folder: Path) -> dict[str, Content]:
     """Return the stored results, or an empty dictionary."""
     file = folder / "speed.json"
-    return dict(json.loads(file.read_text())) if file.exists() else {}
+    return dict(read_json(file)) if file.exists() else {}
 
 
 def markdown(parts: Mapping[str, Content]) -> str:
@@ -116,7 +115,7 @@ def _short(value: float) -> str:
 def _processor() -> str:
     """Return the processor's name; Python itself knows only its family on Linux."""
     info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
+    lines = read_text(info).splitlines() if info.exists() else []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.processor() or platform.machine())
 

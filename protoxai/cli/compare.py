@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from protoxai.cli.plugins import add_plugin_option, import_plugins
-from protoxai.runtime.checks import POSITIVE, number, positive
+from protoxai.runtime.checks import POSITIVE, did_you_mean, number, positive, shown
 from protoxai.runtime.extras import require
 from protoxai.runtime.stopping import on_stop, stop_if_requested
 
@@ -39,8 +40,7 @@ def add_options(parser: ArgumentParser) -> None:
         "--skip",
         nargs="+",
         metavar="CLASS",
-        default=["background"],
-        help="Names of classes to leave out.",
+        help="Names of classes to leave out; background by default.",
     )
     parser.add_argument(
         "--budget", type=float, metavar="SECONDS", help="Seconds for each method and metric."
@@ -82,12 +82,19 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
     _, recipe, dataset = opened[0]
     for model in models:
         check_classes_fit(model, dataset)
-    skip = [number for number, name in enumerate(dataset.class_names) if name in options.skip]
+    skip = _numbers(options.skip, dataset.class_names)
+    explainers = explainers_of(models, options.methods)
     view = evaluation_view(dataset, recipe, models[0])
     tasks = select_tasks(view, images=options.images, ignore_index=dataset.ignore_index, skip=skip)
+    if not tasks:
+        skipped = ", ".join(dataset.class_names[number] for number in skip) or "none"
+        raise ValueError(
+            f"none of {len(view)} images shows a class to explain (classes left out: {skipped}): "
+            "check the labels, or leave out other classes by --skip"
+        )
     with on_stop(lambda: _kept(Path(options.output))):
         table = compare(
-            explainers_of(models, options.methods),
+            explainers,
             tasks,
             metrics=options.metrics,
             output=Path(options.output),
@@ -96,6 +103,18 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
         )
     print(f"\n{table.to_text()}\n{options.output}: comparison.txt, .csv, .json, .md, .png")
     return 0
+
+
+def _numbers(skipped: Sequence[str] | None, class_names: Sequence[str]) -> list[int]:
+    """Return the numbers of the classes to leave out, the background if none are given."""
+    for name in skipped or ():
+        if name not in class_names:
+            raise ValueError(
+                f"--skip: there is no class {shown(name)}{did_you_mean(name, class_names)}; the "
+                f"classes are {', '.join(class_names)}"
+            )
+    left_out = {"background"} if skipped is None else set(skipped)
+    return [number for number, name in enumerate(class_names) if name in left_out]
 
 
 def _log(line: str) -> None:

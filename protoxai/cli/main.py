@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from protoxai import __version__
 from protoxai.cli import compare, data, demo, evaluate, recipes, train
 from protoxai.runtime.checks import did_you_mean
+from protoxai.runtime.console import use_plain_text
 from protoxai.runtime.extras import require
 from protoxai.runtime.failures import explained
 from protoxai.runtime.stopping import Stopped, stoppable
@@ -40,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         about what a stop by SIGTERM or SIGINT keeps.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    use_plain_text()
     try:
         with stoppable():
             return _run(arguments)

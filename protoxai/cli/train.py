@@ -221,12 +221,13 @@ def _print_table(results: list[RunResult]) -> None:
             table.add_row(
                 result.recipe.method,
                 row.step,
-                f"{100 * scores.mean_iou:.1f}",
+                scores.mean_iou_text(),
                 f"{100 * scores.pixel_accuracy:.1f}",
                 *(counts if scores.prototypes else ("", "")),
             )
         table.add_section()
-    Console().print(table)
+    # Names of recipes and stages are not markup.
+    Console(markup=False, emoji=False).print(table)
 
 
 def _minutes(started: float) -> str:

@@ -3,7 +3,8 @@
 # Importing `compare` here makes the name the function, whoever imports its module later.
 from protoxai.comparison.compare import compare
 from protoxai.comparison.explainers import explainers_of
-from protoxai.comparison.table import Comparison, Result
+from protoxai.comparison.result import Result
+from protoxai.comparison.table import Comparison
 from protoxai.comparison.tasks import Task, select_tasks
 
 __all__ = ["Comparison", "Result", "Task", "compare", "explainers_of", "select_tasks"]

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import json
 import sys
-import time
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
@@ -14,12 +12,18 @@ import torch
 from torch import Tensor
 
 from protoxai.attribution import AttributionMethod
+from protoxai.comparison.explainers import list_of_names
+from protoxai.comparison.measure import measure
 from protoxai.comparison.memo import ExplainedTasks, ModelTasks, fingerprint
-from protoxai.comparison.table import Comparison, Result
+from protoxai.comparison.result import read_result, write_result
+from protoxai.comparison.table import Comparison
 from protoxai.comparison.tasks import Task
-from protoxai.metrics import PerImageMetric, UndefinedError, metric_named, registered_metrics
+from protoxai.metrics import metric_named, registered_metrics
+from protoxai.runtime.checks import NOT_NEGATIVE, POSITIVE, number, whole
+from protoxai.runtime.console import plain, print_line
+from protoxai.runtime.files import to_json
 from protoxai.runtime.finite import check_finite_weights, check_images
-from protoxai.runtime.modes import evaluating
+from protoxai.runtime.slug import slug
 
 
 def compare(
@@ -30,7 +34,7 @@ def compare(
     output: str | Path | None = None,
     budget: float | None = None,
     seed: int = 0,
-    log: Callable[[str], None] = print,
+    log: Callable[[str], None] = print_line,
 ) -> Comparison:
     """Measure explainers by the same metrics on the same tasks.
 
@@ -44,7 +48,8 @@ def compare(
         metrics: Names of registered metrics; None for all.
         output: Folder for ``comparison.{txt,csv,json,md,png}`` and for finished results. A later
             call with the same folder reuses the results of the same explainer, parameters and
-            tasks, unless the file of the metric has changed.
+            tasks, unless the code of the metric or of the explainer has changed or the stored
+            result has been damaged.
         budget: Seconds for each explainer and metric, after which the remaining images are left
             out.
         seed: Seed of the metrics.
@@ -55,7 +60,8 @@ def compare(
 
     Raises:
         ValueError: If a metric is unknown, two explainers have one name, two tasks have one image,
-            or there is no explainer, task or metric.
+            there is no explainer, task or metric, or a number is out of its range.
+        TypeError: If the metrics are not a list of names.
 
     Example:
         >>> import torch
@@ -69,10 +75,16 @@ def compare(
         >>> list(table.figures)
         ['sparseness']
     """
-    names = list(registered_metrics() if metrics is None else metrics)
+    seed = whole("seed", seed, NOT_NEGATIVE)
+    if budget is not None:
+        budget = number("budget", budget, POSITIVE)
+    names = list_of_names("metrics", registered_metrics() if metrics is None else metrics)
     chosen = {name: metric_named(name) for name in names}
     _check(explainers, tasks, names)
     folder = None if output is None else Path(output) / "results"
+    if folder is not None:
+        # Before anything is measured that could not be kept.
+        folder.mkdir(parents=True, exist_ok=True)
     tasks_key = "" if folder is None else fingerprint(t for task in tasks for t in _tensors(task))
     model_tasks = ModelTasks(tasks)
     results = []
@@ -80,14 +92,14 @@ def compare(
         explained = ExplainedTasks(explainer, model_tasks)
         model_key = "" if folder is None else fingerprint(_state(explainer))
         for name, metric in chosen.items():
-            key = [explainer.name, repr(explainer), name, seed, tasks_key, model_key, _code(metric)]
-            file = None if folder is None else folder / _file_name(key)
-            result = _stored(file)
+            code = [_code(metric), _code(type(explainer))]
+            key = [explainer.name, repr(explainer), name, seed, tasks_key, model_key, *code]
+            file = None if folder is None or None in code else folder / _file_name(key)
+            result = None if file is None else read_result(file)
             if result is None:
-                result = _measure(explained, name, metric, budget, seed)
+                result = measure(explained, name, metric, budget, seed)
                 if file is not None and result.complete:
-                    file.parent.mkdir(parents=True, exist_ok=True)
-                    file.write_text(json.dumps(result.to_config()) + "\n", encoding="utf-8")
+                    write_result(file, result)
                 log(f"{explainer.name}, {name}: {result.summary()}")
             results.append(result)
     comparison = Comparison(tuple(results), seed)
@@ -96,60 +108,14 @@ def compare(
     return comparison
 
 
-def _measure(
-    explained: ExplainedTasks,
-    name: str,
-    kind: type[PerImageMetric],
-    budget: float | None,
-    seed: int,
-) -> Result:
-    """Measure one explainer by one metric; an error ends this result, not the comparison."""
-    started = time.monotonic()
-    explainer = explained.explainer
-    failure, done, undefined = "", 0, False
-    metric = None
-    try:
-        metric = kind.for_model(explainer.model, seed=seed)
-        with evaluating(explainer.model):
-            for position in range(len(explained)):
-                if budget is not None and time.monotonic() - started > budget:
-                    failure = f"the budget of {budget:g} s was spent after {done} images"
-                    break
-                metric.update_from(explained[position])
-                done += 1
-    except UndefinedError as error:
-        failure, undefined = str(error), True
-    except Exception as error:
-        failure = f"{type(error).__name__}: {error}".splitlines()[0]
-    indices, rows = (torch.empty(0), torch.empty(0, 1)) if metric is None else metric.per_image()
-    return Result(
-        explainer=explainer.name,
-        metric=name,
-        figures=dict(kind.figures),
-        indices=tuple(indices.tolist()),
-        rows=tuple(map(tuple, rows.tolist())),
-        seconds=time.monotonic() - started,
-        failure=failure,
-        complete=undefined or done == len(explained),
-    )
-
-
-def _code(metric: type[PerImageMetric]) -> str:
-    """Return the text of a metric's module, or nothing where it has no file."""
-    try:
-        return inspect.getsource(sys.modules[metric.__module__])
-    except (OSError, TypeError, KeyError):
-        return ""
-
-
-def _stored(file: Path | None) -> Result | None:
-    if file is None or not file.is_file():
-        return None
-    try:
-        return Result.from_config(json.loads(file.read_text(encoding="utf-8")))
-    except (ValueError, TypeError, KeyError):
-        # The file is incomplete, or another version wrote it.
-        return None
+def _code(kind: type) -> str | None:
+    """Return the text of the module of a metric or explainer; None if it has no text."""
+    for source in (sys.modules.get(kind.__module__), kind):
+        try:
+            return inspect.getsource(source)  # type: ignore[arg-type]
+        except (OSError, TypeError):  # The class was written in a console.
+            continue
+    return None
 
 
 def _tensors(task: Task) -> tuple[Tensor, ...]:
@@ -188,5 +154,6 @@ def _check(
 
 
 def _file_name(key: Sequence[object]) -> str:
-    name = "".join(c if c.isalnum() else "-" for c in f"{key[0]}-{key[2]}".lower())
-    return f"{name}-{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:12]}.json"
+    # In ASCII, which every file system takes.
+    name = slug(plain(f"{key[0]} {key[2]}", "ascii")).lower()
+    return f"{name}-{hashlib.sha256(to_json(key).encode()).hexdigest()[:12]}.json"

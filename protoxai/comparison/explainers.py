@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from protoxai.attribution import AttributionMethod, explainer_named
+from protoxai.attribution.registry import RegisteredExplainer
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
 from protoxai.model.segmenter import Segmenter
 from protoxai.runtime.checks import shown
@@ -31,8 +32,9 @@ def explainers_of(
             Captum.
 
     Raises:
-        ValueError: If the models have different classes, a method is unknown, or none applies to
-            any of the models.
+        ValueError: If the models have different classes, or a method is unknown or applies to none
+            of the models.
+        TypeError: If the methods are not a list of names.
 
     Example:
         >>> import torch
@@ -41,8 +43,12 @@ def explainers_of(
         >>> [explainer.name for explainer in explainers_of([model], ["prototypes", "Saliency"])]
         ['ScaleProtoSeg: prototypes', 'ScaleProtoSeg: Saliency']
     """
-    methods = DEFAULT_METHODS if methods is None else methods
-    registered = {method: explainer_named(method) for method in methods}
+    given = list_of_names("methods", DEFAULT_METHODS if methods is None else methods)
+    registered = {method: explainer_named(method) for method in given}
+    if not models or not given:
+        raise ValueError(
+            f"got {len(models)} models and {len(given)} methods, expected at least one of each"
+        )
     explainers = []
     _check_same_classes(models)
     for model, name in zip(models, _names(models), strict=True):
@@ -51,12 +57,41 @@ def explainers_of(
                 explainer = entry.create(model)
                 explainer.name = f"{name}: {method}"
                 explainers.append(explainer)
-    if not explainers:
-        raise ValueError(
-            f"none of {', '.join(methods)} can explain any of the models: groups and prototypes "
-            "need a ScaleProtoSeg"
-        )
+    if methods is not None:
+        _check_each_applies(registered, models)
     return explainers
+
+
+def list_of_names(name: str, value: Iterable[str]) -> list[str]:
+    """Return names as a list, each once.
+
+    Args:
+        name: Name of the argument, for the error.
+        value: Names in any collection.
+
+    Raises:
+        TypeError: If the value is a single text or holds something else than texts.
+    """
+    is_list = isinstance(value, Iterable) and not isinstance(value, str)
+    names = list(value) if is_list else [None]
+    if not all(isinstance(each, str) for each in names):
+        raise TypeError(f"{name} is {shown(value)}, expected a list of names")
+    return list(dict.fromkeys(map(str, names)))
+
+
+def _check_each_applies(
+    registered: Mapping[str, RegisteredExplainer], models: Sequence[Segmenter]
+) -> None:
+    """Raise ``ValueError`` for a method that was asked for and applies to no model."""
+    for method, entry in registered.items():
+        if not any(entry.applies_to(model) for model in models):
+            fix = "choose another method, or leave it out"
+            if method == "groups" and any(isinstance(m, ScaleProtoSeg) for m in models):
+                fix = "the prototypes have no groups before the group stage: call model.group()"
+            elif method in ("groups", "prototypes"):
+                fix = f"{method} are those of a ScaleProtoSeg"
+            kinds = ", ".join(dict.fromkeys(map(_kind, models)))
+            raise ValueError(f"{method} cannot explain any of the models ({kinds}): {fix}")
 
 
 def _check_same_classes(models: Sequence[Segmenter]) -> None:

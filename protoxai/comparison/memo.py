@@ -12,6 +12,10 @@ from torch import Tensor, nn
 from protoxai.attribution import AttributionMethod, SegmentationTarget
 from protoxai.comparison.tasks import Task
 from protoxai.metrics.base.explained_task import ExplainedTask
+from protoxai.runtime.finite import check_each
+
+PROBLEM = "the explanation of {image} has values that are NaN or infinite"
+FIX = "repair the explainer"
 
 
 def fingerprint(tensors: Iterable[Tensor]) -> str:
@@ -134,6 +138,9 @@ class ExplainedTasks:
     def _explained(self, position: int) -> ExplainedTask:
         own = self._tasks.get(self.explainer.model, position)
         attribution = self.explainer(own.task.image, own.region, own.task.class_index)
+        if bool(own.region.any()):
+            # The values over an empty region are NaN.
+            check_each(attribution.map, PROBLEM, [own.task.index], FIX)
         return ExplainedTask(
             index=own.task.index,
             image=own.task.image,

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
-import json
+import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
 import torch
 
+from protoxai.comparison.result import Result
 from protoxai.metrics.base.intervals import Estimate, estimate
+from protoxai.runtime.figure_text import AS_IT_IS, drawable
+from protoxai.runtime.files import to_json, write_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,56 +23,6 @@ if TYPE_CHECKING:
 ARROWS = {True: "↑", False: "↓", None: ""}
 WIDTH, GAP = 118, "  "
 LEGEND = "Means over images [95 % interval]; ↑ higher is better, ↓ lower."
-
-
-@dataclass(frozen=True)
-class Result:
-    """Values of one metric for one explainer, image by image.
-
-    Attributes:
-        explainer: Name of the explainer.
-        metric: Name of the metric.
-        figures: Figures of the metric, and whether higher is better (None: neither).
-        indices: Data set indices of the images.
-        rows: A value of each figure for each image; NaN where it is undefined.
-        seconds: Time that the measurement took.
-        failure: Reason why images are missing; empty if none are.
-        complete: Whether another measurement would add nothing.
-    """
-
-    explainer: str
-    metric: str
-    figures: dict[str, bool | None]
-    indices: tuple[int, ...]
-    rows: tuple[tuple[float, ...], ...]
-    seconds: float
-    failure: str
-    complete: bool
-
-    def values(self, figure: str) -> dict[int, float]:
-        """Return the defined values of a figure by image."""
-        column = list(self.figures).index(figure)
-        pairs = zip(self.indices, (row[column] for row in self.rows), strict=True)
-        return {index: value for index, value in pairs if value == value}
-
-    def summary(self) -> str:
-        """Return a line with the number of images, the time and the failure."""
-        parts = [f"{len(self.indices)} images in {self.seconds:.1f} s"]
-        return "; ".join([*parts, self.failure] if self.failure else parts)
-
-    def to_config(self) -> dict[str, Any]:
-        """Return plain values for JSON, with null for undefined ones."""
-        rows = [[value if value == value else None for value in row] for row in self.rows]
-        return {**asdict(self), "rows": rows}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """Return the result that :meth:`to_config` described."""
-        rows = [
-            tuple(float("nan") if value is None else value for value in row)
-            for row in config["rows"]
-        ]
-        return cls(**{**config, "rows": tuple(rows), "indices": tuple(config["indices"])})
 
 
 @dataclass(frozen=True)
@@ -101,30 +54,56 @@ class Comparison:
         it; without such an image, no explainer has it.
         """
         explainer, figure = key
-        measured = {
-            result.explainer: result
-            for result in self.results
-            if figure in result.figures and result.indices
-        }
-        values = {name: result.values(figure) for name, result in measured.items()}
-        if not values.get(explainer):
+        measured = self._measured(figure)
+        shared = self._shared(figure)
+        values = measured[explainer].values(figure) if explainer in measured else {}
+        if not values or not shared:
             return None
-        shared = sorted(set.intersection(*(set(own) for own in values.values() if own)))
-        if not shared:
-            return None
-        own = torch.tensor([values[explainer][index] for index in shared], dtype=torch.float64)
+        own = torch.tensor([values[index] for index in shared], dtype=torch.float64)
         undefined = len(measured[explainer].indices) - len(shared)
         return estimate(own, seed=self.seed)._replace(undefined=undefined)
 
     def failures(self) -> list[str]:
-        """Return a line for each result that is missing or incomplete, with the reason."""
-        return [f"{r.explainer}, {r.metric}: {r.failure}" for r in self.results if r.failure]
+        """Return a line for each missing or incomplete result: why, and its number of images."""
+        return [
+            f"{result.explainer}, {result.metric}: {result.failure} (n = {len(result.indices)})"
+            for result in self.results
+            if result.failure
+        ]
+
+    def undefined(self) -> list[str]:
+        """Return a line for each figure that does not count all images: how many it does, and why.
+
+        Example:
+            >>> rows = ((0.5,), (float("nan"),))
+            >>> reasons = ("", "the map is 0 everywhere")
+            >>> result = Result("red", "sparseness", {"sparseness": True}, (4, 9), rows, 0.1, "",
+            ...                 complete=True, reasons=reasons)
+            >>> Comparison((result,)).undefined()
+            ['sparseness: n = 1 of 2 images; undefined for red on 1 (the map is 0 everywhere)']
+        """
+        lines = []
+        for figure in self.figures:
+            measured = self._measured(figure)
+            all_reasons = {name: result.undefined(figure) for name, result in measured.items()}
+            reasons = {name: reason for name, reason in all_reasons.items() if reason}
+            if reasons and len(measured) > 1 and len(set(all_reasons.values())) == 1:
+                reasons = {"all explainers": next(iter(reasons.values()))}
+            images = set[int]().union(*(result.indices for result in measured.values()))
+            count = len(self._shared(figure))
+            if reasons or count < len(images):
+                parts = [f"{figure}: n = {count} of {len(images)} images"]
+                parts += [f"undefined for {name} {reason}" for name, reason in reasons.items()]
+                lines.append("; ".join(parts))
+        return lines
 
     def to_markdown(self) -> str:
         """Return the table in Markdown."""
         header, *rows = self._texts()
         lines = [header, ["---"] * len(header), *rows]
-        return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n" + self._notes()
+        texts = [f"| {' | '.join(map(_cell, line))} |" for line in lines]
+        notes = self._notes()
+        return "\n".join([*texts, *([""] if notes else []), *notes]) + "\n"
 
     def to_text(self) -> str:
         """Return the table for a terminal, in blocks of as many figures as fit side by side."""
@@ -133,25 +112,31 @@ class Comparison:
         for block in _blocks(columns, WIDTH - len(names[0])):
             lines += [GAP.join(row).rstrip() for row in zip(names, *block, strict=True)]
             lines.append("")
-        return "\n".join([*lines, LEGEND, *self.failures()]) + "\n"
+        return "\n".join([*lines, LEGEND, *self._notes()]) + "\n"
 
     def to_csv(self) -> str:
-        """Return a line for each figure of each explainer, with its interval."""
+        """Return a line for each figure of each explainer, with its interval or why it has none."""
         buffer = io.StringIO()
         writer = csv.writer(buffer)
-        writer.writerow(["explainer", "figure", "mean", "low", "high", "images", "undefined"])
-        writer.writerows([e, figure, *value] for e, figure, value in self._estimates())
+        writer.writerow(["explainer", "figure", *Estimate._fields, "reason"])
+        for explainer, figure, value, reason in self._estimates():
+            cells = ["" if number != number else number for number in value]
+            writer.writerow([explainer, figure, *cells, reason])
         return buffer.getvalue()
 
     def to_json(self) -> str:
-        """Return the figures, the values of every image, and the failures."""
+        """Return the figures, the values of every image, the failures, and what is undefined."""
         figures = [
-            {"explainer": e, "figure": figure, **value._asdict()}
-            for e, figure, value in self._estimates()
+            {"explainer": explainer, "figure": figure, **value._asdict(), "reason": reason}
+            for explainer, figure, value, reason in self._estimates()
         ]
-        results = [result.to_config() for result in self.results]
-        content = {"figures": figures, "failures": self.failures(), "results": results}
-        return json.dumps(content, indent=1) + "\n"
+        content = {
+            "figures": figures,
+            "failures": self.failures(),
+            "undefined": self.undefined(),
+            "results": [result.to_config() for result in self.results],
+        }
+        return to_json(content)
 
     def figure(self) -> Figure:
         """Return a panel for each figure that any explainer has, with the intervals."""
@@ -165,6 +150,7 @@ class Comparison:
         panels = figure.subplots(rows, columns, squeeze=False, sharey=True)
         for panel in panels.flat[len(names) :]:
             panel.set_axis_off()
+        labels = [drawable(explainer) for explainer in self.explainers]
         for name, panel in zip(names, panels.flat, strict=False):
             for number, explainer in enumerate(self.explainers):
                 value = self[explainer, name]
@@ -172,8 +158,9 @@ class Comparison:
                     colour = f"C{number % 10}"
                     panel.plot([value.low, value.high], [number] * 2, color=colour, linewidth=2)
                     panel.plot(value.mean, number, "o", color=colour)
-            panel.set_title(f"{name} {ARROWS[self.figures[name]]}", fontsize=10, loc="left")
-            panel.set_yticks(range(len(self.explainers)), self.explainers, fontsize=8)
+            title = drawable(f"{name} {ARROWS[self.figures[name]]}")
+            panel.set_title(title, fontsize=10, loc="left", **AS_IT_IS)
+            panel.set_yticks(range(len(labels)), labels, fontsize=8, **AS_IT_IS)
             panel.set_ylim(len(self.explainers) - 0.5, -0.5)
             panel.tick_params(axis="x", labelsize=8)
             panel.grid(axis="x", alpha=0.3)
@@ -182,18 +169,33 @@ class Comparison:
     def save(self, folder: str | Path) -> None:
         """Write ``comparison.txt``, ``.csv``, ``.json``, ``.md`` and ``.png``."""
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
         texts = {"txt": self.to_text, "csv": self.to_csv, "json": self.to_json}
         for ending, text in {**texts, "md": self.to_markdown}.items():
-            (folder / f"comparison.{ending}").write_text(text(), encoding="utf-8")
-        self.figure().savefig(folder / "comparison.png", dpi=110)
+            write_file(folder / f"comparison.{ending}", text())
+        picture = io.BytesIO()
+        self.figure().savefig(picture, dpi=110, format="png")
+        write_file(folder / "comparison.png", picture.getvalue())
 
-    def _estimates(self) -> Iterator[tuple[str, str, Estimate]]:
-        for explainer in self.explainers:
-            for figure in self.figures:
-                value = self[explainer, figure]
-                if value is not None:
-                    yield explainer, figure, value
+    def _measured(self, figure: str) -> dict[str, Result]:
+        """Return the result of each explainer with images that has a figure."""
+        return {r.explainer: r for r in self.results if figure in r.figures and r.indices}
+
+    def _shared(self, figure: str) -> list[int]:
+        """Return the images that a figure is the mean of."""
+        values = [set(result.values(figure)) for result in self._measured(figure).values()]
+        return sorted(set.intersection(*defined)) if (defined := [v for v in values if v]) else []
+
+    def _estimates(self) -> Iterator[tuple[str, str, Estimate, str]]:
+        """Yield each figure of each explainer, and the reason why it lacks images."""
+        for result in self.results:
+            for figure in result.figures:
+                value = self[result.explainer, figure]
+                reasons = [result.failure, result.undefined(figure)]
+                if value is None:
+                    value = Estimate(math.nan, math.nan, math.nan, 0, len(result.indices))
+                if value.undefined and not any(reasons):
+                    reasons.append("other explainers have no value for the images")
+                yield result.explainer, figure, value, "; ".join(filter(None, reasons))
 
     def _texts(self) -> list[list[str]]:
         header = [f"{name} {ARROWS[up]}".strip() for name, up in self.figures.items()]
@@ -203,8 +205,8 @@ class Comparison:
         ]
         return [["explainer", *header], *rows]
 
-    def _notes(self) -> str:
-        return "".join(f"\n{line}" for line in self.failures()) + ("\n" if self.failures() else "")
+    def _notes(self) -> list[str]:
+        return [*self.failures(), *self.undefined()]
 
 
 def _text(value: Estimate | None) -> str:
@@ -214,6 +216,11 @@ def _text(value: Estimate | None) -> str:
         # The interval of a single image has no width, which would look like certainty.
         return f"{value.mean:.3g} (1 image)"
     return f"{value.mean:.3g} [{value.low:.3g}, {value.high:.3g}]"
+
+
+def _cell(text: str) -> str:
+    """Return text as it fits into a cell of a Markdown table."""
+    return " ".join(text.split()).replace("|", r"\|")
 
 
 def _padded(texts: Sequence[str]) -> list[str]:

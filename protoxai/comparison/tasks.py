@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from protoxai.attribution.target import logits_of
 from protoxai.labels import labels_at
+from protoxai.runtime.checks import NOT_NEGATIVE, positive, shown, whole
 from protoxai.runtime.modes import evaluating
 from protoxai.runtime.resize import resize
 
@@ -62,6 +63,10 @@ def select_tasks(
     Returns:
         A task for each image with a class to explain.
 
+    Raises:
+        ValueError: If the number of images is not positive, or a class number is negative.
+        TypeError: If one of them is no whole number.
+
     Example:
         >>> import torch
         >>> labels = torch.tensor([[0, 0, 1, 2]])
@@ -69,6 +74,11 @@ def select_tasks(
         >>> task.class_index, task.truth
         (tensor([1]), tensor([[[False, False,  True, False]]]))
     """
+    if images is not None:
+        images = positive("images", images)
+    if isinstance(skip, str):
+        raise TypeError(f"skip is {shown(skip)}, expected a list of class numbers")
+    skip = [whole("skip", number, NOT_NEGATIVE) for number in skip]
     tasks: list[Task] = []
     for number, sample in enumerate(samples):
         if images is not None and len(tasks) >= images:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from protoxai.runtime.finite import check_each, check_finite_weights, check_imag
 from protoxai.runtime.modes import evaluating
 
 OVERFLOW = "compute in float32, or train with lower learning rates"
+CAUTIONS: dict[int | None, str] = {0: "no pixel is labelled", 1: "a single class is labelled"}
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Scores:
         per_class: Intersection over union of each class, in [0, 1].
         prototypes: Number of prototypes; 0 for a model without.
         active_prototypes: Number of prototypes in use; 0 for a model without.
+        labelled_classes: Number of classes with labelled pixels; None if it was not counted.
     """
 
     mean_iou: float
@@ -37,9 +40,30 @@ class Scores:
     per_class: tuple[float, ...]
     prototypes: int
     active_prototypes: int
+    labelled_classes: int | None = None
+
+    @property
+    def caution(self) -> str:
+        """What the mean IoU has to be read with; empty for labels of several classes."""
+        return CAUTIONS.get(self.labelled_classes, "")
+
+    def mean_iou_text(self, digits: int = 1) -> str:
+        """Return the mean IoU in percent, with a caution if there is one.
+
+        Args:
+            digits: Number of decimal places.
+
+        Example:
+            >>> Scores(1.0, 1.0, (1.0, math.nan), 0, 0, labelled_classes=1).mean_iou_text()
+            '100.0 (a single class is labelled)'
+        """
+        percent = "undefined" if math.isnan(self.mean_iou) else f"{100 * self.mean_iou:.{digits}f}"
+        return f"{percent} ({self.caution})" if self.caution else percent
 
     def __str__(self) -> str:
-        text = f"mIoU {100 * self.mean_iou:.2f}, pixel accuracy {100 * self.pixel_accuracy:.2f}"
+        text = f"mIoU {self.mean_iou_text(2)}"
+        if not math.isnan(self.pixel_accuracy):
+            text += f", pixel accuracy {100 * self.pixel_accuracy:.2f}"
         if self.prototypes:
             text += f", {self.active_prototypes} of {self.prototypes} prototypes active"
         return text
@@ -92,6 +116,7 @@ def evaluate(
         tuple(per_class.tolist()),
         total,
         active,
+        int((confusion.sum(1) > 0).sum()),
     )
 
 

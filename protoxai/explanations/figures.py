@@ -17,6 +17,7 @@ from protoxai.explanations.local import (
     RegionExplanation,
 )
 from protoxai.prototypes.provenance import Box, Provenance
+from protoxai.runtime.figure_text import AS_IT_IS, drawable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -93,15 +94,16 @@ def _draw_prediction(
         axes.imshow(picture)
         axes.set_title(title, loc="left", fontsize=11, fontweight="bold")
         axes.set_axis_off()
-    figure.legend(
-        handles=[
-            Patch(facecolor=colours[r.class_index], label=r.class_name) for r in explanation.regions
-        ],
+    legend = figure.legend(
+        handles=[Patch(facecolor=colours[r.class_index]) for r in explanation.regions],
+        labels=[drawable(region.class_name) for region in explanation.regions],
         loc="outside lower center",
         ncols=min(len(explanation.regions), 8),
         frameon=False,
         fontsize=9,
     )
+    for text in legend.get_texts():
+        text.set(**AS_IT_IS)
 
 
 def _draw_region(
@@ -117,7 +119,8 @@ def _draw_region(
     axes.imshow(faded)
     axes.contour(mask, levels=[0.5], colors=[tuple(colour)], linewidths=1.5)
     axes.set_axis_off()
-    axes.set_title(region.class_name, loc="left", fontsize=11, fontweight="bold")
+    name = drawable(region.class_name)
+    axes.set_title(name, loc="left", fontsize=11, fontweight="bold", **AS_IT_IS)
     own = sum(group.evidence for group in region.groups)
     axes.text(
         0,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from protoxai.runtime.checks import shown
+from protoxai.runtime.console import PLAIN, plain
 
 
 class FileError(ValueError):
@@ -42,7 +43,8 @@ def write_file(path: str | Path, content: bytes | str) -> None:
 
     Args:
         path: File to write; its folder is made if it is missing.
-        content: Content; text is written in UTF-8, with line ends as they are.
+        content: Content; text is written in UTF-8, with line ends as they are. Names of files that
+            the locale could not decode are written as UTF-8 too.
 
     Raises:
         OSError: If the file cannot be written.
@@ -53,7 +55,7 @@ def write_file(path: str | Path, content: bytes | str) -> None:
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as file:
-            file.write(content.encode("utf-8") if isinstance(content, str) else content)
+            file.write(content.encode("utf-8", PLAIN) if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
@@ -130,8 +132,8 @@ def _plain(value: Any) -> Any:
         return _plain(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    if isinstance(value, Path):
-        return str(value)
-    if value is None or isinstance(value, str | bool | int | float):
+    if isinstance(value, str | Path):
+        return plain(str(value), "utf-8")
+    if value is None or isinstance(value, bool | int | float):
         return value
     raise TypeError(f"{shown(value)} is a {type(value).__name__}, which JSON cannot hold")

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+import sys
+
+from protoxai.runtime.console import plain
 
 LONGEST = 60
 
 
 def slug(name: str) -> str:
     """Return a name as a part of a file's name: letters, digits, ``.``, ``_`` and ``-`` only.
+
+    Letters that the file system cannot encode become similar ones.
 
     Args:
         name: Any text.
@@ -21,4 +26,5 @@ def slug(name: str) -> str:
         >>> slug("joint training"), slug("../../etc/passwd")
         ('joint-training', 'etc-passwd')
     """
+    name = plain(name, sys.getfilesystemencoding())
     return re.sub(r"[^\w.-]+", "-", name).strip("-._")[:LONGEST].rstrip("-._")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -18,6 +18,7 @@ from protoxai.evaluation.sliding import sliding_logits
 from protoxai.model.loading import load_model
 from protoxai.runtime.checks import short
 from protoxai.runtime.distributed import own_device, process_group, rank
+from protoxai.runtime.files import write_json
 from protoxai.training.class_names import check_classes_fit
 from protoxai.training.feeding.loaders import evaluation_loader
 from protoxai.training.recipes.command_line import parse_overrides
@@ -99,13 +100,16 @@ def evaluate_model(
         window: Height and width of a sliding window, for large images.
         stride: Rows and columns from one window to the next; None for half the window.
         predictions: Folder for a PNG of each image in the form of the benchmark's server.
-        output: JSON file for the scores, with each class by its name.
+        output: JSON file for the scores, with each class by its name; null where a score is not
+            defined, and the reason under "undefined".
 
     Raises:
         ValueError: If the model, a key or the data do not fit.
     """
     if stride is not None and window is None:
         raise ValueError(f"stride is {stride}, but there is no window: give its size, too")
+    if output is not None and output.is_dir():
+        raise ValueError(f"{output} is a folder: give the JSON file for the scores")
     with process_group():
         folder, recipe, dataset = open_evaluation(source, overrides)
         model = load_model(folder).to(own_device())
@@ -131,8 +135,26 @@ def evaluate_model(
             on_batch=write_predictions,
         )
         if output is not None and rank() == 0:
-            per_class = dict(zip(dataset.class_names, scores.per_class, strict=True))
-            content = {**asdict(scores), "per_class": per_class}
-            output.parent.mkdir(parents=True, exist_ok=True)
-            output.write_text(json.dumps(content, indent=1) + "\n")
+            write_json(output, _scores_by_name(scores, dataset.class_names))
     return scores
+
+
+def _scores_by_name(scores: Scores, class_names: Sequence[str]) -> dict[str, Any]:
+    """Return scores as plain values, with the reason for each that is not defined."""
+    per_class = dict(zip(class_names, scores.per_class, strict=True))
+    undefined: dict[str, Any] = {
+        name: f"{scores.caution} (n = 0)"
+        for name in ("mean_iou", "pixel_accuracy")
+        if math.isnan(getattr(scores, name))
+    }
+    undefined["per_class"] = {
+        name: "no pixel is labelled or predicted as the class (n = 0)"
+        for name, value in per_class.items()
+        if math.isnan(value)
+    }
+    return {
+        **asdict(scores),
+        "per_class": per_class,
+        "caution": scores.caution,
+        "undefined": undefined,
+    }

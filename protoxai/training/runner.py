@@ -14,6 +14,7 @@ from protoxai.evaluation.scores import evaluate
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
 from protoxai.model.segmenter import Segmenter
 from protoxai.prototypes.provenance import Provenance
+from protoxai.runtime.console import PLAIN, print_line
 from protoxai.runtime.distributed import own_device, process_group, rank, world_size
 from protoxai.runtime.files import write_json
 from protoxai.runtime.slug import slug
@@ -50,7 +51,7 @@ def run(
     output: str | Path,
     *,
     resume: bool = False,
-    log: Callable[[str], None] = print,
+    log: Callable[[str], None] = print_line,
     progress: bool = True,
     check: bool = True,
     splits: Splits | None = None,
@@ -248,7 +249,7 @@ class _RunState:
         prototypes = ""
         if scores.prototypes:
             prototypes = f", {scores.active_prototypes} of {scores.prototypes} prototypes active"
-        self.write_log(f"{step}: mIoU {100 * scores.mean_iou:.1f}{prototypes} ({seconds:.0f} s)")
+        self.write_log(f"{step}: mIoU {scores.mean_iou_text()}{prototypes} ({seconds:.0f} s)")
         self.rows.append(Row(step, scores, seconds))
         self.unreported = None
 
@@ -310,5 +311,5 @@ class _RunState:
 
     def append_to_log(self, line: str) -> None:
         """Write a line to the log in the run's folder."""
-        with (self.output / "log.txt").open("a", encoding="utf-8") as log:
+        with (self.output / "log.txt").open("a", encoding="utf-8", errors=PLAIN) as log:
             log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")

@@ -1,4 +1,5 @@
 import math
+import re
 from typing import ClassVar
 
 import pytest
@@ -43,7 +44,7 @@ def test_every_metric_measures_every_explainer() -> None:
     assert comparison.explainers == ["red", "InputXGradient", "groups"]
     assert [r.metric for r in comparison.results] == list(registered_metrics()) * 3
     assert comparison.failures() == [
-        "InputXGradient, active_units: no units",
+        "InputXGradient, active_units: no units (n = 0)",
     ]
     assert all(r.indices == (4, 9) and r.complete for r in comparison.results if not r.failure)
     assert len(lines) == len(comparison.results)
@@ -102,24 +103,32 @@ def test_the_region_is_the_models_own_prediction() -> None:
 def test_a_failure_is_reported_and_the_others_continue() -> None:
     explainers = [Scripted("broken", fails_on(2)), Scripted("red", red)]
     comparison = compare(explainers, TASKS, metrics=["sparseness", "cost"], log=quiet)
-    assert comparison.failures() == ["broken, sparseness: RuntimeError: it broke"]
+    [failure] = comparison.failures()
+    assert re.fullmatch(
+        r"broken, sparseness: RuntimeError: it broke \(toys.py, line \d+\) \(n = 1\)", failure
+    )
     assert measured(comparison) == {
         ("broken", "sparseness"): 1,
         ("broken", "cost"): 2,
         ("red", "sparseness"): 2,
         ("red", "cost"): 2,
     }
-    assert "broken, sparseness: RuntimeError: it broke" in comparison.to_text()
+    assert failure in comparison.to_text()
 
 
 def test_a_failing_metric_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise MemoryError
 
+    line = broken.__code__.co_firstlineno + 1
     monkeypatch.setattr(Complexity, "update_from", broken)
     names = ["sparseness", "complexity", "cost"]
     comparison = compare([Scripted("red", red)], TASKS, metrics=names, log=quiet)
-    assert [r.failure for r in comparison.results] == ["", "MemoryError: ", ""]
+    assert [r.failure for r in comparison.results] == [
+        "",
+        f"MemoryError (test_compare.py, line {line})",
+        "",
+    ]
     assert [len(r.indices) for r in comparison.results] == [2, 0, 2]
 
 
@@ -208,7 +217,7 @@ def test_the_budget_ends_a_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
     assert second.indices == (0, 1, 2, 3, 4)
     assert second.failure == ""
     assert comparison.failures() == [
-        "slow, sparseness: the budget of 2.5 s was spent after 3 images"
+        "slow, sparseness: the budget of 2.5 s was spent after 3 images (n = 3)"
     ]
 
 
@@ -266,3 +275,96 @@ def test_a_registered_metric_is_compared(monkeypatch: pytest.MonkeyPatch) -> Non
     assert comparison.figures["negative_share"] is False
     with pytest.raises(ValueError, match=r"'negative_shar' \(did you mean 'negative_share'\?\)"):
         compare([Scripted("half", half)], TASKS, metrics=["negative_shar"], log=quiet)
+
+
+def scripted_metric(monkeypatch: pytest.MonkeyPatch, measure) -> None:
+    """Register the metric "mine", which does with a task what the function does."""
+    monkeypatch.setattr(registry, "_REGISTERED", dict(registry._REGISTERED))
+
+    @register_metric("mine")
+    class Mine(PerImageMetric):
+        figures: ClassVar = {"mine": True}
+
+        def update(self, value: Tensor, index=None) -> None:
+            self.add_values(value, index)
+
+        def update_from(self, explained: ExplainedTask) -> None:
+            measure(self, explained)
+
+
+ONE = torch.ones(1)
+
+
+@pytest.mark.parametrize(
+    ("measure", "images"),
+    [
+        (lambda metric, explained: metric.update(ONE), "[0]"),
+        (lambda metric, explained: metric.update(ONE, index=9), "[9]"),
+        (lambda metric, explained: None, "[]"),
+        (lambda metric, explained: metric.update(ONE.repeat(2), index=[4, 9]), "[4, 9]"),
+    ],
+    ids=["numbered", "of another image", "none", "of two images"],
+)
+def test_values_of_other_images_are_refused(measure, images, monkeypatch) -> None:
+    scripted_metric(monkeypatch, measure)
+    comparison = compare([Scripted("red", red)], TASKS, metrics=["mine", "cost"], log=quiet)
+    assert comparison["red", "mine"] is None
+    [failure] = comparison.failures()
+    assert f"values of the images {images}, expected those of image 4" in failure
+    assert "index=explained.index" in failure
+    assert comparison["red", "forward_passes"].images == 2
+
+
+def test_infinite_values_are_no_figures(monkeypatch, tmp_path) -> None:
+    def measure(metric: PerImageMetric, explained: ExplainedTask) -> None:
+        value = torch.tensor([math.inf if explained.index == 9 else 1.0])
+        metric.update(value, index=explained.index)
+
+    scripted_metric(monkeypatch, measure)
+    comparison = compare([Scripted("red", red)], TASKS, metrics=["mine"], log=quiet)
+    assert comparison["red", "mine"].images == 1
+    [failure] = comparison.failures()
+    assert failure.startswith("red, mine: infinite for image 9")
+    assert not comparison.results[0].complete
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_an_explanation_that_is_not_finite_is_a_failure(value: float) -> None:
+    explainer = Scripted("broken", lambda images, region: images[:, 0] + value)
+    comparison = compare([explainer], TASKS, metrics=["sparseness"], log=quiet)
+    [failure] = comparison.failures()
+    assert "NotFiniteError: the explanation of the image 4 has values" in failure
+
+
+def test_undefined_figures_state_why_and_for_how_many() -> None:
+    tasks = [red_corner(5, class_index=1), *TASKS]
+    zero = Scripted("zero", lambda images, region: torch.zeros(len(images), 16, 20))
+    names = ["sparseness", "cost"]
+    comparison = compare([Scripted("red", red), zero], tasks, metrics=names, log=quiet)
+    absent = "on 1 (the model does not predict the class)"
+    sparseness, memory = comparison.undefined()
+    assert sparseness == (
+        f"sparseness: n = 2 of 3 images; undefined for red {absent}; undefined for zero on 2 (the "
+        f"map is 0 everywhere), {absent}"
+    )
+    assert memory == (
+        "peak_memory: n = 0 of 3 images; undefined for all explainers on 3 (memory is not measured "
+        "on cpu)"
+    )
+    assert sparseness in comparison.to_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"budget": math.nan}, ValueError, "budget is nan"),
+        ({"budget": -1}, ValueError, "budget is -1"),
+        ({"seed": 0.5}, ValueError, "seed is 0.5"),
+        ({"metrics": "cost"}, TypeError, "metrics is 'cost', expected a list of names"),
+    ],
+)
+def test_arguments_outside_their_range_are_errors(options, error, message) -> None:
+    explainer = Scripted("red", red)
+    with pytest.raises(error, match=message):
+        compare([explainer], TASKS, **{"metrics": ["cost"], "log": quiet, **options})
+    assert explainer.explained == 0

@@ -20,7 +20,7 @@ def names(*models: nn.Module, methods: list[str] | None = None) -> list[str]:
 
 
 def test_each_method_explains_the_models_that_it_applies_to() -> None:
-    methods = ["groups", "prototypes", "Saliency"]
+    methods = ["prototypes", "Saliency"]
     kind = "ScaleProtoSeg" if small_model().table.num_scales > 1 else "ProtoSeg"
     assert names(small_model(), linear(), methods=methods) == [
         f"{kind}: prototypes",
@@ -65,9 +65,31 @@ def test_an_unknown_method_is_named() -> None:
         explainers_of([linear()], ["Salience"])
 
 
-def test_methods_that_apply_to_no_model_are_named() -> None:
-    with pytest.raises(ValueError, match="none of groups, prototypes can explain"):
-        explainers_of([linear()], ["groups", "prototypes"])
+@pytest.mark.parametrize(
+    ("make", "methods", "message"),
+    [
+        (
+            linear,
+            ["Saliency", "prototypes"],
+            r"prototypes cannot .*\(DeepLabv2\): ",
+        ),
+        (
+            small_model,
+            ["Saliency", "groups"],
+            r"groups cannot .*: call model.group\(\)",
+        ),
+        (linear, [], "0 methods, expected at least one"),
+    ],
+)
+def test_a_method_that_applies_to_no_model_is_an_error(make, methods, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        explainers_of([make()], methods)
+
+
+@pytest.mark.parametrize("methods", ["Saliency", 7, ["Saliency", 7]])
+def test_what_is_no_list_of_names_is_an_error(methods) -> None:
+    with pytest.raises(TypeError, match=r"methods is .*, expected a list of names"):
+        explainers_of([linear()], methods)
 
 
 def test_the_explanation_is_that_of_the_model() -> None:

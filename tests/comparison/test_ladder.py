@@ -143,7 +143,7 @@ def worth(ladder: Comparison, explainer: str, figure: str) -> float:
 def test_every_figure_is_ranked_or_named_with_the_reason_why_not(ladder: Comparison) -> None:
     assert sorted(ladder.figures) == sorted([*RANKED, *ONLY_NEARLY_LINEAR, *CANNOT_RANK])
     assert all(ladder.figures[figure] is not None for figure in RANKED)
-    assert {failure.split(": ")[1] for failure in ladder.failures()} == {"no units"}
+    assert {failure.split(": ")[1] for failure in ladder.failures()} == {"no units (n = 0)"}
 
 
 @pytest.mark.parametrize(

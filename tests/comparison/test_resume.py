@@ -112,7 +112,7 @@ def test_undefined_results_are_finished(budget, tmp_path) -> None:
     first, again = Scripted("red", red), Scripted("red", red)
     before = compare([first], TASKS, **options)
     after = compare([again], TASKS, **options)
-    assert before.failures() == after.failures() == ["red, active_units: no units"]
+    assert before.failures() == after.failures() == ["red, active_units: no units (n = 0)"]
     assert again.explained == 0
 
 
@@ -130,16 +130,71 @@ def without_rows(text: str) -> str:
     return json.dumps({key: value for key, value in json.loads(text).items() if key != "rows"})
 
 
-@pytest.mark.parametrize("damage", [cut_off, of_another_version, without_rows, lambda text: "[1]"])
-def test_a_file_that_cannot_be_read_is_measured_again(damage, tmp_path) -> None:
+def with_another_value(text: str) -> str:
+    stored = json.loads(text)
+    stored["rows"][0] = [0.5]
+    return json.dumps(stored)
+
+
+def with_another_index(text: str) -> str:
+    stored = json.loads(text)
+    stored["indices"][0] = 77
+    return json.dumps(stored)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        cut_off,
+        of_another_version,
+        without_rows,
+        with_another_value,
+        with_another_index,
+        *(lambda text, content=content: content for content in ("", "[1]", "null", "7", "{}")),
+        lambda text: "[" * 100_000,
+    ],
+)
+def test_a_damaged_file_is_measured_again(damage, tmp_path) -> None:
     options = {"metrics": ["sparseness"], "output": tmp_path, "log": quiet}
-    compare([Scripted("red", red)], TASKS, **options)
+    before = compare([Scripted("red", red)], TASKS, **options)
     [file] = (tmp_path / "results").iterdir()
     file.write_text(damage(file.read_text()))
     again = Scripted("red", red)
-    compare([again], TASKS, **options)
+    assert same_values(before, compare([again], TASKS, **options))
     assert again.explained == 2
     assert json.loads(file.read_text())["figures"] == {"sparseness": True}
+
+
+def test_a_changed_explainer_is_measured_again(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    options = {"metrics": ["cost"], "output": tmp_path, "log": quiet}
+    compare([Scripted("red", red)], TASKS, **options)
+    unchanged, changed = inspect.getsource, sys.modules[Scripted.__module__]
+    monkeypatch.setattr(
+        inspect, "getsource", lambda module: "" if module is changed else unchanged(module)
+    )
+    again = Scripted("red", red)
+    compare([again], TASKS, **options)
+    assert again.explained == 2
+
+
+def test_an_explainer_without_source_is_always_measured(tmp_path) -> None:
+    # As in a console, where nothing shows that it has changed.
+    namespace = {"Scripted": Scripted, "__name__": "console"}
+    exec("class Mine(Scripted): pass", namespace)
+    options = {"metrics": ["cost"], "output": tmp_path, "log": quiet}
+    for _ in range(2):
+        again = namespace["Mine"]("red", red)
+        compare([again], TASKS, **options)
+        assert again.explained == 2
+    assert not list((tmp_path / "results").iterdir())
+
+
+def test_an_output_that_is_a_file_is_an_error_before_the_measurement(tmp_path) -> None:
+    (tmp_path / "file").write_text("")
+    explainer = Scripted("red", red)
+    with pytest.raises(OSError, match="file"):
+        compare([explainer], TASKS, metrics=["cost"], output=tmp_path / "file", log=quiet)
+    assert explainer.explained == 0
 
 
 def test_explainers_with_like_names_have_files_of_their_own(tmp_path) -> None:

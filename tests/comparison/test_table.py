@@ -2,7 +2,11 @@ import csv
 import io
 import json
 import math
+import re
+import warnings
+from dataclasses import replace
 
+import matplotlib as mpl
 import pytest
 import torch
 
@@ -19,7 +23,10 @@ def table() -> Comparison:
     return Comparison(
         (
             result("ours", "pointing", {3: 1.0, 5: 1.0}),
-            result("ours", "cost", {3: (1.0, NAN), 5: (1.0, 8.0)}, cost),
+            replace(
+                result("ours", "cost", {3: (1.0, NAN), 5: (1.0, 8.0)}, cost),
+                reasons=("not measured", ""),
+            ),
             result("theirs", "pointing", {3: 0.0, 5: 0.5}),
             result("theirs", "cost", {}, cost, failure="OutOfMemoryError: too large"),
         )
@@ -104,7 +111,8 @@ def test_rows_columns_and_arrows() -> None:
         "theirs     0.25 [0, 0.5]  –         –\n"
         "\n"
         "Means over images [95 % interval]; ↑ higher is better, ↓ lower.\n"
-        "theirs, cost: OutOfMemoryError: too large\n"
+        "theirs, cost: OutOfMemoryError: too large (n = 0)\n"
+        "memory: n = 1 of 2 images; undefined for ours on 1 (not measured)\n"
     )
     assert comparison.to_markdown() == (
         "| explainer | pointing ↑ | passes ↓ | memory |\n"
@@ -112,7 +120,8 @@ def test_rows_columns_and_arrows() -> None:
         "| ours | 1 [1, 1] | 1 [1, 1] | 8 (1 image) |\n"
         "| theirs | 0.25 [0, 0.5] | – | – |\n"
         "\n"
-        "theirs, cost: OutOfMemoryError: too large\n"
+        "theirs, cost: OutOfMemoryError: too large (n = 0)\n"
+        "memory: n = 1 of 2 images; undefined for ours on 1 (not measured)\n"
     )
 
 
@@ -158,18 +167,32 @@ def test_names_too_long_for_the_terminal_are_kept() -> None:
 
 def test_csv_has_a_line_for_each_figure() -> None:
     rows = list(csv.reader(io.StringIO(table().to_csv())))
-    assert rows[0] == ["explainer", "figure", "mean", "low", "high", "images", "undefined"]
+    assert rows[0] == [
+        "explainer",
+        "figure",
+        "mean",
+        "low",
+        "high",
+        "images",
+        "undefined",
+        "reason",
+    ]
     assert rows[1:] == [
-        ["ours", "pointing", "1.0", "1.0", "1.0", "2", "0"],
-        ["ours", "passes", "1.0", "1.0", "1.0", "2", "0"],
-        ["ours", "memory", "8.0", "8.0", "8.0", "1", "1"],
-        ["theirs", "pointing", "0.25", "0.0", "0.5", "2", "0"],
+        ["ours", "pointing", "1.0", "1.0", "1.0", "2", "0", ""],
+        ["ours", "passes", "1.0", "1.0", "1.0", "2", "0", ""],
+        ["ours", "memory", "8.0", "8.0", "8.0", "1", "1", "on 1 (not measured)"],
+        ["theirs", "pointing", "0.25", "0.0", "0.5", "2", "0", ""],
+        ["theirs", "passes", "", "", "", "0", "0", "OutOfMemoryError: too large"],
+        ["theirs", "memory", "", "", "", "0", "0", "OutOfMemoryError: too large"],
     ]
 
 
 def test_json_is_json_and_has_the_values_of_every_image() -> None:
     content = strict(table().to_json())
-    assert content["failures"] == ["theirs, cost: OutOfMemoryError: too large"]
+    assert content["failures"] == ["theirs, cost: OutOfMemoryError: too large (n = 0)"]
+    assert content["undefined"] == [
+        "memory: n = 1 of 2 images; undefined for ours on 1 (not measured)"
+    ]
     assert content["figures"][2] == {
         "explainer": "ours",
         "figure": "memory",
@@ -178,7 +201,9 @@ def test_json_is_json_and_has_the_values_of_every_image() -> None:
         "high": 8.0,
         "images": 1,
         "undefined": 1,
+        "reason": "on 1 (not measured)",
     }
+    assert content["figures"][4]["mean"] is None
     assert content["results"][1]["indices"] == [3, 5]
     assert content["results"][1]["rows"] == [[1.0, None], [1.0, 8.0]]
 
@@ -224,3 +249,48 @@ def test_all_is_saved(tmp_path) -> None:
     assert (folder / "comparison.md").read_text(encoding="utf-8") == comparison.to_markdown()
     assert strict((folder / "comparison.json").read_text(encoding="utf-8"))
     assert (folder / "comparison.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_why_figures_are_undefined_is_stated_once_for_all() -> None:
+    values = {0: NAN, 1: 2.0, 2: NAN}
+    results = [
+        replace(result(name, "m", values), reasons=("empty", "", "constant")) for name in "ab"
+    ]
+    assert Comparison(tuple(results)).undefined() == [
+        "m: n = 1 of 3 images; undefined for all explainers on 1 (empty), on 1 (constant)"
+    ]
+
+
+def test_images_that_others_lack_are_counted() -> None:
+    comparison = Comparison((result("a", "m", {0: 1.0, 1: 3.0}), result("b", "m", {0: 5.0})))
+    assert comparison.undefined() == ["m: n = 1 of 2 images"]
+    assert "other explainers have no value for the images" in comparison.to_csv()
+
+
+@pytest.mark.parametrize("rows", [((1.0,),), ((1.0, 2.0), (1.0,)), ((1.0,), (1.0,), (1.0,))])
+def test_rows_that_do_not_fit_the_images_are_an_error(rows) -> None:
+    with pytest.raises(ValueError, match=r"a, m: got . rows .* expected a row of all figures"):
+        replace(result("a", "m", {0: 1.0, 1: 2.0}), rows=rows)
+
+
+NAMES = ["$x_1$: a^b", "Straße | \\alpha", "道路\tx"]
+
+
+def test_names_are_drawn_as_they_are() -> None:
+    comparison = Comparison(tuple(result(name, "cost in $ and $", {0: 1.0}) for name in NAMES))
+    with warnings.catch_warnings(), mpl.rc_context({"text.usetex": False}):
+        warnings.simplefilter("error")
+        figure = comparison.figure()
+        figure.canvas.draw()
+    labels = figure.axes[0].get_yticklabels()
+    assert [label.get_text() for label in labels] == [*NAMES[:2], "□□□x"]
+    title = figure.axes[0]._left_title
+    assert title.get_text() == "cost in $ and $ ↑"
+    assert not any(text.get_parse_math() for text in (title, *labels))
+
+
+def test_names_do_not_break_the_markdown_table() -> None:
+    comparison = Comparison((result("a | b\nc", "m", {0: 1.0}),))
+    header, rule, row = comparison.to_markdown().splitlines()
+    assert row == r"| a \| b c | 1 (1 image) |"
+    assert [len(re.findall(r"(?<!\\)\|", line)) for line in (header, rule, row)] == [3, 3, 3]

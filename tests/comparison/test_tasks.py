@@ -95,3 +95,18 @@ def test_the_region_has_the_images_size_and_does_not_depend_on_the_mode() -> Non
     assert model.training
     assert model.dropout.training
     assert torch.equal(region, red_corner(0).region(model.eval()))
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"images": 0}, ValueError, "images is 0"),
+        ({"images": 2.5}, ValueError, "images is 2.5"),
+        ({"skip": ["sky"]}, TypeError, "skip is 'sky'"),
+        ({"skip": "sky"}, TypeError, "skip is 'sky'"),
+        ({"skip": [-1]}, ValueError, "skip is -1"),
+    ],
+)
+def test_arguments_outside_their_range_are_errors(options, error, message) -> None:
+    with pytest.raises(error, match=message):
+        select_tasks([sample([[0, 1]])], **options)

@@ -61,7 +61,7 @@ def test_a_black_box_goes_through_all_methods_and_metrics(case) -> None:
     assert all(torch.equal(model.state_dict()[name], value) for name, value in before.items())
 
     without = [name for name in METHODS if name not in WITH_UNITS]
-    assert comparison.failures() == [f"{name}, active_units: no units" for name in without]
+    assert comparison.failures() == [f"{name}, active_units: no units (n = 0)" for name in without]
     assert len(comparison.results) == len(METHODS) * len(registered_metrics())
     for result in comparison.results:
         if not result.failure:

@@ -117,7 +117,7 @@ class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, name: str = "slow") -> None:
         self.now = 100.0
         # The package's attribute of this name is the function.
-        module = sys.modules["protoxai.comparison.compare"]
+        module = sys.modules["protoxai.comparison.measure"]
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: self.now))
         self.explainer = Scripted(name, self._explain)
 

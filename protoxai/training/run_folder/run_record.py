@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from protoxai.runtime.distributed import rank, world_size
-from protoxai.runtime.files import write_file, write_json
+from protoxai.runtime.files import to_json, write_file, write_json
 from protoxai.training.recipes.construct import construct
 from protoxai.training.recipes.recipe import Recipe
 from protoxai.training.recipes.renamed import with_new_names
@@ -38,7 +38,7 @@ INCIDENTAL = {
 
 def plain_recipe(recipe: Recipe) -> dict[str, Any]:
     """Return a recipe as plain values, with lists instead of tuples."""
-    values: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(recipe)))
+    values: dict[str, Any] = json.loads(to_json(dataclasses.asdict(recipe)))
     return values
 
 
@@ -124,7 +124,8 @@ def _git_state() -> dict[str, Any] | None:
 
     def git(*arguments: str) -> str:
         call = ["git", "-C", str(folder), *arguments]
-        return subprocess.run(call, capture_output=True, text=True, check=True).stdout.strip()
+        output = subprocess.run(call, capture_output=True, check=True).stdout
+        return output.decode("utf-8", "replace").strip()
 
     try:
         return {"commit": git("rev-parse", "HEAD"), "changed": bool(git("status", "--porcelain"))}

@@ -161,7 +161,7 @@ class ProgressBar(lightning.Callback):
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("loss {task.fields[loss]:.3f}"),

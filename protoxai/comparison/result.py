@@ -1,0 +1,113 @@
+"""Values of one metric for one explainer, and the files that keep them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from protoxai.runtime.files import FileError, read_json, regular_file, to_json, write_json
+
+
+@dataclass(frozen=True)
+class Result:
+    """Values of one metric for one explainer, image by image.
+
+    Attributes:
+        explainer: Name of the explainer.
+        metric: Name of the metric.
+        figures: Figures of the metric, and whether higher is better (None: neither).
+        indices: Data set indices of the images.
+        rows: A value of each figure for each image; NaN where it is undefined.
+        seconds: Time that the measurement took.
+        failure: Reason why images are missing; empty if none are.
+        complete: Whether another measurement would add nothing.
+        reasons: Reason for each image why values of it are undefined; empty if they are defined.
+
+    Raises:
+        ValueError: If there are not as many rows and reasons as images, or values as figures.
+    """
+
+    explainer: str
+    metric: str
+    figures: dict[str, bool | None]
+    indices: tuple[int, ...]
+    rows: tuple[tuple[float, ...], ...]
+    seconds: float
+    failure: str
+    complete: bool
+    reasons: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.reasons:
+            object.__setattr__(self, "reasons", ("",) * len(self.indices))
+        widths = {len(row) for row in self.rows} - {len(self.figures)}
+        counts = {len(self.rows), len(self.reasons)} - {len(self.indices)}
+        if counts or widths or len(set(self.indices)) < len(self.indices):
+            raise ValueError(
+                f"{self.explainer}, {self.metric}: got {len(self.rows)} rows and "
+                f"{len(self.reasons)} reasons for {len(set(self.indices))} images and "
+                f"{len(self.figures)} figures, expected a row of all figures for each image"
+            )
+
+    def values(self, figure: str) -> dict[int, float]:
+        """Return the defined values of a figure by image."""
+        column = list(self.figures).index(figure)
+        pairs = zip(self.indices, (row[column] for row in self.rows), strict=True)
+        return {index: value for index, value in pairs if value == value}
+
+    def undefined(self, figure: str) -> str:
+        """Return why a figure is undefined for images and for how many; empty if for none.
+
+        Args:
+            figure: Name of the figure.
+        """
+        defined = self.values(figure)
+        pairs = zip(self.indices, self.reasons, strict=True)
+        reasons = Counter(reason for index, reason in pairs if index not in defined)
+        return ", ".join(
+            f"on {count} ({reason or 'the metric has no value'})"
+            for reason, count in reasons.items()
+        )
+
+    def summary(self) -> str:
+        """Return a line with the number of images, the time and the failure."""
+        parts = [f"{len(self.indices)} images in {self.seconds:.1f} s"]
+        return "; ".join([*parts, self.failure] if self.failure else parts)
+
+    def to_config(self) -> dict[str, Any]:
+        """Return plain values for JSON, with null for undefined ones."""
+        rows = [[value if value == value else None for value in row] for row in self.rows]
+        return {**asdict(self), "rows": rows}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Return the result that :meth:`to_config` described."""
+        rows = [
+            tuple(float("nan") if value is None else value for value in row)
+            for row in config["rows"]
+        ]
+        lists = {name: tuple(config[name]) for name in ("indices", "reasons")}
+        return cls(**{**config, **lists, "rows": tuple(rows)})
+
+
+def write_result(path: Path, result: Result) -> None:
+    """Write a result and the digest by which a later reader knows that it is intact."""
+    config = result.to_config()
+    write_json(path, {**config, "digest": _digest(config)})
+
+
+def read_result(path: Path) -> Result | None:
+    """Return a stored result; None if it is missing, damaged, altered or of another version."""
+    try:
+        config = read_json(regular_file(path))
+        digest = config.pop("digest")
+        return Result.from_config(config) if digest == _digest(config) else None
+    except (FileError, OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _digest(config: dict[str, Any]) -> str:
+    return hashlib.sha256(to_json(config, indent=None).encode()).hexdigest()
