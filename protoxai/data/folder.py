@@ -12,7 +12,7 @@ from protoxai.data.paired import PairedDataset
 from protoxai.data.palette import Colour
 from protoxai.data.registry import register
 from protoxai.images import Exif
-from protoxai.runtime.checks import positive, shown
+from protoxai.runtime.checks import positive, shown, whole
 
 
 @register("folder")
@@ -30,7 +30,7 @@ class FolderDataset(PairedDataset):
         class_names: Name of each class.
         num_classes: Number of classes, if there are no names.
         palette: Colour (red, green, blue) of each class, 0-255.
-        void: Value of pixels that never count, in the label files.
+        void: Value, or values, of pixels that never count, in the label files.
         ignore_index: Label that ``void`` becomes.
         transform: Transform of each sample, see :class:`SegmentationDataset`.
         cache: Whether to keep decoded files in memory, in each process of a loader.
@@ -40,7 +40,8 @@ class FolderDataset(PairedDataset):
     Raises:
         ValueError: If a folder is missing or empty, a file has no partner, the classes are unknown,
             or ``void`` or ``ignore_index`` is a class. On reading, if a file is broken, the sizes
-            differ, or the orientation is not clear.
+            differ, the orientation is not clear, or the file holds ``ignore_index`` although that
+            is not ``void``.
 
     Example:
         >>> import tempfile
@@ -62,7 +63,7 @@ class FolderDataset(PairedDataset):
         class_names: Sequence[str] | None = None,
         num_classes: int | None = None,
         palette: Sequence[Colour] | None = None,
-        void: int = 255,
+        void: int | Sequence[int] = 255,
         ignore_index: int = 255,
         transform: Transform | None = None,
         cache: bool = True,
@@ -81,12 +82,14 @@ class FolderDataset(PairedDataset):
             cache=cache,
             exif=exif,
         )
-        if 0 <= void < len(names):
+        values = void if isinstance(void, Sequence) else [void]
+        self.void = tuple(whole("void", value) for value in values)
+        wrong = [value for value in self.void if 0 <= value < len(names)]
+        if wrong:
             raise ValueError(
-                f"void={void} is one of the {len(names)} classes (0 to {len(names) - 1}): give the "
-                "value that unlabelled pixels have in the files, e.g. 65535 in 16-bit files"
+                f"void={wrong[0]} is one of the {len(names)} classes (0 to {len(names) - 1}): give "
+                "the value that unlabelled pixels have in the files, e.g. 65535 in 16-bit files"
             )
-        self.void = void
 
     def image_path(self, index: int) -> Path:
         """Return the path of a sample's image."""
@@ -97,8 +100,18 @@ class FolderDataset(PairedDataset):
         return self.pairs[index][1]
 
     def to_classes(self, stored: Tensor) -> Tensor:
-        """Convert the void value to the ignore index; classes stay as they are."""
-        return stored.long().masked_fill(stored == self.void, self.ignore_index)
+        """Convert the void values to the ignore index; classes stay as they are."""
+        labels = stored.long()
+        if self.ignore_index not in self.void and bool((labels == self.ignore_index).any()):
+            voids = ", ".join(map(str, self.void))
+            raise ValueError(
+                f"the file holds the value {self.ignore_index}, which is ignore_index but not void "
+                f"({voids}), so its pixels would not count: if they are void too, give "
+                f"void=[{voids}, {self.ignore_index}], else another ignore_index, such as -1"
+            )
+        for value in self.void:
+            labels = labels.masked_fill(stored == value, self.ignore_index)
+        return labels
 
 
 def _class_names(

@@ -117,8 +117,17 @@ def test_void_becomes_the_ignore_index(write_pair):
     root = write_pair("a", LABELS)
     with pytest.raises(ValueError, match="void=2 is one of the 3 classes"):
         FolderDataset(root, num_classes=3, void=2)
-    labels = FolderDataset(root, num_classes=2, void=2)[0]["labels"]
-    assert labels.tolist() == [[0, 1, 255], [255, 1, 255]]
+    for void in ([2, 255], (255, 2)):
+        labels = FolderDataset(root, num_classes=2, void=void)[0]["labels"]
+        assert labels.tolist() == [[0, 1, 255], [255, 1, 255]]
+
+
+def test_the_ignore_index_in_a_file_is_void_or_an_error(write_pair):
+    root = write_pair("street", LABELS)
+    with pytest.raises(ValueError, match=r"street\.png.*holds the value 255.*void=\[2, 255\]"):
+        FolderDataset(root, num_classes=2, void=2)[0]
+    labels = FolderDataset(root, num_classes=3, void=255, ignore_index=-1)[0]["labels"]
+    assert labels.tolist() == [[0, 1, 2], [2, 1, -1]]
 
 
 def test_wrong_label_value(write_pair):
