@@ -155,7 +155,7 @@ def _write_data(folder: Path) -> None:
     from protoxai.data import Shapes
 
     for split in ("train", "val"):
-        shapes = Shapes(split, size=64, length=8)
+        shapes = Shapes(split=split, size=64, length=8)
         for kind in ("images", "labels"):
             (folder / split / kind).mkdir(parents=True)
         for number in range(len(shapes)):
@@ -296,7 +296,8 @@ def _work(arguments: list[str], phase: str, channel: Connection, log: str) -> No
         owner = getattr(owner, part)
     setattr(owner, function, _timed(getattr(owner, function), first, channel))
     # The picture at the end takes longer than the training, and is no phase of interest.
-    import_module("protoxai.cli.train")._write_explanation = lambda *_: None
+    command_train: Any = import_module("protoxai.cli.train")
+    command_train._write_explanation = lambda *_: None
     sys.exit(protoxai(arguments))
 
 

@@ -133,13 +133,14 @@ def on_stop(describe: Callable[[], str]) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        stop = error
-        if not isinstance(error, Stopped):
-            # Other languages' code may have turned the stop into an error of its own, and a signal
-            # to all processes ends the loader's too.
-            if _request.number is None or is_own(error):
-                raise
+        if isinstance(error, Stopped):
+            stop = error
+        # Other languages' code may have turned the stop into an error of its own, and a signal to
+        # all processes ends the loader's too.
+        elif _request.number is not None and not is_own(error):
             stop = Stopped(_request.number)
+        else:
+            raise
         stop.message = stop.message or describe()
         raise stop from None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,7 +23,7 @@ from protoxai.training.feeding.loaders import (
     training_view,
 )
 from protoxai.training.recipes.recipe import Recipe
-from protoxai.training.recipes.yaml_files import RunError
+from protoxai.training.stages.errors import explaining
 
 Batch = Mapping[str, Any]
 
@@ -57,12 +58,10 @@ def rehearse(model: Segmenter, recipe: Recipe, splits: Splits) -> None:
     ignore_index = splits.train.ignore_index
     with torch.random.fork_rng([own_device()] if own_device().type == "cuda" else []):
         for title, loader, process in parts:
-            try:
+            with explaining(partial(str, f"the first batch of the {title} fails")):
                 for batch in loader:
                     process(model, recipe, batch, ignore_index)
                     break
-            except (ValueError, OSError) as error:
-                raise RunError(f"the first batch of the {title} fails: {error}") from error
 
 
 @torch.no_grad()
