@@ -90,7 +90,7 @@ def test_predicting_from_several_threads_never_changes_a_model(grouped: bool) ->
     mode = modes(model)
     region, class_index = torch.ones(1, 16, 16, dtype=torch.bool), torch.tensor([1])
     batch = {"image": image, "labels": torch.zeros(1, 16, 16).long()}
-    together = Barrier(4)
+    together = Barrier(4, timeout=30)
 
     def use(number: int) -> None:
         together.wait()
