@@ -45,9 +45,9 @@ def test_keys_of_the_recipe_are_options_anywhere(calls: list[tuple[Any, ...]]) -
     first, second = calls
     keys = {"data.root": "/data", "seed": 3, "data.crop": (32, 48), "data.evaluation_size": None}
     assert first[0] == ("camvid", Path("out"), keys)
-    assert first[1] == {"plugins": (), "resume": False, "smoke": False}
+    assert first[1] == {"plugins": (), "resume": False, "smoke": False, "check": True}
     assert second[0] == ("my.yaml", Path("out"), {})
-    assert second[1] == {"plugins": (), "resume": True, "smoke": True}
+    assert second[1] == {"plugins": (), "resume": True, "smoke": True, "check": True}
 
 
 def test_the_process_group_ends_however_training_ends(
