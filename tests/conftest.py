@@ -1,7 +1,8 @@
 """What every test stands on: one thread, one seed, each device, and the golden figures."""
 
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -41,3 +42,42 @@ def golden() -> Callable[[str], dict[str, Tensor]]:
             return {key: torch.from_numpy(np.array(figures[key])) for key in figures.files}
 
     return load
+
+
+@pytest.fixture
+def _plugins_forgotten() -> Iterator[None]:
+    """Modules of users' own that a test imports, and what they register, are gone afterwards."""
+    # Here, so that tests of small parts do not load them.
+    from protoxai.attribution import EXPLAINERS
+    from protoxai.backbones import families
+    from protoxai.data import DATASETS
+    from protoxai.losses import criterion
+    from protoxai.metrics.base import registry
+
+    # All that is built in registers first, so that only the rest is removed again.
+    registry.registered_metrics()
+    for family in families.BUILT_IN:
+        families.family_named(family)
+    registries = (
+        DATASETS,
+        EXPLAINERS,
+        criterion.TERMS,
+        registry._REGISTERED,
+        families._REGISTERED,
+    )
+    before = [set(registered) for registered in registries]
+    modules = set(sys.modules)
+    yield
+    for registered, names in zip(registries, before, strict=True):
+        for name in set(registered) - names:
+            del registered[name]
+    known = tuple(
+        map(
+            str,
+            (Path(__file__).parent, GOLDEN.parents[1] / "protoxai", sys.prefix, sys.base_prefix),
+        )
+    )
+    for name in set(sys.modules) - modules:
+        file = getattr(sys.modules[name], "__file__", None)
+        if file is not None and not file.startswith(known):
+            del sys.modules[name]

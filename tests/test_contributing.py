@@ -13,44 +13,17 @@ from PIL import Image
 from torch import nn
 
 from protoxai import ScaleProtoSeg
-from protoxai.attribution import EXPLAINERS, explainer_named
-from protoxai.backbones import families
+from protoxai.attribution import explainer_named
 from protoxai.comparison import compare, select_tasks
-from protoxai.data import DATASETS, create_dataset, evaluation_transform
-from protoxai.losses import ScaleProtoSegLoss, criterion
-from protoxai.metrics.base import registry as metrics
+from protoxai.data import create_dataset, evaluation_transform
+from protoxai.losses import ScaleProtoSegLoss
 from protoxai.runtime.plugins import import_plugin
 from protoxai.training import Recipe, run
 
 ROOT = Path(__file__).parents[1]
 GUIDE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 TEMPLATES = ROOT / "docs" / "templates"
-REGISTRIES = (
-    DATASETS,
-    EXPLAINERS,
-    criterion.TERMS,
-    metrics._REGISTERED,
-    families._REGISTERED,
-)
-
-
-@pytest.fixture(autouse=True)
-def _registries_without_the_templates():
-    # All that is built in registers first, so that only the templates are removed again.
-    metrics.registered_metrics()
-    for family in families.BUILT_IN:
-        families.family_named(family)
-    before = [dict(registry) for registry in REGISTRIES]
-    modules = set(sys.modules)
-    yield
-    for registry, names in zip(REGISTRIES, before, strict=True):
-        for name in set(registry) - set(names):
-            del registry[name]
-    for name in set(sys.modules) - modules:
-        if Path(getattr(sys.modules[name], "__file__", None) or "").suffix == ".py" and (
-            name in {path.stem for path in TEMPLATES.glob("*.py")}
-        ):
-            del sys.modules[name]
+pytestmark = pytest.mark.usefixtures("_plugins_forgotten")
 
 
 @pytest.fixture

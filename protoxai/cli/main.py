@@ -94,7 +94,7 @@ def build_parser() -> tuple[ArgumentParser, dict[str, ArgumentParser]]:
     commands = parser.add_subcommands(dest="command", required=False)
     parsers = {}
     for name, command in COMMANDS.items():
-        own = ArgumentParser(description=command.DESCRIPTION)
+        own = ArgumentParser(description=command.DESCRIPTION, allow_abbrev=False)
         command.add_options(own)
         commands.add_subcommand(name, own, help=command.HELP)
         own.prog = f"protoxai {name}"
