@@ -3,7 +3,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test nightly lowest check docs bench guard clean
+.PHONY: help demo test slow nightly lowest check docs bench guard clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -20,12 +20,15 @@ demo: $(READY) ## Train on synthetic shapes, compare, and write an explanation
 test: $(READY) ## Run the tests and every docstring example
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --dist loadfile
 
-nightly: $(READY) ## Run the tests that are too long for every change
+slow: $(READY) ## Run the tests that take longer: compilers, several processes, kills, timings
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --dist loadfile -m slow
+
+nightly: $(READY) ## Run the tests that are too long for every change: long fuzzing
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --dist loadfile -m nightly
 
 lowest: ## Run the tests with the lowest versions allowed, in .venv-lowest
 	$(PYTHON) .ci/lowest.py > .lowest.txt
-	PIP_CONSTRAINT=$(CURDIR)/.lowest.txt $(MAKE) test VENV=.venv-lowest
+	PIP_CONSTRAINT=$(CURDIR)/.lowest.txt $(MAKE) test slow VENV=.venv-lowest
 
 check: $(READY) ## Lint, formatting, types, import layers, spelling, prose
 	$(VENV)/bin/ruff check

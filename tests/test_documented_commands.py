@@ -86,7 +86,7 @@ def pairs(root: Path, classes: int) -> None:
             labels.convert("RGB").save(root / split / "images" / f"{number}.png")
 
 
-@pytest.mark.nightly
+@pytest.mark.slow
 @pytest.mark.usefixtures("_plugins_forgotten", "_workplace")
 def test_every_protoxai_command_works(tmp_path: Path) -> None:
     commands = [found for found in map(arguments_of, documented()) if found is not None]

@@ -44,8 +44,8 @@ def test_vmap_is_a_loop(parts: tuple[MultiScalePrototypeLayer, Head]) -> None:
     "transform",
     [
         torch.func.grad,
-        pytest.param(torch.func.jacfwd, marks=pytest.mark.nightly),
-        pytest.param(torch.func.jacrev, marks=pytest.mark.nightly),
+        pytest.param(torch.func.jacfwd, marks=pytest.mark.slow),
+        pytest.param(torch.func.jacrev, marks=pytest.mark.slow),
     ],
 )
 def test_a_compiled_transform_is_the_transform(

@@ -175,7 +175,7 @@ SMALL = ["--model.backbone=timm/test_resnet"]
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TABLE)
 @pytest.mark.parametrize(
-    "arguments", [SMALL, pytest.param([], marks=pytest.mark.nightly)], ids=["small", "full"]
+    "arguments", [SMALL, pytest.param([], marks=pytest.mark.slow)], ids=["small", "full"]
 )
 def test_end_to_end_on_a_tiny_tree(name, arguments, tmp_path, capsys):
     root = getattr(trees, f"make_{name}")(tmp_path / "data", images=2)
