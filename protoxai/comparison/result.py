@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from protoxai.runtime.files import FileError, read_json, regular_file, to_json, write_json
+from protoxai.runtime.files import read_json, regular_file, to_json, write_json
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Result:
     def from_config(cls, config: dict[str, Any]) -> Self:
         """Return the result that :meth:`to_config` described."""
         rows = [
-            tuple(float("nan") if value is None else value for value in row)
+            tuple(float("nan") if value is None else float(value) for value in row)
             for row in config["rows"]
         ]
         lists = {name: tuple(config[name]) for name in ("indices", "reasons")}
@@ -94,20 +94,25 @@ class Result:
 
 
 def write_result(path: Path, result: Result) -> None:
-    """Write a result and the digest by which a later reader knows that it is intact."""
+    """Write a result and the digest by which a later reader knows that it is intact.
+
+    Args:
+        path: File to write; its name says of what the values are, so it is part of the digest.
+        result: Result to keep.
+    """
     config = result.to_config()
-    write_json(path, {**config, "digest": _digest(config)})
+    write_json(path, {**config, "digest": _digest(path, config)})
 
 
 def read_result(path: Path) -> Result | None:
-    """Return a stored result; None if it is missing, damaged, altered or of another version."""
+    """Return a stored result; None if it is missing, altered, renamed or of another version."""
     try:
         config = read_json(regular_file(path))
         digest = config.pop("digest")
-        return Result.from_config(config) if digest == _digest(config) else None
-    except (FileError, OSError, ValueError, TypeError, KeyError, AttributeError):
+        return Result.from_config(config) if digest == _digest(path, config) else None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError):
         return None
 
 
-def _digest(config: dict[str, Any]) -> str:
-    return hashlib.sha256(to_json(config, indent=None).encode()).hexdigest()
+def _digest(path: Path, config: dict[str, Any]) -> str:
+    return hashlib.sha256(to_json([path.name, config], indent=None).encode()).hexdigest()

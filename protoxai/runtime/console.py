@@ -78,17 +78,14 @@ def _replace(error: UnicodeError) -> tuple[str | bytes, int]:
     if error.encoding == "utf-8":
         # Its encoder takes replacements beyond ASCII as bytes only.
         return text.encode(), error.end
-    return "".join(_similar(letter, error.encoding) for letter in text), error.end
+    return "".join(map(_similar, text)), error.end
 
 
-def _similar(letter: str, encoding: str) -> str:
-    try:
-        letter.encode(encoding)
-    except UnicodeEncodeError:
-        decomposed = unicodedata.normalize("NFKD", letter)
-        base = "".join(part for part in decomposed if part.isascii())
-        return LETTERS.get(letter) or base or ascii(letter)[1:-1]
-    return letter
+def _similar(letter: str) -> str:
+    """Return ASCII for a letter; an escape if nothing resembles it."""
+    decomposed = unicodedata.normalize("NFKD", letter)
+    base = "".join(part for part in decomposed if part.isascii())
+    return LETTERS.get(letter) or base or ascii(letter)[1:-1]
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -117,9 +117,10 @@ def read_json(path: str | Path) -> Any:
         FileError: If the file is no JSON, or nested too deeply.
         OSError: If it cannot be read.
     """
+    text = read_text(path)
     try:
-        return json.loads(read_text(path))
-    except (json.JSONDecodeError, RecursionError) as error:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:  # Numbers of thousands of digits are no JSON.
         raise FileError(f"{path} is no JSON ({error}): restore or remove it") from None
 
 

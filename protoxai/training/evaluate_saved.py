@@ -109,7 +109,7 @@ def evaluate_model(
     if stride is not None and window is None:
         raise ValueError(f"stride is {stride}, but there is no window: give its size, too")
     if output is not None and output.is_dir():
-        raise ValueError(f"{output} is a folder: give the JSON file for the scores")
+        raise ValueError(f"{output} is a folder: give the path of a file")
     with process_group():
         folder, recipe, dataset = open_evaluation(source, overrides)
         model = load_model(folder).to(own_device())

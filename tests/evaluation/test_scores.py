@@ -102,6 +102,20 @@ def test_nothing_labelled_is_undefined() -> None:
     scores = evaluate(ReadsClass(), loader(batch))
     assert math.isnan(scores.mean_iou)
     assert math.isnan(scores.pixel_accuracy)
+    assert str(scores) == "mIoU undefined (no pixel is labelled)"
+
+
+@pytest.mark.parametrize(("predicted", "mean_iou"), [([0, 0], "100.00"), ([0, 1], "25.00")])
+def test_a_mean_over_a_single_labelled_class_says_so(predicted: list, mean_iou: str) -> None:
+    batch = {
+        "image": images_of_classes(torch.tensor([[predicted]])),
+        "labels": torch.tensor([[[0, 0]]]),
+    }
+    scores = evaluate(ReadsClass(), loader(batch))
+    assert scores.labelled_classes == 1
+    assert str(scores).startswith(f"mIoU {mean_iou} (a single class is labelled), pixel accuracy ")
+    both = {**batch, "labels": torch.tensor([[[0, 1]]])}
+    assert evaluate(ReadsClass(), loader(both)).caution == ""
 
 
 def test_every_batch_is_handed_over_with_its_predictions() -> None:

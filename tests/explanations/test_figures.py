@@ -1,6 +1,7 @@
 import io
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -169,6 +170,21 @@ def test_a_class_without_prototypes() -> None:
     explanation = explain(model, blocks()[0].double())
     assert explanation.regions[0].groups == ()
     assert len(explanation_figure(explanation, source_image).axes) == 3
+
+
+def test_names_of_classes_are_drawn_as_they_are() -> None:
+    explanation = explained(grouped=True)
+    names = ("$x_1$ and $y$", "Straße^2", "道_路")
+    regions = tuple(replace(r, class_name=names[r.class_index]) for r in explanation.regions)
+    figure = explanation_figure(replace(explanation, regions=regions), source_image)
+    # Warnings are errors.
+    assert picture(figure).std() > 0.05
+    shown = [names[region.class_index].replace("道_路", "□_□") for region in regions]
+    [legend] = [legend for part in figure.subfigs for legend in part.legends]
+    assert [text.get_text() for text in legend.get_texts()] == shown
+    assert not any(text.get_parse_math() for text in legend.get_texts())
+    headings = [axes._left_title for axes in figure.axes]
+    assert {t.get_text() for t in headings if not t.get_parse_math()} == set(shown)
 
 
 def test_no_figure_is_left_behind() -> None:

@@ -1,0 +1,78 @@
+"""`protoxai compare`: names that match nothing, and tables on consoles without arrows."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+
+from protoxai import ScaleProtoSeg
+from protoxai.cli.main import main
+from protoxai.data import Shapes
+
+DATA = ["--data.dataset=shapes", "--data.options={size: 64, length: 2}"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("model")
+    names = Shapes(length=2, size=64).class_names
+    options = {"prototype_dim": 4, "pretrained": False, "class_names": names}
+    ScaleProtoSeg("timm/test_resnet", len(names), **options).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--skip", "background", "flowr"],
+            "--skip: there is no class 'flowr' (did you mean",
+        ),
+        (["--skip", "0"], "--skip: there is no class '0'; the classes are background, "),
+        (["--methods", "groups", "Saliency"], "groups cannot explain any of the models"),
+        (["--methods", "Salience"], "there is no explainer 'Salience' (did you mean 'Saliency'?)"),
+        (["--methods", "Saliency", "--metrics", "cots"], "there is no metric 'cots'"),
+    ],
+)
+def test_names_that_match_nothing_are_errors(
+    arguments: list[str],
+    message: str,
+    model: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["compare", model, *DATA, *arguments, "--output", str(tmp_path / "c")]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"protoxai: {message}")
+    assert not (tmp_path / "c").exists()
+
+
+def test_images_without_a_class_to_explain_are_named(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    classes = Shapes(length=2, size=64).class_names
+    arguments = ["--methods", "Saliency", "--output", str(tmp_path / "c"), "--skip", *classes]
+    assert main(["compare", model, *DATA, *arguments]) == 2
+    message = "protoxai: none of 2 images shows a class to explain (classes left out: background, "
+    assert capsys.readouterr().err.startswith(message)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_a_console_without_arrows_gets_plain_text(
+    encoding: str, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding))
+    arguments = ["--methods", "Saliency", "--metrics", "sparseness", "--images", "1"]
+    arguments += ["--output", str(tmp_path / "Straße")]
+    assert main(["compare", model, *DATA, *arguments]) == 0
+    sys.stdout.flush()
+    text = written.getvalue().decode(encoding)
+    assert "sparseness ^" in text
+    assert "^ higher is better, v lower" in text
+    assert ("Strasse" if encoding == "ascii" else "Straße") in text
+    table = (tmp_path / "Straße" / "comparison.txt").read_text(encoding="utf-8")
+    assert "sparseness ↑" in table
