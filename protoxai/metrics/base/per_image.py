@@ -187,6 +187,21 @@ class PerImageMetric(ImageRows):
         """
         raise NotImplementedError(f"{type(self).__name__} does not measure single explanations")
 
+    def why_undefined(self, explained: ExplainedTask) -> str:
+        """Return why figures are not defined for a task, for the notes of a comparison.
+
+        Args:
+            explained: A task for which a value is NaN.
+        """
+        if not bool(explained.region.any()):
+            return "the model does not predict the class"
+        if not bool(explained.truth.any()):
+            return "the class is not labelled"
+        low, high = (float(value) for value in explained.map.aminmax())
+        if low == high:
+            return f"the map is {low:g} everywhere"
+        return "the metric has no value" if high > 0 else "no value of the map is positive"
+
     def compute(self) -> Any:
         """Return the figure's :class:`Estimate`, or a dict of them by name."""
         return self._result(self._unique_rows()[1])

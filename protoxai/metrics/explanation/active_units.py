@@ -94,3 +94,9 @@ class ActiveUnits(PerImageMetric):
         if explained.units is None:
             raise UndefinedError("no units")
         self.update(explained.units, index=explained.index)
+
+    def why_undefined(self, explained: ExplainedTask) -> str:
+        """Return why the numbers of units are not defined."""
+        if not bool(explained.region.any()):
+            return super().why_undefined(explained)
+        return "no evidence is positive"

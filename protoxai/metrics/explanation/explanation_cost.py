@@ -81,3 +81,7 @@ class ExplanationCost(PerImageMetric):
     def update_from(self, explained: ExplainedTask) -> None:
         """Add the cost of explaining a task."""
         self.update(explained.cost, index=explained.index)
+
+    def why_undefined(self, explained: ExplainedTask) -> str:
+        """Return why the peak memory is not defined."""
+        return f"memory is not measured on {explained.image.device.type}"
