@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
-AS_IT_IS = {"parse_math": False, "usetex": False}
+AS_IT_IS: dict[str, Any] = {"parse_math": False, "usetex": False}
 """Properties of a text that is neither a formula nor TeX: ``$``, ``_`` and ``^`` are shown."""
 
 MISSING = "□"
