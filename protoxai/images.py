@@ -12,6 +12,7 @@ import torch
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 from torch import Tensor
 
+from protoxai.runtime.checks import POSITIVE, instance, numbers_of
 from protoxai.runtime.files import regular_file
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
@@ -222,7 +223,7 @@ def unit_range(image: Tensor) -> Tensor:
     Raises:
         TypeError: If the image is of another type, whose range is unknown.
     """
-    if image.is_floating_point():
+    if instance("image", image, Tensor).is_floating_point():
         return image.to(torch.float32)
     if image.dtype != torch.uint8:
         raise TypeError(
@@ -241,13 +242,11 @@ def check_normalisation(mean: Sequence[float], std: Sequence[float], channels: i
         channels: Number of channels.
 
     Raises:
+        TypeError: If one of them is no list of numbers.
         ValueError: If the numbers of values differ, or a standard deviation is not above 0.
     """
-    if len(mean) != channels or len(std) != channels or min(std) <= 0:
-        raise ValueError(
-            f"mean={tuple(mean)}, std={tuple(std)}: give {channels} values each, one per channel, "
-            "and std above 0"
-        )
+    numbers_of("mean", mean, channels)
+    numbers_of("std", std, channels, POSITIVE)
 
 
 def _decode(file: BinaryIO, page: int) -> StoredImage:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from protoxai.runtime.checks import instance, whole
+from protoxai.runtime.tensors import tensor
+
 
 def labels_at(labels: Tensor, size: tuple[int, int]) -> Tensor:
     """Sample a label map on another grid: nearest neighbour, centres aligned.
@@ -23,7 +26,7 @@ def labels_at(labels: Tensor, size: tuple[int, int]) -> Tensor:
         >>> labels_at(torch.arange(6).view(1, 6), (1, 2))
         tensor([[1, 4]])
     """
-    height, width = labels.shape[-2:]
+    height, width = instance("labels", labels, Tensor).shape[-2:]
     h, w = size
     if (height, width) == (h, w):
         return labels
@@ -59,7 +62,15 @@ def check_not_turned(labels: tuple[int, ...], image: tuple[int, ...], *, source:
         )
 
 
-def check_labels(labels: Tensor, num_classes: int, ignore_index: int, *, source: str = "") -> None:
+def check_labels(
+    labels: Tensor,
+    num_classes: int,
+    ignore_index: int,
+    *,
+    dims: str = "...",
+    source: str = "",
+    name: str = "labels",
+) -> None:
     """Raise an error if labels do not fit the classes.
 
     The type and the ignore value are always checked. The values are checked on the CPU only,
@@ -69,19 +80,17 @@ def check_labels(labels: Tensor, num_classes: int, ignore_index: int, *, source:
         labels: Integer labels of any shape.
         num_classes: Number of classes, which are ``0 … num_classes - 1``.
         ignore_index: Value of pixels that do not count, outside of the classes.
+        dims: Names of the dimensions, see :func:`~protoxai.runtime.tensors.tensor`.
         source: Name of the file or sample with the labels, for the error.
+        name: Name of the argument, for the error.
 
     Raises:
-        TypeError: If the labels are not integers.
-        ValueError: If the ignore value is one of the classes, or a label is neither a class nor the
-            ignore value.
+        TypeError: If the labels are not a tensor of integers.
+        ValueError: If the shape does not fit, the ignore value is one of the classes, or a label is
+            neither a class nor the ignore value.
     """
     origin = f" of {source}" if source else ""
-    if labels.dtype.is_floating_point or labels.dtype.is_complex or labels.dtype == torch.bool:
-        raise TypeError(
-            f"labels{origin} are {labels.dtype}, expected integers (int64): convert them with "
-            "labels.long()"
-        )
+    tensor(f"{name}{origin}", labels, dims, "integers", meta=True)
     check_ignore_index(ignore_index, num_classes)
     if labels.device.type != "cpu" or torch.compiler.is_compiling() or labels.numel() == 0:
         return
@@ -93,24 +102,27 @@ def check_labels(labels: Tensor, num_classes: int, ignore_index: int, *, source:
         values = labels[wrong].unique().tolist()
         shown = ", ".join(map(str, values[:8])) + (", ..." if len(values) > 8 else "")
         raise ValueError(
-            f"labels{origin} hold {shown}; expected classes 0 to {num_classes - 1} or the ignore "
+            f"{name}{origin} hold {shown}; expected classes 0 to {num_classes - 1} or the ignore "
             f"value {ignore_index}: map the other values to a class or to {ignore_index}, or give "
             "the right num_classes or ignore_index"
         )
 
 
-def check_ignore_index(ignore_index: int, num_classes: int) -> None:
-    """Raise an error if the ignore value is one of the classes.
+def check_ignore_index(ignore_index: int, num_classes: int) -> int:
+    """Return the ignore value, or raise an error if it is one of the classes.
 
     Args:
         ignore_index: Value of pixels that do not count.
         num_classes: Number of classes, which are ``0 … num_classes - 1``.
 
     Raises:
-        ValueError: If the ignore value is one of the classes.
+        TypeError: If the ignore value is no number.
+        ValueError: If it is not whole, or one of the classes.
     """
+    ignore_index = whole("ignore_index", ignore_index)
     if 0 <= ignore_index < num_classes:
         raise ValueError(
             f"ignore_index {ignore_index} is one of the {num_classes} classes 0 to "
             f"{num_classes - 1}: choose a value outside of them, for example -1"
         )
+    return ignore_index

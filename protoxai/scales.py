@@ -7,13 +7,24 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from protoxai.runtime.checks import did_you_mean
+from protoxai.runtime.checks import (
+    POSITIVE,
+    Range,
+    did_you_mean,
+    flag,
+    number,
+    shown,
+    whole,
+    wholes_of,
+)
 from protoxai.runtime.representation import call_repr
 from protoxai.runtime.resize import resize
+from protoxai.runtime.tensors import tensor
 
 SCALES = ("atrous", "atrous-sum", "pyramid")
 # Channels last speeds up a convolution only if its output channels are a multiple of this.
 CHANNEL_BLOCK = 16
+CHANNELS, RATES = Range(least=1, most=1_000_000), Range(least=1, most=1000)
 
 
 def create_scales(
@@ -43,6 +54,8 @@ def create_scales(
     """
     if isinstance(spec, nn.Module):
         return _check_own_scales(spec, dim)
+    if not isinstance(spec, str):
+        raise TypeError(f"scales is {shown(spec)}, expected one of {SCALES} or a module")
     if spec == "pyramid":
         return PyramidScales(in_channels, dim, init_gain)
     if spec in ("atrous", "atrous-sum"):
@@ -98,23 +111,15 @@ class AtrousScales(nn.Module):
         init_gain: float | None = None,
     ) -> None:
         super().__init__()
-        if (
-            not isinstance(rates, Sequence)
-            or not rates
-            or any(rate != int(rate) or rate < 1 for rate in rates)
-        ):
-            raise ValueError(
-                f"rates are {rates}, expected a list of whole numbers of at least 1, such as "
-                "(6, 12, 18, 24)"
-            )
-        self.in_channels = in_channels
-        self.dim = dim
-        self.rates = tuple(rates)
-        self.summed = summed
-        self.init_gain = init_gain
-        self.num_scales = 1 if summed else len(rates)
+        self.in_channels = whole("in_channels", in_channels, CHANNELS)
+        self.dim = whole("dim", dim, CHANNELS)
+        self.rates = wholes_of("rates", rates, expected=RATES)
+        self.summed = flag("summed", summed)
+        self.init_gain = _check_gain(init_gain)
+        self.num_scales = 1 if self.summed else len(self.rates)
         self.branches = nn.ModuleList(
-            nn.Conv2d(in_channels, dim, 3, padding=rate, dilation=rate) for rate in rates
+            nn.Conv2d(self.in_channels, self.dim, 3, padding=rate, dilation=rate)
+            for rate in self.rates
         )
         for parameter in self.parameters():
             if parameter.dim() == 1:
@@ -126,8 +131,13 @@ class AtrousScales(nn.Module):
                 parameter.data.mul_(init_gain)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Return the scales (B, S, D, h, w), before any activation, of the last feature map."""
-        deepest = features[-1]
+        """Return the scales (B, S, D, h, w), before any activation, of the last feature map.
+
+        Raises:
+            TypeError: If the features are not a list of maps.
+            ValueError: If the last map has another number of channels, or there is none.
+        """
+        deepest = _check_maps(features, [self.in_channels])[-1]
         if deepest.device.type == "cpu" and self.dim % CHANNEL_BLOCK == 0:
             # On the CPU, convolutions with large dilations are only fast in channels last.
             deepest = deepest.contiguous(memory_format=torch.channels_last)
@@ -170,13 +180,13 @@ class PyramidScales(nn.Module):
         self, in_channels: Sequence[int], dim: int = 64, init_gain: float | None = None
     ) -> None:
         super().__init__()
-        if not in_channels:
-            raise ValueError("in_channels is empty, expected the channels of each pyramid level")
-        self.in_channels = tuple(in_channels)
-        self.dim = dim
-        self.init_gain = init_gain
-        self.num_scales = len(in_channels)
-        self.projections = nn.ModuleList(nn.Conv2d(channels, dim, 1) for channels in in_channels)
+        self.in_channels = wholes_of("in_channels", in_channels, expected=CHANNELS)
+        self.dim = whole("dim", dim, CHANNELS)
+        self.init_gain = _check_gain(init_gain)
+        self.num_scales = len(self.in_channels)
+        self.projections = nn.ModuleList(
+            nn.Conv2d(channels, self.dim, 1) for channels in self.in_channels
+        )
         for parameter in self.parameters():
             if parameter.dim() == 1:
                 nn.init.zeros_(parameter)
@@ -188,12 +198,14 @@ class PyramidScales(nn.Module):
         """Return the scales (B, S, D, h, w), before any activation, on the first map's grid.
 
         Raises:
-            ValueError: If the number of maps is not the number of levels.
+            TypeError: If the features are not a list of maps.
+            ValueError: If there is not one map per level, with its number of channels.
         """
+        _check_maps(features, self.in_channels)
         if len(features) != self.num_scales:
             raise ValueError(
-                f"got {len(features)} feature maps, expected {self.num_scales}: one per pyramid "
-                "level, finest first"
+                f"features: got {len(features)} feature maps, expected {self.num_scales}: one per "
+                "pyramid level, finest first"
             )
         size = features[0].shape[2:]
         maps = [project(map_) for project, map_ in zip(self.projections, features, strict=True)]
@@ -201,3 +213,21 @@ class PyramidScales(nn.Module):
 
     def __repr__(self) -> str:
         return call_repr(self, in_channels=self.in_channels, dim=self.dim, init_gain=self.init_gain)
+
+
+def _check_gain(init_gain: float | None) -> float | None:
+    return None if init_gain is None else number("init_gain", init_gain, POSITIVE)
+
+
+def _check_maps(features: Sequence[Tensor], channels: Sequence[int]) -> Sequence[Tensor]:
+    """Return a list of maps, the last ones of which have the given numbers of channels."""
+    if isinstance(features, str) or not isinstance(features, Sequence):
+        raise TypeError(
+            f"features: got {shown(features)} ({type(features).__name__}), expected a list of "
+            "feature maps (batch, channels, height, width), finest first"
+        )
+    if not features:
+        raise ValueError("features are empty, expected a list of feature maps, finest first")
+    for maps, own in zip(features[::-1], channels[::-1], strict=False):
+        tensor("features", maps, "batch channels height width", meta=True, sizes={"channels": own})
+    return features

@@ -91,12 +91,12 @@ def test_gradients_reach_every_weight(kind: str) -> None:
 
 @pytest.mark.parametrize("rates", [(), (0,), (6, -1), (1.5,)])
 def test_rates_that_are_none(rates: tuple[float, ...]) -> None:
-    with pytest.raises(ValueError, match=r"rates are \(.*expected.* whole numbers of at least 1"):
+    with pytest.raises(ValueError, match=r"rates is .*expected a (list of )?whole number"):
         AtrousScales(4, rates=rates)
 
 
 def test_pyramid_without_levels() -> None:
-    with pytest.raises(ValueError, match="in_channels is empty"):
+    with pytest.raises(ValueError, match=r"in_channels is \(\), expected a list"):
         PyramidScales(())
 
 

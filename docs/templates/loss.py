@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from protoxai.losses.criterion import Head, register_loss
+from protoxai.heads.kinds import Head
+from protoxai.losses.criterion import register_loss
 from protoxai.prototypes.table import PrototypeTable
 
 if TYPE_CHECKING:

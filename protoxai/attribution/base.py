@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from protoxai.attribution.cost import Cost, Meter
 from protoxai.attribution.target import check_tasks
+from protoxai.runtime.checks import instance
 from protoxai.runtime.modes import evaluating
 from protoxai.runtime.representation import call_repr
+from protoxai.runtime.wrappers import unwrapped
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class AttributionMethod(ABC):
 
     def __init__(self, name: str, model: nn.Module) -> None:
         self.name = name
-        self.model = model
+        self.model = instance("model", unwrapped(model), nn.Module)
 
     def __call__(self, images: Tensor, region: Tensor, class_index: Tensor) -> Attribution:
         """Explain a class over a region of each image, with the model in evaluation mode.

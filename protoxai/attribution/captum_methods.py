@@ -16,7 +16,7 @@ from protoxai.attribution.layers import find_layer, hookable
 from protoxai.attribution.registry import register_explainer
 from protoxai.attribution.superpixels import WeightedLeastSquares, superpixels
 from protoxai.attribution.target import SegmentationTarget
-from protoxai.runtime.checks import did_you_mean
+from protoxai.runtime.checks import Range, choice, did_you_mean, whole
 from protoxai.runtime.representation import call_repr
 from protoxai.runtime.resize import resize
 
@@ -31,6 +31,7 @@ LAYER_METHODS = (
 METHODS = (*PIXEL_METHODS, *PERTURBATIONS, *LAYER_METHODS)
 WITH_UNITS = LAYER_METHODS[1:]
 WITH_SUPERPIXELS = ("FeatureAblation", "KernelShap")
+SEED, SEGMENTS = Range(least=0, most=2**32 - 1), Range(least=1, most=1_000_000)
 RANDOM = ("GradientShap", "KernelShap")
 PERTURBED_AT_ONCE = 8
 """Number of perturbed images per forward pass: a batch takes a fraction of the time of single
@@ -106,18 +107,13 @@ class CaptumAttribution(AttributionMethod):
         segments: int = 32,
         **options: Any,
     ) -> None:
-        if name not in METHODS:
-            raise ValueError(
-                f"there is no method {name!r}{did_you_mean(name, METHODS)}; expected one of "
-                f"{', '.join(METHODS)}"
-            )
-        super().__init__(name, model)
+        super().__init__(choice("name", name, METHODS), model)
         self.method = name
         self._given_layer = layer
-        self.target = SegmentationTarget(model)
-        self.layer = find_layer(model, layer) if name in LAYER_METHODS else None
-        self.seed = seed
-        self.segments = segments
+        self.target = SegmentationTarget(self.model)
+        self.layer = find_layer(self.model, layer) if name in LAYER_METHODS else None
+        self.seed = whole("seed", seed, SEED)
+        self.segments = whole("segments", segments, SEGMENTS)
         self.options = options
         _check_options(name, self._captum, options)
 

@@ -6,9 +6,12 @@ import torch
 from torch import Tensor
 
 from protoxai.heads.groups import SparseGroupHead
-from protoxai.heads.linear import PrototypeHead
+from protoxai.heads.kinds import check_grouped, check_head
+from protoxai.heads.linear import PrototypeHead, check_class
 from protoxai.model.outputs import SegmentationOutput
+from protoxai.runtime.checks import instance, pair
 from protoxai.runtime.resize import resize
+from protoxai.runtime.tensors import tensor
 
 
 def baseline_logit(head: PrototypeHead | SparseGroupHead) -> Tensor:
@@ -20,7 +23,7 @@ def baseline_logit(head: PrototypeHead | SparseGroupHead) -> Tensor:
     Args:
         head: Head of the model.
     """
-    if isinstance(head, SparseGroupHead):
+    if isinstance(check_head(head), SparseGroupHead):
         return head.class_weights().detach().sum(1)
     return head.weight.new_zeros(head.num_classes)
 
@@ -51,6 +54,8 @@ def unit_evidence(
         >>> torch.allclose(total, output.logits[:, 1], atol=1e-3)
         True
     """
+    _check(head, output)
+    class_index = check_class(class_index, head.num_classes)
     weight = head.class_weights(class_index)[:, None, None]
     if isinstance(head, SparseGroupHead):
         scores = output.group_scores
@@ -76,8 +81,10 @@ def prototype_evidence(
     Returns:
         Evidence (B, P, h, w).
     """
+    _check(head, output)
     if not isinstance(head, SparseGroupHead):
         return unit_evidence(head, output, class_index)
+    class_index = check_class(class_index, head.num_classes)
     activations = output.activations
     credit = head.class_weights(class_index)[:, None, None] * _slope(head.scores(activations))
     factors = torch.matmul(head.group_weights().to(credit).T, credit.flatten(2))
@@ -100,6 +107,10 @@ def member_evidence(
         Evidence (G, M_c), whose columns are the class's prototypes in table order; a row sums to
         the group's mean evidence over the region. (0, 0) for a class without prototypes.
     """
+    _check(check_grouped(head), output)
+    class_index = check_class(class_index, head.num_classes)
+    _, _, height, width = output.activations.shape
+    tensor("weights", weights, "height width", sizes={"height": height, "width": width})
     own_groups = head.group_class == class_index
     own_prototypes = head.table.class_index == class_index
     slope = _slope(head.scores(output.activations)[0, own_groups]) * weights
@@ -128,6 +139,8 @@ def region_weights(region: Tensor, grid: tuple[int, int]) -> Tensor:
         tensor([[0.2500, 0.2500],
                 [0.2500, 0.2500]])
     """
+    tensor("region", region, "... height width", "bool")
+    grid = pair("grid", grid)
     flat = region.flatten(0, -3) if region.dim() > 2 else region[None]
     # The weights are a gradient, and the caller may have disabled gradients.
     with torch.inference_mode(False), torch.enable_grad():
@@ -136,6 +149,14 @@ def region_weights(region: Tensor, grid: tuple[int, int]) -> Tensor:
         mean = (resize(maps, region.shape[-2:])[:, 0] * share).sum()
     (weights,) = torch.autograd.grad(mean, maps)
     return weights[:, 0].reshape(*region.shape[:-2], *grid)
+
+
+def _check(head: PrototypeHead | SparseGroupHead, output: SegmentationOutput) -> None:
+    check_head(head)
+    instance("output", output, SegmentationOutput, "output = model(images)")
+    prototypes = len(head.table)
+    dims = "batch prototypes height width"
+    tensor("output.activations", output.activations, dims, sizes={"prototypes": prototypes})
 
 
 def _slope(scores: Tensor) -> Tensor:

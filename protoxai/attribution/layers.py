@@ -9,6 +9,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from protoxai.runtime.checks import did_you_mean, shown
+
 TRUNKS = ("backbone", "encoder")
 """Attributes that hold the feature extractor, in our models and other libraries'."""
 
@@ -37,9 +39,13 @@ def find_layer(model: nn.Module, layer: str | nn.Module | None) -> nn.Module:
             return model.get_submodule(layer)
         except AttributeError as error:
             raise ValueError(
-                f"the model has no layer {layer!r}: it has {children}, and their parts by names "
-                "such as 'backbone.layer4'"
+                f"the model has no layer {shown(layer)}: it has {children}, and their parts by "
+                f"names such as {_example(model)!r}{did_you_mean(layer, _names(model))}"
             ) from error
+    if layer is not None:
+        raise TypeError(
+            f"layer is {shown(layer)}, expected a module of the model, its name, or None"
+        )
     for name in TRUNKS:
         trunk = getattr(model, name, None)
         if isinstance(trunk, nn.Module):
@@ -48,6 +54,18 @@ def find_layer(model: nn.Module, layer: str | nn.Module | None) -> nn.Module:
         f"{type(model).__name__} has none of {TRUNKS}, so its last feature map is not known: name "
         f"the layer that returns it with layer=, among {children} and their parts"
     )
+
+
+def _names(model: nn.Module) -> list[str]:
+    return [name for name, _ in model.named_modules() if name]
+
+
+def _example(model: nn.Module) -> str:
+    """Return the name of a part of a trunk, or of the last part of the model."""
+    names = _names(model)
+    nested = [name for name in names if name.count(".") == 1]
+    trunk = [name for name in nested if name.startswith(TRUNKS)]
+    return [*names[-1:], *nested[-1:], *trunk[-1:]][-1] if names else ""
 
 
 @contextmanager

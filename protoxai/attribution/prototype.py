@@ -13,8 +13,9 @@ from protoxai.attribution.registry import register_explainer
 from protoxai.attribution.target import check_classes
 from protoxai.model.outputs import SegmentationOutput
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
-from protoxai.runtime.checks import did_you_mean
+from protoxai.runtime.checks import choice, instance
 from protoxai.runtime.resize import resize
+from protoxai.runtime.wrappers import unwrapped
 
 UNITS = {"groups": unit_evidence, "prototypes": prototype_evidence}
 
@@ -49,16 +50,9 @@ class PrototypeAttribution(AttributionMethod):
     model: ScaleProtoSeg
 
     def __init__(self, model: ScaleProtoSeg, units: str = "groups") -> None:
-        if not isinstance(model, ScaleProtoSeg):
-            raise TypeError(
-                f"the model is a {type(model).__name__}, expected a ScaleProtoSeg: explain a model "
-                "without prototypes with CaptumAttribution"
-            )
-        if units not in UNITS:
-            raise ValueError(
-                f"units is {units!r}, expected one of {tuple(UNITS)}{did_you_mean(units, UNITS)}"
-            )
-        super().__init__(units, model)
+        hint = "explain a model without prototypes with CaptumAttribution"
+        model = instance("model", unwrapped(model), ScaleProtoSeg, hint)
+        super().__init__(choice("units", units, UNITS), model)
         self.units = units
 
     @torch.no_grad()
@@ -97,10 +91,11 @@ def _rows(output: SegmentationOutput, rows: Tensor) -> SegmentationOutput:
 
 
 def _has_prototypes(model: nn.Module) -> bool:
-    return isinstance(model, ScaleProtoSeg)
+    return isinstance(unwrapped(model), ScaleProtoSeg)
 
 
 def _has_groups(model: nn.Module) -> bool:
+    model = unwrapped(model)
     return isinstance(model, ScaleProtoSeg) and model.grouped
 
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 from torch import nn
 
 from protoxai.attribution.base import AttributionMethod
-from protoxai.runtime.checks import did_you_mean
+from protoxai.runtime.checks import did_you_mean, function, shown
 from protoxai.runtime.plugins import is_redefinition
 
 Factory = TypeVar("Factory", bound=Callable[..., AttributionMethod])
@@ -51,6 +51,7 @@ def register_explainer(
         :class:`~protoxai.attribution.AttributionMethod`.
 
     Raises:
+        TypeError: If the name is not a string, or ``applies_to`` no function.
         ValueError: If the name is taken.
 
     Example:
@@ -65,6 +66,9 @@ def register_explainer(
         Nothing(model=Conv2d(...))
         >>> _ = EXPLAINERS.pop("nothing")
     """
+    if not isinstance(name, str):
+        raise TypeError(f"the name of an explainer is {shown(name)}, expected a string")
+    function("applies_to", applies_to)
 
     def register(create: Factory) -> Factory:
         if name in EXPLAINERS and not is_redefinition(EXPLAINERS[name].create, create):
@@ -91,6 +95,8 @@ def explainer_named(name: str) -> RegisteredExplainer:
         >>> explainer_named("prototypes").applies_to(model)
         False
     """
+    if not isinstance(name, str):
+        raise TypeError(f"the name of an explainer is {shown(name)}, expected a string")
     if name not in EXPLAINERS:
         raise ValueError(
             f"there is no explainer {name!r}{did_you_mean(name, EXPLAINERS)}; expected one of "

@@ -8,13 +8,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from protoxai.runtime.checks import did_you_mean
+from protoxai.runtime.checks import choice, instance
 from protoxai.runtime.representation import call_repr
 from protoxai.runtime.resize import resize
+from protoxai.runtime.tensors import tensor
+from protoxai.runtime.wrappers import unwrapped
 
 REDUCTIONS = ("mean", "sum")
 OUTPUTS = ("logits", "softmax")
 LOGITS_KEYS = ("out", "logits")
+IMAGE_HINT = (
+    "turn a PIL image or an array into one with protoxai.images.normalise("
+    "torch.from_numpy(numpy.array(picture)).permute(2, 0, 1), model.mean, model.std), and add the "
+    "batch axis with image[None]"
+)
 
 
 class SegmentationTarget(nn.Module):
@@ -43,17 +50,9 @@ class SegmentationTarget(nn.Module):
 
     def __init__(self, model: nn.Module, reduction: str = "mean", output: str = "logits") -> None:
         super().__init__()
-        for name, value, known in (
-            ("reduction", reduction, REDUCTIONS),
-            ("output", output, OUTPUTS),
-        ):
-            if value not in known:
-                raise ValueError(
-                    f"{name} is {value!r}, expected one of {known}{did_you_mean(value, known)}"
-                )
-        self.model = model
-        self.reduction = reduction
-        self.output = output
+        self.model = instance("model", unwrapped(model), nn.Module)
+        self.reduction = choice("reduction", reduction, REDUCTIONS)
+        self.output = choice("output", output, OUTPUTS)
 
     def forward(self, images: Tensor, region: Tensor, class_index: Tensor) -> Tensor:
         """Return the score of each image.
@@ -136,28 +135,15 @@ def check_tasks(images: Tensor, region: Tensor, class_index: Tensor) -> None:
         ValueError: If the shapes do not fit.
         TypeError: If a type does not fit.
     """
-    if images.dim() != 4 or not images.is_floating_point():
-        raise ValueError(
-            f"images are {images.dtype} of shape {tuple(images.shape)}, expected floating point "
-            "(B, 3, H, W): add the batch axis with images[None]"
-        )
+    tensor("images", images, "batch channels height width", hint=IMAGE_HINT)
     if not images.numel():
         raise ValueError(f"images have shape {tuple(images.shape)}, expected at least one pixel")
-    if region.dtype != torch.bool:
-        raise TypeError(f"region has dtype {region.dtype}, expected bool: compare, as in map == 3")
-    expected = (len(images), *images.shape[2:])
-    if tuple(region.shape) != expected:
-        raise ValueError(
-            f"region has shape {tuple(region.shape)}, expected {expected}: one map per image, at "
-            "the image's size"
-        )
-    if class_index.is_floating_point() or class_index.dtype == torch.bool:
-        raise TypeError(f"class_index has dtype {class_index.dtype}, expected int64")
-    if tuple(class_index.shape) != expected[:1]:
-        raise ValueError(
-            f"class_index has shape {tuple(class_index.shape)}, expected {expected[:1]}: one class "
-            "per image"
-        )
+    batch, _, height, width = images.shape
+    dims, hint = "batch height width", "one per image, at the size of images, as in map == 3"
+    sizes = {"batch": batch, "height": height, "width": width}
+    tensor("region", region, dims, "bool", hint=hint, sizes=sizes)
+    hint = "one class per image, as in torch.tensor([1])"
+    tensor("class_index", class_index, "batch", "integers", hint=hint, sizes={"batch": batch})
 
 
 def check_classes(class_index: Tensor, num_classes: int) -> None:

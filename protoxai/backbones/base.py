@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 
+import torch
 from torch import Tensor, nn
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -82,6 +83,8 @@ class Backbone(nn.Module):
                 f"images are a {type(images).__name__}, expected a torch.Tensor (B, 3, H, W): "
                 "stack them with torch.stack"
             )
+        if images.layout != torch.strided:
+            raise TypeError(f"images are a {images.layout} tensor, expected a dense one")
         if not images.is_floating_point():
             raise TypeError(
                 f"images have dtype {images.dtype}, expected floating point: divide by 255 and "

@@ -19,7 +19,7 @@ from protoxai.comparison.result import read_result, write_result
 from protoxai.comparison.table import Comparison
 from protoxai.comparison.tasks import Task
 from protoxai.metrics import metric_named, registered_metrics
-from protoxai.runtime.checks import NOT_NEGATIVE, POSITIVE, number, whole
+from protoxai.runtime.checks import NOT_NEGATIVE, POSITIVE, function, instance, number, shown, whole
 from protoxai.runtime.console import plain, print_line
 from protoxai.runtime.files import to_json
 from protoxai.runtime.finite import check_finite_weights, check_images
@@ -75,6 +75,9 @@ def compare(
         >>> list(table.figures)
         ['sparseness']
     """
+    function("log", log)
+    if output is not None:
+        instance("output", output, (str, Path), "the folder to write to")
     seed = whole("seed", seed, NOT_NEGATIVE)
     if budget is not None:
         budget = number("budget", budget, POSITIVE)
@@ -129,6 +132,12 @@ def _state(explainer: AttributionMethod) -> list[Tensor]:
 def _check(
     explainers: Sequence[AttributionMethod], tasks: Sequence[Task], metrics: list[str]
 ) -> None:
+    for name, given, kind in (
+        ("explainers", explainers, AttributionMethod),
+        ("tasks", tasks, Task),
+    ):
+        if not isinstance(given, Sequence) or not all(isinstance(each, kind) for each in given):
+            raise TypeError(f"{name} are {shown(given)}, expected a list of {kind.__name__}s")
     if not explainers or not tasks:
         raise ValueError(
             f"got {len(explainers)} explainers and {len(tasks)} tasks, expected at least one of "

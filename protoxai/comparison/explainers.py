@@ -8,7 +8,8 @@ from protoxai.attribution import AttributionMethod, explainer_named
 from protoxai.attribution.registry import RegisteredExplainer
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
 from protoxai.model.segmenter import Segmenter
-from protoxai.runtime.checks import shown
+from protoxai.runtime.checks import instance, shown
+from protoxai.runtime.wrappers import unwrapped
 
 DEFAULT_METHODS = (
     "groups",
@@ -45,6 +46,10 @@ def explainers_of(
     """
     given = list_of_names("methods", DEFAULT_METHODS if methods is None else methods)
     registered = {method: explainer_named(method) for method in given}
+    if not isinstance(models, Sequence):
+        raise TypeError(f"models are {shown(models)}, expected a list of models")
+    hint = "models of the library"
+    models = [instance("models", unwrapped(model), Segmenter, hint) for model in models]
     if not models or not given:
         raise ValueError(
             f"got {len(models)} models and {len(given)} methods, expected at least one of each"

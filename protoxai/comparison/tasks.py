@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from protoxai.attribution.target import logits_of
 from protoxai.labels import labels_at
+from protoxai.runtime.batches import check_iterable, labelled_images
 from protoxai.runtime.checks import NOT_NEGATIVE, positive, shown, whole
 from protoxai.runtime.modes import evaluating
 from protoxai.runtime.resize import resize
@@ -78,12 +79,16 @@ def select_tasks(
         images = positive("images", images)
     if isinstance(skip, str):
         raise TypeError(f"skip is {shown(skip)}, expected a list of class numbers")
+    if not isinstance(skip, Collection):
+        raise TypeError(f"skip is {shown(skip)}, expected a list of class numbers")
     skip = [whole("skip", number, NOT_NEGATIVE) for number in skip]
+    ignore_index = whole("ignore_index", ignore_index)
     tasks: list[Task] = []
-    for number, sample in enumerate(samples):
+    for number, sample in enumerate(check_iterable("samples", samples)):
         if images is not None and len(tasks) >= images:
             break
-        image, labels = sample["image"][None], sample["labels"]
+        image, labels = labelled_images("samples", sample, dims="")
+        image = image[None]
         labels = labels_at(labels, (image.shape[2], image.shape[3]))
         counted = torch.isin(labels, torch.tensor([ignore_index, *skip]), invert=True)
         if bool(counted.any()):

@@ -2,9 +2,9 @@
 
 import copy
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NotRequired, Self, TypedDict
+from typing import NotRequired, Self, TypedDict, cast
 
 from PIL import Image
 from torch import Tensor
@@ -16,7 +16,8 @@ from protoxai.data.listing import check_distinct
 from protoxai.data.palette import Colour, distinct_palette
 from protoxai.images import unit_range
 from protoxai.labels import check_ignore_index, check_labels
-from protoxai.runtime.checks import shown
+from protoxai.runtime.checks import function, palette_of, shown, whole
+from protoxai.runtime.tensors import tensor
 
 Masks = dict[str, Tensor]
 Transform = Callable[[Tensor, Masks], tuple[Tensor, Masks]]
@@ -102,21 +103,20 @@ class SegmentationDataset(Dataset[Sample]):
         ignore_index: int = 255,
         transform: Transform | None = None,
     ) -> None:
-        if isinstance(class_names, str) or not all(isinstance(name, str) for name in class_names):
+        is_list = isinstance(class_names, Iterable) and not isinstance(class_names, str)
+        if not is_list or not all(isinstance(name, str) for name in class_names):
             raise TypeError(f"class_names is {shown(class_names)}, expected a list of names")
         if not class_names:
             raise ValueError("class_names is empty: give one class or more")
         check_distinct("class_names", class_names)
-        check_ignore_index(ignore_index, len(class_names))
-        if palette is not None and len(palette) != len(class_names):
-            raise ValueError(
-                f"the palette has {len(palette)} colours for {len(class_names)} classes: "
-                "give one (red, green, blue) per class, or None for a generated palette"
-            )
         self.class_names = tuple(class_names)
-        self.palette = tuple(palette) if palette else distinct_palette(len(class_names))
-        self.ignore_index = ignore_index
-        self.transform = transform
+        self.ignore_index = check_ignore_index(ignore_index, self.num_classes)
+        self.palette = distinct_palette(self.num_classes)
+        if palette is not None:
+            self.palette = cast(
+                tuple[Colour, ...], palette_of("palette", palette, self.num_classes)
+            )
+        self.transform = None if transform is None else function("transform", transform)
 
     @property
     def num_classes(self) -> int:
@@ -180,7 +180,7 @@ class SegmentationDataset(Dataset[Sample]):
             transform: Transform of each sample.
         """
         other = copy.copy(self)
-        other.transform = transform
+        other.transform = None if transform is None else function("transform", transform)
         return other
 
     def encode_prediction(self, labels: Tensor) -> Image.Image:
@@ -227,12 +227,8 @@ class SegmentationDataset(Dataset[Sample]):
             TypeError: If the labels are not integers.
             ValueError: If there are not two dimensions, or a label is out of range.
         """
-        if labels.ndim != 2:
-            raise ValueError(
-                f"got a prediction of shape {tuple(labels.shape)}, expected (H, W): give the "
-                "labels of one image"
-            )
-        labels = labels.cpu()
+        hint = "give the labels of one image"
+        labels = tensor("labels", labels, "height width", "integers", hint=hint).cpu()
         check_labels(labels, self.num_classes, self.ignore_index, source="the prediction")
         return labels.long()
 
@@ -245,7 +241,7 @@ class SegmentationDataset(Dataset[Sample]):
         Raises:
             IndexError: If the index is outside of the data set.
         """
-        if not 0 <= index < len(self):
+        if not 0 <= whole("index", index) < len(self):
             raise IndexError(
                 f"there is no sample {index} in {self!r}: the index goes from 0 to {len(self) - 1}"
             )

@@ -7,6 +7,8 @@ from torch import Tensor
 from torch.utils.data import default_collate
 
 from protoxai.data.base import Sample
+from protoxai.runtime.batches import labelled_images
+from protoxai.runtime.checks import shown
 
 
 class Batch(TypedDict):
@@ -37,6 +39,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
         The batch, with tensors stacked along a new first dimension.
 
     Raises:
+        TypeError: If they are no samples.
         ValueError: If the sizes differ.
 
     Example:
@@ -46,6 +49,10 @@ def collate(samples: Sequence[Sample]) -> Batch:
         >>> batch["image"].shape, batch["index"].tolist()
         (torch.Size([2, 3, 32, 32]), [0, 1])
     """
+    if not isinstance(samples, Sequence) or not samples:
+        raise TypeError(f"samples are {shown(samples)}, expected a list of one sample or more")
+    for sample in samples:
+        labelled_images("samples", sample, dims="")
     for name in ("image", "labels"):
         shapes = {tuple(sample[name].shape) for sample in samples}
         if len(shapes) > 1:

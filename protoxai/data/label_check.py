@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from protoxai.labels import check_labels
-from protoxai.runtime.checks import positive
+from protoxai.runtime.checks import positive, shown
 
 LIMIT, SECONDS = 500, 30.0
 MOSTLY = 0.95
@@ -94,6 +94,13 @@ def count_labels(
     Raises:
         ValueError: If ``limit`` is below 1, or a label is neither a class nor the ignore index.
     """
+    for attribute in ("__len__", "raw", "num_classes", "ignore_index"):
+        if isinstance(dataset, type) or not hasattr(dataset, attribute):
+            raise TypeError(
+                f"dataset is {shown(dataset)} ({type(dataset).__name__}), expected a data set with "
+                "`raw(index).labels`, `num_classes` and `ignore_index`: pass the "
+                "SegmentationDataset itself, not a Subset or a loader"
+            )
     total, classes = len(dataset), dataset.num_classes
     count = total if limit is None else min(positive("limit", limit), total)
     order = [step * total // count for step in range(count)]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from protoxai.data.base import SegmentationDataset
-from protoxai.runtime.checks import did_you_mean
+from protoxai.runtime.checks import did_you_mean, shown
 from protoxai.runtime.plugins import is_redefinition
 
 D = TypeVar("D", bound=SegmentationDataset)
@@ -42,7 +42,7 @@ def register(name: str) -> Callable[[type[D]], type[D]]:
     def add(dataset_class: type[D]) -> type[D]:
         if not (isinstance(dataset_class, type) and issubclass(dataset_class, SegmentationDataset)):
             raise TypeError(
-                f"{dataset_class!r} cannot be registered as {name!r}: expected a subclass of "
+                f"{shown(dataset_class)} cannot be registered as {name!r}: expected a subclass of "
                 "SegmentationDataset"
             )
         known = DATASETS.get(key)
@@ -93,4 +93,6 @@ def create_dataset(name: str, **options: Any) -> SegmentationDataset:
 
 
 def _key(name: str) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"the name of a data set is {shown(name)}, expected a string")
     return name.lower().replace("-", "_")

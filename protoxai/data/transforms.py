@@ -19,6 +19,9 @@ from torchvision.transforms.v2 import functional as F
 from protoxai.data.base import Masks, Transform
 from protoxai.images import check_normalisation, normalise
 from protoxai.labels import labels_at
+from protoxai.runtime.checks import SHARE, Range, choice, flag, number, numbers_of, pair, whole
+
+PIXELS, FACTOR = Range(least=1, most=100_000), Range(above=0, most=100)
 
 
 @dataclass(frozen=True)
@@ -168,6 +171,7 @@ def training_transform(
         (height, width).
 
     Raises:
+        TypeError: If an argument is of another type.
         ValueError: If an argument is out of its range.
 
     Example:
@@ -177,15 +181,18 @@ def training_transform(
         >>> sample["image"].shape, sample["labels"].shape
         (torch.Size([3, 96, 128]), torch.Size([96, 128]))
     """
-    size = _height_and_width(size)
-    if not 0 < scale[0] <= scale[1]:
-        raise ValueError(f"scale={scale}: give (smallest, largest), both above 0, e.g. (0.5, 1.5)")
-    for name, share in (("flip", flip), ("color_jitter", color_jitter)):
-        if not 0 <= share <= 1:
-            raise ValueError(f"{name}={share}: give a number from 0 to 1")
-    if relative_to not in ("image", "crop"):
-        raise ValueError(f"relative_to={relative_to!r}, expected 'image' or 'crop'")
-    steps: list[Transform] = [RandomScale(size, scale, relative_to, log_uniform), RandomCrop(size)]
+    size = pair("size", size, PIXELS)
+    smallest, largest = numbers_of("scale", scale, 2, FACTOR)
+    if smallest > largest:
+        raise ValueError(f"scale is {scale}, expected (smallest, largest), such as (0.5, 1.5)")
+    flip, color_jitter = number("flip", flip, SHARE), number("color_jitter", color_jitter, SHARE)
+    ignore_index, log_uniform = (
+        whole("ignore_index", ignore_index),
+        flag("log_uniform", log_uniform),
+    )
+    choice("relative_to", relative_to, ("image", "crop"))
+    scaling = RandomScale(size, (smallest, largest), relative_to, log_uniform)
+    steps: list[Transform] = [scaling, RandomCrop(size)]
     if color_jitter:
         steps.append(v2.ColorJitter(brightness=color_jitter, contrast=color_jitter))
     # After the normalisation, padding with 0 is exactly the mean, whatever the jitter changed.
@@ -209,6 +216,7 @@ def evaluation_transform(
         of their own size.
 
     Raises:
+        TypeError: If an argument is of another type.
         ValueError: If an argument is out of its range.
 
     Example:
@@ -219,10 +227,10 @@ def evaluation_transform(
         (torch.Size([3, 80, 100]), torch.Size([160, 200]))
     """
     steps: list[Transform] = [Normalise(mean, std)]
-    if isinstance(size, int):
-        steps.insert(0, ResizeImage([_height_and_width((size, size))[0]]))
+    if isinstance(size, Sequence):
+        steps.insert(0, ResizeImage(list(pair("size", size, PIXELS))))
     elif size is not None:
-        steps.insert(0, ResizeImage(list(_height_and_width(size))))
+        steps.insert(0, ResizeImage([whole("size", size, PIXELS)]))
     return cast(Transform, v2.Compose(steps))
 
 
@@ -230,18 +238,3 @@ def _nearest(mask: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize a mask to the nearest pixel centres; torchvision's resizing is half a pixel off."""
     resized = labels_at(mask.as_subclass(Tensor), size)
     return cast(Tensor, tv_tensors.wrap(resized, like=mask))
-
-
-def _normalised(mean: Sequence[float], std: Sequence[float]) -> list[Transform]:
-    if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
-        raise ValueError(
-            f"mean={tuple(mean)}, std={tuple(std)}: give three values each, one a colour channel, "
-            "std above 0"
-        )
-    return [v2.ToDtype(torch.float32, scale=True), v2.Normalize(list(mean), list(std))]
-
-
-def _height_and_width(size: object) -> tuple[int, int]:
-    if not (isinstance(size, Sequence) and len(size) == 2 and min(size) >= 1):
-        raise ValueError(f"size={size!r}: give (height, width) in pixels, both 1 or more")
-    return size[0], size[1]

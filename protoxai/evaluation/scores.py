@@ -10,11 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from protoxai.evaluation.models import check_model
 from protoxai.labels import check_not_turned, labels_at
 from protoxai.metrics import MeanIoU, active_prototypes, iou_per_class
 from protoxai.model.prediction import predicted_labels
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
 from protoxai.model.segmenter import Segmenter
+from protoxai.runtime.batches import check_iterable, labelled_images
+from protoxai.runtime.checks import function
+from protoxai.runtime.distributed import gather
 from protoxai.runtime.finite import check_each, check_finite_weights, check_images
 from protoxai.runtime.modes import evaluating
 
@@ -92,6 +96,8 @@ def evaluate(
         The scores over all processes.
 
     Raises:
+        TypeError: If an argument, or a batch, is of another kind.
+        ValueError: If a batch does not fit, or there is none.
         NotFiniteError: If a weight, an image or a logit is NaN or infinite.
 
     Example:
@@ -106,6 +112,7 @@ def evaluate(
     confusion = _confusion(
         model, loader, ignore_index, at_labels=True, logits_of=logits_of, on_batch=on_batch
     )
+    model = check_model(model)
     per_class = iou_per_class(confusion)
     total = active = 0
     if isinstance(model, ScaleProtoSeg):
@@ -150,22 +157,31 @@ def _confusion(
     on_batch: Callable[[Tensor, Mapping[str, Any]], None] | None = None,
 ) -> Tensor:
     """Return the confusion matrix over all processes, at the labels' resolution or the logits'."""
+    model, loader = check_model(model), check_iterable("loader", loader)
+    for name, call in (("logits_of", logits_of), ("on_batch", on_batch)):
+        if call is not None:
+            function(name, call)
     device = next(model.parameters()).device
+    count = 0
     metric = MeanIoU(model.num_classes, ignore_index).to(device)
     check_finite_weights(model)
     with evaluating(model):
         for batch in loader:
-            check_images(batch["image"], batch.get("id"))
-            logits = (logits_of or model.logits)(batch["image"].to(device))
+            images, labels = labelled_images("loader", batch)
+            count += len(images)
+            check_images(images, batch.get("id"))
+            logits = (logits_of or model.logits)(images.to(device))
             check_each(logits, "logits of {image} are NaN or infinite", batch.get("id"), OVERFLOW)
-            labels = batch["labels"].to(device)
-            check_not_turned(labels.shape[1:], batch["image"].shape[2:])
+            labels = labels.to(device)
+            check_not_turned(labels.shape[1:], images.shape[2:])
             if not at_labels:
                 labels = labels_at(labels, (logits.shape[2], logits.shape[3]))
             predicted = predicted_labels(logits, labels.shape[1:])
             metric.update(predicted, labels)
             if on_batch is not None:
                 on_batch(predicted, batch)
+    if sum(gather(count)) == 0:
+        raise ValueError("loader: got no batch, expected labelled images")
     return metric.confusion()
 
 

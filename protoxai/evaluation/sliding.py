@@ -5,8 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from protoxai.evaluation.models import check_model
 from protoxai.model.segmenter import Segmenter
+from protoxai.runtime.checks import pair
 from protoxai.runtime.resize import resize
+from protoxai.runtime.tensors import tensor
 
 
 @torch.no_grad()
@@ -35,6 +38,9 @@ def sliding_logits(
         >>> sliding_logits(model, torch.rand(1, 3, 48, 80), (32, 32), (16, 16)).shape
         torch.Size([1, 2, 48, 80])
     """
+    model = check_model(model)
+    tensor("images", images, "batch channels height width")
+    window, stride = pair("window", window), pair("stride", stride)
     if not all(0 < step <= side for step, side in zip(stride, window, strict=True)):
         raise ValueError(
             f"the stride is {stride} and the window {window}, expected strides from 1 to the "

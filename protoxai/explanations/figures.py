@@ -17,6 +17,7 @@ from protoxai.explanations.local import (
     RegionExplanation,
 )
 from protoxai.prototypes.provenance import Box, Provenance
+from protoxai.runtime.checks import Range, function, instance, palette_of, whole
 from protoxai.runtime.figure_text import AS_IT_IS, drawable
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 Palette = Sequence[tuple[int, int, int]]
 SCALE_COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
+SHOWN = Range(least=1, most=100)
 CONTEXT = 0.35
 """Share of a prototype's region shown around it on each side."""
 FADED = 0.45
@@ -57,7 +59,15 @@ def explanation_figure(
 
     Returns:
         A matplotlib figure; save it with ``figure.savefig("explanation.png")``.
+
+    Raises:
+        TypeError: If an argument is of another type.
+        ValueError: If a number is below 1, or the palette does not have a colour per class.
     """
+    instance("explanation", explanation, Explanation, "explain(model, image)")
+    function("image_of", image_of)
+    regions, groups = whole("regions", regions, SHOWN), whole("groups", groups, SHOWN)
+    prototypes = whole("prototypes", prototypes, SHOWN)
     from matplotlib.figure import Figure
 
     shown = explanation.regions[:regions]
@@ -197,7 +207,7 @@ def _colours(num_classes: int, palette: Palette | None) -> NDArray[np.float64]:
     from matplotlib import colormaps
 
     if palette is not None:
-        return np.asarray(palette, dtype=np.float64) / 255
+        return np.asarray(palette_of("palette", palette, num_classes), dtype=np.float64) / 255
     return np.asarray([colormaps["tab20"](i % 20)[:3] for i in range(num_classes)])
 
 

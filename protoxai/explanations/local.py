@@ -8,14 +8,18 @@ import torch
 from torch import Tensor
 
 from protoxai.attribution import baseline_logit, member_evidence, region_weights, unit_evidence
+from protoxai.attribution.target import IMAGE_HINT
 from protoxai.heads.groups import SparseGroupHead
 from protoxai.model.finiteness import check_result
 from protoxai.model.outputs import SegmentationOutput
 from protoxai.model.prediction import predicted_labels
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
 from protoxai.prototypes.provenance import Provenance
+from protoxai.runtime.checks import instance
 from protoxai.runtime.finite import check_finite_weights, check_images
 from protoxai.runtime.modes import evaluating
+from protoxai.runtime.tensors import tensor
+from protoxai.runtime.wrappers import unwrapped
 
 
 @dataclass(frozen=True)
@@ -134,11 +138,9 @@ def explain(model: ScaleProtoSeg, image: Tensor) -> Explanation:
         >>> abs(total - region.logit) < 1e-3
         True
     """
-    if not isinstance(model, ScaleProtoSeg):
-        raise TypeError(
-            f"model is a {type(model).__name__}, expected a ScaleProtoSeg: a model without "
-            "prototypes has no evidence to show"
-        )
+    hint = "a model without prototypes has no evidence to show"
+    model = instance("model", unwrapped(model), ScaleProtoSeg, hint)
+    tensor("image", image, "... channels height width", hint=IMAGE_HINT, sizes={"channels": 3})
     if image.dim() == 3:
         image = image[None]
     if image.dim() != 4 or image.shape[:2] != (1, 3):

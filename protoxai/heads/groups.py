@@ -13,6 +13,7 @@ from protoxai.heads.linear import LastLayer, check_class, check_maps
 from protoxai.prototypes.table import PrototypeTable
 from protoxai.runtime.checks import Range, number, positive
 from protoxai.runtime.precision import widen, without_autocast
+from protoxai.runtime.tensors import tensor
 
 
 class SparseGroupHead(ConstrainedHead):
@@ -99,7 +100,7 @@ class SparseGroupHead(ConstrainedHead):
 
     def scores(self, activations: Tensor) -> Tensor:
         """Return the group scores ``exp(w . g)`` (B, N, h, w) of activations (B, P, h, w)."""
-        check_maps(activations, len(self.table), "prototypes")
+        check_maps("activations", activations, len(self.table), "prototypes")
         with without_autocast(activations):
             activations, weights = widen(activations, self.padded_weights())
             return kernels.group_scores(activations, weights, self._members)
@@ -142,26 +143,25 @@ class SparseGroupHead(ConstrainedHead):
             TypeError: If the weights are no tensor of real numbers.
             ValueError: If the shape or a value does not fit.
         """
-        if not isinstance(dense, Tensor) or dense.is_complex():
-            kind = dense.dtype if isinstance(dense, Tensor) else type(dense).__name__
-            raise TypeError(f"group weights are {kind}, expected a tensor of real numbers")
-        expected = (len(self.group_class), len(self.table))
-        if tuple(dense.shape) != expected:
-            raise ValueError(
-                f"group weights have shape {tuple(dense.shape)}, expected {expected}: one row per "
-                "group (class-major), one column per prototype"
-            )
+        tensor(
+            "dense",
+            dense,
+            "groups prototypes",
+            "real numbers",
+            hint="one row per group (class-major), one column per prototype",
+            sizes={"groups": len(self.group_class), "prototypes": len(self.table)},
+        )
         dense = widen(dense.to(self.group_parameter.device))[0]
         if not bool((dense >= 0).all()) or not bool((dense.sum(1) <= 1 + SUM_TOLERANCE).all()):
             raise ValueError(
-                f"group weights range from {float(dense.min()):.4g}, with row sums up to "
+                f"dense has group weights from {float(dense.min()):.4g}, with row sums up to "
                 f"{float(dense.sum(1).max()):.4g}; expected entries >= 0 and sums <= 1: project "
                 "them with project_to_simplex first"
             )
         foreign = self.group_class[:, None] != self.table.class_index
         if bool((dense.cpu()[foreign] != 0).any()):
             raise ValueError(
-                "group weights are not zero outside of the group's class: a group combines "
+                "dense is not zero outside of the group's class: a group combines "
                 "prototypes of its own class only"
             )
         rows = dense.unflatten(0, self.group_parameter.shape[:2])

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from protoxai.kernels import class_logits, tied_class_logits
-from protoxai.prototypes.table import PrototypeTable
-from protoxai.runtime.checks import Range, did_you_mean, number, whole
+from protoxai.prototypes.table import PrototypeTable, check_table
+from protoxai.runtime.checks import Range, choice, number, whole
 from protoxai.runtime.precision import widen, without_autocast
+from protoxai.runtime.tensors import tensor
 
 LastLayer = Literal["dense", "tied"]
 
@@ -44,13 +45,8 @@ class UnitHead(nn.Module):
         self, table: PrototypeTable, off_class: float = -0.5, last_layer: LastLayer = "dense"
     ) -> None:
         super().__init__()
-        known = get_args(LastLayer)
-        if last_layer not in known:
-            raise ValueError(
-                f"last_layer is {last_layer!r}, expected one of {known}"
-                f"{did_you_mean(last_layer, known)}"
-            )
-        self.table = table.to("cpu")
+        choice("last_layer", last_layer, get_args(LastLayer))
+        self.table = check_table(table).to("cpu")
         self.off_class = number("off_class", off_class)
         self.last_layer: LastLayer = last_layer
 
@@ -81,7 +77,7 @@ class UnitHead(nn.Module):
         Raises:
             ValueError: If the units' shape does not fit.
         """
-        check_maps(units, self.weight.shape[1], self.unit_name)
+        check_maps("units", units, self.weight.shape[1], self.unit_name)
         with without_autocast(units):
             weight, units = widen(self.weight, units)
             if self.last_layer == "dense":
@@ -168,6 +164,7 @@ class PrototypeHead(UnitHead):
 
     def forward(self, activations: Tensor) -> Tensor:
         """Return the logits (B, C, h, w) of prototype activations (B, P, h, w)."""
+        check_maps("activations", activations, len(self.table), "prototypes")
         return self.classify(activations)
 
     def keep(self, indices: Tensor | Sequence[int]) -> None:
@@ -187,13 +184,9 @@ class PrototypeHead(UnitHead):
         return f"{self.table}, off_class={self.off_class}, last_layer={self.last_layer!r}"
 
 
-def check_maps(maps: Tensor, channels: int, unit_name: str) -> None:
-    """Raise ``ValueError`` unless maps are (B, channels, h, w)."""
-    if maps.dim() != 4 or maps.shape[1] != channels:
-        raise ValueError(
-            f"got maps of shape {tuple(maps.shape)}, expected (batch, {channels} {unit_name}, "
-            "height, width)"
-        )
+def check_maps(name: str, maps: Tensor, channels: int, unit_name: str) -> None:
+    """Raise an error unless maps are floating-point (B, channels, h, w)."""
+    tensor(name, maps, f"batch {unit_name} height width", meta=True, sizes={unit_name: channels})
 
 
 def check_class(class_index: object, num_classes: int) -> int:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from protoxai.runtime.precision import widen
+from protoxai.runtime.tensors import tensor
 
 
 def project_to_simplex(rows: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -31,12 +32,17 @@ def project_to_simplex(rows: Tensor, mask: Tensor | None = None) -> Tensor:
         tensor([[0.3000, 0.7000],
                 [0.0000, 1.0000]])
     """
-    if not rows.dtype.is_floating_point:
-        raise TypeError(f"rows are {rows.dtype}, expected floating point: convert with .float()")
-    if rows.dim() == 0 or rows.shape[-1] == 0:
+    tensor("rows", rows, "... M", meta=True)
+    if rows.shape[-1] == 0:
         raise ValueError(f"rows have shape {tuple(rows.shape)}, expected (..., M) with M >= 1")
     (wide,) = widen(rows)
     if mask is not None:
+        tensor("mask", mask, "... M", "bool", meta=True)
+        if any(m not in (1, n) for m, n in zip(mask.shape[::-1], rows.shape[::-1], strict=False)):
+            raise ValueError(
+                f"mask has shape {tuple(mask.shape)} and rows {tuple(rows.shape)}, expected a mask "
+                "that can be broadcast to the rows"
+            )
         if mask.device.type == "cpu" and not bool(mask.any(-1).all()):
             raise ValueError(
                 f"mask of shape {tuple(mask.shape)} has a row that is all False, expected a True "

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from protoxai.losses.class_pixels import OwnClassPixels, mean_where
+from protoxai.losses.class_pixels import OwnClassPixels, TableLoss, mean_where
 from protoxai.prototypes.table import PrototypeTable
+from protoxai.runtime.checks import choice
 
 Norm = Literal["l1", "linf"]
 
@@ -48,10 +49,9 @@ def activation_norm_loss(
         ...     maps, labels, table, norm="linf")
         (tensor(2.), tensor(3.))
     """
-    if norm not in ("l1", "linf"):
-        raise ValueError(f"norm is {norm!r}, expected 'l1' or 'linf'")
+    choice("norm", norm, get_args(Norm))
     own = OwnClassPixels(labels, table, ignore_index)
-    size = own.gather(activations).abs()
+    size = own.gather("activations", activations).abs()
     present = own.pixels > 0
     if norm == "l1":
         per_slot = own.sum(size) / own.pixels.to(size.dtype).clamp_min(1)[:, None]
@@ -63,7 +63,7 @@ def activation_norm_loss(
     return mean_where(per_class, present & (prototypes > 0))
 
 
-class ActivationNormLoss(nn.Module):
+class ActivationNormLoss(TableLoss):
     """:func:`activation_norm_loss` as a module.
 
     Args:
@@ -73,10 +73,9 @@ class ActivationNormLoss(nn.Module):
     """
 
     def __init__(self, table: PrototypeTable, norm: Norm = "l1", ignore_index: int = 255) -> None:
-        super().__init__()
-        self.table = table
+        super().__init__(table, ignore_index)
+        choice("norm", norm, get_args(Norm))
         self.norm: Norm = norm
-        self.ignore_index = ignore_index
 
     def extra_repr(self) -> str:
         """Return the arguments of the loss."""

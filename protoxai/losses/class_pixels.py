@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from protoxai.labels import check_labels
-from protoxai.prototypes.table import PrototypeTable
+from protoxai.labels import check_ignore_index, check_labels
+from protoxai.prototypes.table import PrototypeTable, check_table
 from protoxai.runtime.distributed import mean_over_processes
 from protoxai.runtime.precision import widen
+from protoxai.runtime.tensors import tensor
 
 
 class OwnClassPixels:
@@ -32,13 +33,10 @@ class OwnClassPixels:
     """
 
     def __init__(self, labels: Tensor, table: PrototypeTable, ignore_index: int) -> None:
-        if labels.dim() != 3:
-            raise ValueError(
-                f"labels have shape {tuple(labels.shape)}, expected (batch, height, width)"
-            )
-        check_labels(labels, table.num_classes, ignore_index)
+        check_table(table)
+        check_labels(labels, table.num_classes, ignore_index, dims="batch height width")
         self.table = table = table.to(labels.device)
-        self._size = labels.shape
+        self._size, self._device = labels.shape, labels.device
         shape = (table.num_classes, table.num_scales, -1)
         members = table.members("class_and_scale")
         self.slots = members.mask.view(shape)
@@ -48,24 +46,27 @@ class OwnClassPixels:
         self.classes = flat.where(counted, table.num_classes)[:, None]
         self.pixels = self.sum(torch.ones_like(self.classes, dtype=torch.float32))[:, 0]
 
-    def check(self, maps: Tensor) -> Tensor:
-        """Return maps in float32 or wider; raise ``ValueError`` if they are not (B, P, h, w)."""
+    def check(self, name: str, maps: Tensor) -> Tensor:
+        """Return maps in float32 or wider, or raise an error if they are not (B, P, h, w)."""
         batch, height, width = self._size
-        expected = (batch, len(self.table), height, width)
-        if tuple(maps.shape) != expected:
-            raise ValueError(
-                f"maps have shape {tuple(maps.shape)}, expected {expected}: (batch, prototypes of "
-                "the table, height and width of the labels); sample the labels with "
-                "protoxai.labels.labels_at"
-            )
+        tensor(
+            name,
+            maps,
+            "batch prototypes height width",
+            meta=True,
+            hint="one map per row of the table, on the grid of the labels; sample the labels with protoxai.labels.labels_at",
+            sizes={"batch": batch, "prototypes": len(self.table), "height": height, "width": width},
+        )
+        check_device(name, maps, self._device)
         return widen(maps)[0]
 
-    def gather(self, maps: Tensor) -> Tensor:
+    def gather(self, name: str, maps: Tensor) -> Tensor:
         """Return the values (B, S*K, h*w) of each pixel's own class in maps (B, P, h, w).
 
-        Values in empty slots and at ignored pixels are arbitrary.
+        Values in empty slots and at ignored pixels are arbitrary. The name is for the error if the
+        maps do not fit.
         """
-        maps = self.check(maps)
+        maps = self.check(name, maps)
         index = self.prototypes.flatten(1)
         index = torch.cat([index, index.new_zeros(1, index.shape[1])])
         chosen = index.T.index_select(1, self.classes.flatten())
@@ -104,6 +105,15 @@ class OwnClassPixels:
         return shifted - self.spread(total.where(total > 0, 1).log())
 
 
+def check_device(name: str, maps: Tensor, device: torch.device) -> None:
+    """Raise ``ValueError`` unless maps are on the device of the labels."""
+    if maps.device != device:
+        raise ValueError(
+            f"{name} are on {maps.device} and labels on {device}: move the labels with "
+            "labels.to(device)"
+        )
+
+
 def mean_where(values: Tensor, mask: Tensor) -> Tensor:
     """Return the mean of the values where the mask is True, over all processes that train together.
 
@@ -127,8 +137,8 @@ class TableLoss(nn.Module):
 
     def __init__(self, table: PrototypeTable, ignore_index: int = 255) -> None:
         super().__init__()
-        self.table = table
-        self.ignore_index = ignore_index
+        self.table = check_table(table)
+        self.ignore_index = check_ignore_index(ignore_index, table.num_classes)
 
     def extra_repr(self) -> str:
         """Return the arguments of the loss."""

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from protoxai.heads.groups import SparseGroupHead
-from protoxai.heads.linear import PrototypeHead
+from protoxai.heads.kinds import Head, check_head
 from protoxai.labels import labels_at
 from protoxai.losses.activation_norm import activation_norm_loss
-from protoxai.losses.cross_entropy import cross_entropy_loss
+from protoxai.losses.cross_entropy import cross_entropy_loss, read_class_weight
 from protoxai.losses.group_cross_entropy import group_cross_entropy_loss
 from protoxai.losses.group_diversity import group_diversity_loss
 from protoxai.losses.group_entropy import group_entropy_loss
@@ -23,13 +23,13 @@ from protoxai.losses.prototype_diversity import prototype_diversity_loss
 from protoxai.losses.sample_entropy import sample_entropy_loss
 from protoxai.losses.scale_max import scale_max_loss
 from protoxai.losses.spatial_entropy import spatial_entropy_loss
-from protoxai.runtime.checks import did_you_mean, shown
+from protoxai.runtime.checks import did_you_mean, flag, number, shown, whole
 from protoxai.runtime.plugins import check_function, is_redefinition
+from protoxai.runtime.tensors import tensor
 
 if TYPE_CHECKING:
     from protoxai.model.outputs import LinearOutput, SegmentationOutput
 
-Head = PrototypeHead | SparseGroupHead
 OutputLoss: TypeAlias = "Callable[[SegmentationOutput, Tensor, Head, int], Tensor]"
 
 OPTIONS = ("class_weight", "ignore_index")
@@ -134,6 +134,7 @@ def register_loss(name: str, *, grouped: bool = False) -> Callable[[OutputLoss],
     """
     if not isinstance(name, str):
         raise TypeError(f'{shown(name)} is no name, expected @register_loss("my_loss")')
+    flag("grouped", grouped)
 
     def add(loss: OutputLoss) -> OutputLoss:
         known = TERMS.get(name)
@@ -171,8 +172,8 @@ class ScaleProtoSegLoss(nn.Module):
             :func:`~protoxai.losses.register_loss`.
 
     Raises:
-        TypeError: If a term is unknown.
-        ValueError: If all weights are 0.
+        TypeError: If a term is unknown, or a weight no number.
+        ValueError: If a weight is NaN or infinite, or all are 0.
 
     Example:
         >>> import torch
@@ -203,15 +204,12 @@ class ScaleProtoSegLoss(nn.Module):
                     f"there is no loss term {name}{did_you_mean(name, loss_terms())}; there are "
                     f"{', '.join(sorted(loss_terms()))}: register yours with register_loss"
                 )
-        weights = {**DEFAULT_WEIGHTS, **weights}
+        weights = {name: number(name, w) for name, w in {**DEFAULT_WEIGHTS, **weights}.items()}
         self.weights = {name: weight for name, weight in weights.items() if weight}
         if not self.weights:
             raise ValueError("every loss weight is 0: give at least one term a weight")
-        self.ignore_index = ignore_index
-        self.register_buffer(
-            "class_weight",
-            None if class_weight is None else torch.as_tensor(class_weight, dtype=torch.float32),
-        )
+        self.ignore_index = whole("ignore_index", ignore_index)
+        self.register_buffer("class_weight", read_class_weight(class_weight))
 
     def forward(
         self,
@@ -230,7 +228,8 @@ class ScaleProtoSegLoss(nn.Module):
             ValueError: If labels or maps do not fit, or a term needs a head, or groups, that the
                 model does not have.
         """
-        outputs = [output, *output.auxiliary]
+        tensor("labels", labels, "batch height width", "integers", meta=True)
+        outputs = [output, *_check_output(output).auxiliary]
         per_output = [self._pixel_terms(each, labels, head) for each in outputs]
         terms = {
             name: torch.stack([each[name] for each in per_output]).mean() for name in per_output[0]
@@ -273,6 +272,13 @@ class ScaleProtoSegLoss(nn.Module):
         return terms
 
 
+def _check_output(output: SegmentationOutput | LinearOutput) -> SegmentationOutput | LinearOutput:
+    # The classes of outputs belong to a package that losses do not import.
+    if not isinstance(getattr(output, "logits", None), Tensor) or not hasattr(output, "auxiliary"):
+        raise TypeError(f"output is {shown(output)}, expected model(images)")
+    return output
+
+
 def _check_scalar(name: str, value: object) -> None:
     if not isinstance(value, Tensor) or value.ndim:
         raise TypeError(f"the loss term {name} is {shown(value)}, expected a scalar tensor")
@@ -285,6 +291,7 @@ def _check_head(head: Head | None, name: str) -> Head:
             f"the loss term {name} needs prototypes, but no head was given: pass the model's head, "
             "or give the term weight 0"
         )
+    check_head(head)
     if TERMS[name].grouped and not isinstance(head, SparseGroupHead):
         raise ValueError(
             f"the loss term {name} needs a SparseGroupHead, but the head is {type(head).__name__}: "

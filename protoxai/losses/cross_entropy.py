@@ -9,8 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from protoxai.labels import check_labels
+from protoxai.losses.class_pixels import check_device
+from protoxai.runtime.checks import NOT_NEGATIVE, numbers_of, shown, whole
 from protoxai.runtime.distributed import mean_over_processes
 from protoxai.runtime.precision import widen, without_autocast
+from protoxai.runtime.tensors import tensor
 
 
 def cross_entropy_loss(
@@ -39,18 +42,19 @@ def cross_entropy_loss(
         >>> cross_entropy_loss(torch.zeros(1, 2, 4, 4), torch.full((1, 4, 4), 255))
         tensor(0.)
     """
-    if labels.shape != logits.shape[:1] + logits.shape[2:]:
+    tensor("logits", logits, "batch classes height width", meta=True)
+    batch, classes, height, width = logits.shape
+    tensor("labels", labels, kind="integers", meta=True)
+    if tuple(labels.shape) != (batch, height, width):
         raise ValueError(
             f"labels have shape {tuple(labels.shape)} and logits {tuple(logits.shape)}; expected "
             "(batch, h, w) and (batch, classes, h, w): sample the labels with "
             "protoxai.labels.labels_at"
         )
-    check_labels(labels, logits.shape[1], ignore_index)
-    if class_weight is not None and class_weight.shape != logits.shape[1:2]:
-        raise ValueError(
-            f"class_weight has shape {tuple(class_weight.shape)}, expected "
-            f"({logits.shape[1]},): give one weight for each class of the logits"
-        )
+    check_labels(labels, classes, ignore_index)
+    check_device("logits", logits, labels.device)
+    if class_weight is not None:
+        check_class_weight(class_weight, classes)
     labels = labels.long()
     with without_autocast(logits):
         (logits,) = widen(logits)
@@ -75,11 +79,8 @@ class CrossEntropyLoss(nn.Module):
         self, class_weight: Tensor | Sequence[float] | None = None, ignore_index: int = 255
     ) -> None:
         super().__init__()
-        self.ignore_index = ignore_index
-        self.register_buffer(
-            "class_weight",
-            None if class_weight is None else torch.as_tensor(class_weight, dtype=torch.float32),
-        )
+        self.ignore_index = whole("ignore_index", ignore_index)
+        self.register_buffer("class_weight", read_class_weight(class_weight))
 
     def extra_repr(self) -> str:
         """Return the arguments of the loss."""
@@ -91,3 +92,39 @@ class CrossEntropyLoss(nn.Module):
         return cross_entropy_loss(
             logits, labels, class_weight=self.class_weight, ignore_index=self.ignore_index
         )
+
+
+def read_class_weight(class_weight: Tensor | Sequence[float] | None) -> Tensor | None:
+    """Return the weight of each class, float32 (C,), or None if there are no weights.
+
+    Raises:
+        TypeError: If they are not a list of numbers.
+        ValueError: If a weight is negative, NaN or infinite.
+    """
+    if class_weight is None:
+        return None
+    if not isinstance(class_weight, Tensor):
+        return torch.tensor(numbers_of("class_weight", class_weight, expected=NOT_NEGATIVE))
+    return check_class_weight(class_weight).to(torch.float32)
+
+
+def check_class_weight(class_weight: Tensor, classes: int | None = None) -> Tensor:
+    """Return the weight of each class, or raise an error; values are read on the CPU only.
+
+    Args:
+        class_weight: Weight of each class (C,).
+        classes: Number of classes; None if it is not known.
+    """
+    hint = "give one weight for each class of the logits"
+    sizes = None if classes is None else {"classes": classes}
+    tensor(
+        "class_weight", class_weight, "classes", "real numbers", meta=True, hint=hint, sizes=sizes
+    )
+    if class_weight.device.type != "cpu" or torch.compiler.is_compiling():
+        return class_weight
+    if not bool(((class_weight >= 0) & (class_weight < torch.inf)).all()):
+        raise ValueError(
+            f"class_weight holds {shown(class_weight.tolist())}, expected finite numbers of at "
+            "least 0"
+        )
+    return class_weight

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from protoxai.heads.groups import SparseGroupHead
+from protoxai.heads.kinds import check_grouped
 from protoxai.runtime.precision import widen, without_autocast
 
 SMALLEST_WEIGHT = 1e-5
@@ -30,6 +31,7 @@ def group_cross_entropy_loss(head: SparseGroupHead) -> Tensor:
         >>> round(group_cross_entropy_loss(head).item(), 4)
         -11.5129
     """
+    head = check_grouped(head)
     with without_autocast(head.group_parameter):
         (weights,) = widen(head.padded_weights())
         if head.num_groups < 2:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from protoxai.losses.prototype_diversity import prototype_diversity_loss
-from protoxai.prototypes.table import PrototypeTable
+from protoxai.labels import check_ignore_index
+from protoxai.losses.prototype_diversity import diversity_of
+from protoxai.prototypes.table import PrototypeTable, check_table
+from protoxai.runtime.checks import whole
+from protoxai.runtime.tensors import tensor
 
 
 def group_diversity_loss(
@@ -42,8 +45,13 @@ def group_diversity_loss(
         tensor(1.)
     """
     if not isinstance(group_class, PrototypeTable):
-        group_class = _groups_as_table(group_class, labels, ignore_index)
-    return prototype_diversity_loss(group_scores, labels, group_class, ignore_index=ignore_index)
+        tensor("group_scores", group_scores, "batch groups height width", meta=True)
+        size, hint = group_scores.shape[1], "one for each of the group_scores, as head.group_class"
+        tensor("group_class", group_class, "groups", "integers", hint=hint, sizes={"groups": size})
+        tensor("labels", labels, "batch height width", "integers")
+        ignored = whole("ignore_index", ignore_index)
+        group_class = _groups_as_table(group_class, labels, ignored)
+    return diversity_of("group_scores", group_scores, labels, group_class, ignore_index)
 
 
 class GroupDiversityLoss(nn.Module):
@@ -56,8 +64,8 @@ class GroupDiversityLoss(nn.Module):
 
     def __init__(self, group_table: PrototypeTable, ignore_index: int = 255) -> None:
         super().__init__()
-        self.group_table = group_table
-        self.ignore_index = ignore_index
+        self.group_table = check_table(group_table, "group_table")
+        self.ignore_index = check_ignore_index(ignore_index, group_table.num_classes)
 
     def extra_repr(self) -> str:
         """Return the arguments of the loss."""

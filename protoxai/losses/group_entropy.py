@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from protoxai.heads.groups import SparseGroupHead
+from protoxai.heads.kinds import check_grouped
 from protoxai.runtime.precision import widen, without_autocast
 
 LOG_OFFSET = 1e-5
@@ -31,6 +32,7 @@ def group_entropy_loss(head: SparseGroupHead) -> Tensor:
         >>> round(group_entropy_loss(head).item(), 4)
         -0.0
     """
+    head = check_grouped(head)
     with without_autocast(head.group_parameter):
         (weights,) = widen(head.padded_weights())
         entropy = -(weights * (weights + LOG_OFFSET).log()).sum(2)

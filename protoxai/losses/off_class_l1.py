@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from protoxai.heads.groups import SparseGroupHead
+from protoxai.heads.kinds import check_head
 from protoxai.heads.linear import PrototypeHead
 from protoxai.runtime.precision import widen
 
@@ -27,7 +28,7 @@ def off_class_l1_loss(head: PrototypeHead | SparseGroupHead) -> Tensor:
         >>> off_class_l1_loss(PrototypeHead(PrototypeTable.regular(2, 1, 3))).item()
         3.0
     """
-    (weight,) = widen(head.weight)
+    (weight,) = widen(check_head(head).weight)
     if head.last_layer == "tied":
         return weight[1].abs().sum() * (head.num_classes - 1)
     return weight.abs().masked_fill(head.own_class(), 0).sum()

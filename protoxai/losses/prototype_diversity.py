@@ -37,9 +37,23 @@ def prototype_diversity_loss(
         >>> prototype_diversity_loss(torch.ones(1, 2, 4, 4), torch.zeros(1, 4, 4).long(), table)
         tensor(1.)
     """
+    return diversity_of("distances", distances, labels, table, ignore_index)
+
+
+def diversity_of(
+    name: str, maps: Tensor, labels: Tensor, table: PrototypeTable, ignore_index: int
+) -> Tensor:
+    """Return the mean of ``exp(-D)`` over pairs of rows of a table, at the same scale.
+
+    Args:
+        name: Name of the maps, for errors.
+        maps: Distances or scores (B, P, h, w).
+        labels: Labels, int64 (B, h, w).
+        table: Class and scale of each map.
+        ignore_index: Label of pixels that do not count.
+    """
     own = OwnClassPixels(labels, table, ignore_index)
-    distances = own.check(distances)
-    divergence, counted = _divergences(own, distances)
+    divergence, counted = _divergences(own, own.check(name, maps))
     return mean_where((-divergence).exp(), counted)
 
 
@@ -60,7 +74,7 @@ class PrototypeDiversityLoss(TableLoss):
 
 def _divergences(own: OwnClassPixels, distances: Tensor) -> tuple[Tensor, Tensor]:
     """Return D of every pair of slots in each image, (B, pairs, C), and whether the pair counts."""
-    log_share = own.log_softmax(own.gather(distances))
+    log_share = own.log_softmax(own.gather("distances", distances))
     share = log_share.exp()
     first, second = _pairs(own.slots.shape[1], own.slots.shape[2], distances.device)
     # KL(p|q) + KL(q|p) = sum of (p - q)(log p - log q), where no term is negative, even if rounded.

@@ -37,7 +37,7 @@ def sample_entropy_loss(
         tensor(1.)
     """
     own = OwnClassPixels(labels, table, ignore_index)
-    values = own.gather(activations).unflatten(1, own.slots.shape[1:])
+    values = own.gather("activations", activations).unflatten(1, own.slots.shape[1:])
     if own.slots.numel() == len(table):
         log_share = values.log_softmax(2)
     else:

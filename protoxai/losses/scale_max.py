@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from protoxai.heads.groups import SparseGroupHead
+from protoxai.heads.kinds import check_grouped
 from protoxai.runtime.precision import widen, without_autocast
 
 
@@ -29,6 +30,7 @@ def scale_max_loss(head: SparseGroupHead) -> Tensor:
         >>> scale_max_loss(head).item()
         -0.5
     """
+    head = check_grouped(head)
     with without_autocast(head.group_parameter):
         (weights,) = widen(head.padded_weights())
         weights = weights.masked_fill(~head.member_mask, -torch.inf)

@@ -35,7 +35,7 @@ def spatial_entropy_loss(
         tensor(1.)
     """
     own = OwnClassPixels(labels, table, ignore_index)
-    log_share = own.log_softmax(own.gather(activations))
+    log_share = own.log_softmax(own.gather("activations", activations))
     entropy = -own.sum(log_share.exp() * log_share)
     slots = own.slots.flatten(1).T
     prototypes = slots.sum(0)

@@ -87,7 +87,7 @@ def _plain_list(
 
 
 def _plain_choice(name: str, value: object, choices: tuple[Any, ...]) -> Any:
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise ValueError(
             f"{name} is {shown(value)}, expected one of {choices}{did_you_mean(value, choices)}"
         )

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from protoxai.runtime.checks import pair
 from protoxai.runtime.resize import resize
+from protoxai.runtime.tensors import tensor
 
 CLASSES_AT_ONCE = 16
 
@@ -31,6 +33,8 @@ def predicted_labels(logits: Tensor, size: Sequence[int]) -> Tensor:
         >>> predicted_labels(torch.tensor([[[[0.0, 2.0]], [[1.0, 0.0]]]]), (1, 4))
         tensor([[[1, 1, 0, 0]]])
     """
+    tensor("logits", logits, "batch classes height width")
+    size = pair("size", size)
     if tuple(logits.shape[2:]) == tuple(size):
         return logits.max(1).indices
     labels = logits.new_empty(len(logits), *size, dtype=torch.long)

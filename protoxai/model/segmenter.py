@@ -63,7 +63,9 @@ class Segmenter(nn.Module):
         self.num_classes = whole("num_classes", num_classes, NUM_CLASSES)
         self.input_scales = _check_input_scales(options["input_scales"])
         self.freeze_batchnorm = options["freeze_batchnorm"]
-        pyramid = isinstance(scales, PyramidScales) or scales == "pyramid"
+        pyramid = isinstance(scales, PyramidScales) or (
+            isinstance(scales, str) and scales == "pyramid"
+        )
         levels = options["feature_levels"]
         self.backbone = create_backbone(
             backbone,

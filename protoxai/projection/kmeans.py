@@ -14,8 +14,11 @@ from torch import Tensor
 
 from protoxai.labels import labels_at
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
+from protoxai.runtime.batches import check_iterable, labelled_images
+from protoxai.runtime.checks import NOT_NEGATIVE, instance, number, positive, whole
 from protoxai.runtime.finite import check_each, check_finite_weights, check_images
 from protoxai.runtime.modes import evaluating
+from protoxai.runtime.wrappers import unwrapped
 
 MOST_PIXELS = 5000
 """Largest number of pixels that are clustered for a class and scale."""
@@ -43,8 +46,13 @@ def initialise_prototypes(
         seed: Seed of the clustering and the noise.
 
     Raises:
+        TypeError: If the model has no prototypes, or a batch is of another kind.
+        ValueError: If a batch or a number does not fit, or there is no batch.
         NotFiniteError: If a weight, an image or an embedding is NaN or infinite.
     """
+    model = instance("model", unwrapped(model), ScaleProtoSeg)
+    images, noise = positive("images", images), number("noise", noise, NOT_NEGATIVE)
+    seed = whole("seed", seed, NOT_NEGATIVE)
     check_finite_weights(model)
     embedding, labels = _pixels(model, loader, images)
     generator = np.random.default_rng(seed)
@@ -68,16 +76,19 @@ def _pixels(
     embeddings, labels, count = [], [], 0
     device = model.prototype_layer.prototypes.device
     with evaluating(model):
-        for batch in loader:
-            check_images(batch["image"], batch.get("id"))
-            embedding = model.embed(batch["image"].to(device)).cpu()
+        for batch in check_iterable("loader", loader):
+            pictures, own = labelled_images("loader", batch)
+            check_images(pictures, batch.get("id"))
+            embedding = model.embed(pictures.to(device)).cpu()
             check_each(embedding, "the embedding of {image} is NaN or infinite", batch.get("id"))
             embeddings.append(embedding.permute(0, 3, 4, 1, 2).flatten(0, 2))
             size = (embedding.shape[3], embedding.shape[4])
-            labels.append(labels_at(batch["labels"], size).flatten())
+            labels.append(labels_at(own, size).flatten())
             count += len(embedding)
             if count >= images:
                 break
+    if not embeddings:
+        raise ValueError("loader: got no batch, expected labelled training images")
     return torch.cat(embeddings), torch.cat(labels)
 
 

@@ -16,9 +16,12 @@ from protoxai.projection.active_region import ActiveRegions, patch_box
 from protoxai.projection.search import ProjectionRecord, PrototypeSearch
 from protoxai.prototypes.provenance import Provenance
 from protoxai.prototypes.table import PrototypeTable
+from protoxai.runtime.batches import check_iterable, check_labelled
+from protoxai.runtime.checks import instance
 from protoxai.runtime.distributed import gather, world_size
 from protoxai.runtime.finite import check_finite_weights, check_images
 from protoxai.runtime.modes import evaluating
+from protoxai.runtime.wrappers import unwrapped
 
 
 def project_prototypes(
@@ -57,6 +60,8 @@ def project_prototypes(
         >>> len(record.kept) == len(model.table) == len(model.provenance)
         True
     """
+    model = instance("model", unwrapped(model), ScaleProtoSeg)
+    check_iterable("batches", batches)
     if model.grouped:
         raise ValueError(
             "projection is for stage 1, but the model is in stage 2: project before model.group()"
@@ -70,14 +75,16 @@ def project_prototypes(
         for batch in batches:
             images, labels, indices, names = _unpack(batch, count)
             count += len(images)
-            check_labels(labels, model.num_classes, ignore_index)
+            check_labels(labels, model.num_classes, ignore_index, name="batches: labels")
             check_images(images, names)
             embedding = model.embed(images.to(prototypes.device))
             on_grid = labels_at(labels, (embedding.shape[3], embedding.shape[4]))
             updated = search.update(embedding, on_grid, indices)
             regions.record(updated, search.place[updated], embedding, labels, indices, names)
     if sum(gather(count)) == 0:
-        raise ValueError("there was no batch to project on: pass a loader over training images")
+        raise ValueError(
+            "batches: there was no batch to project on: pass a loader over training images"
+        )
     record = search.compute()
     regions.merge_ranks(record.image_index)
     provenance = _provenance(record, regions)
@@ -96,27 +103,24 @@ def _unpack(
         missing = [f'"{name}"' for name in ("image", "labels") if name not in batch]
         if missing:
             raise ValueError(
-                f"a batch has {sorted(batch)} but no {' and no '.join(missing)}: expected a "
-                'mapping with "image", "labels", "index" and "id"'
+                f"batches: a batch has {sorted(batch)} but no {' and no '.join(missing)}: expected "
+                'a mapping with "image", "labels", "index" and "id"'
             )
         images, labels = batch["image"], batch["labels"]
         indices, names = batch.get("index"), batch.get("id")
-    elif isinstance(batch, Tensor):
+    elif isinstance(batch, Tensor | str) or not isinstance(batch, Sequence):
         raise TypeError(
-            "a batch is a Tensor, expected (images, labels) or a mapping: projection needs labels"
+            f"batches: a batch is a {type(batch).__name__}, expected (images, labels) or a "
+            "mapping: projection needs labels"
         )
     elif 2 <= len(batch) <= 3:
         images, labels, indices, names = (*batch, None, None)[:4]
     else:
         raise ValueError(
-            f"a batch has {len(batch)} parts, expected (images, labels), (images, labels, indices) "
-            'or a mapping with "image", "labels", "index" and "id"'
+            f"batches: a batch has {len(batch)} parts, expected (images, labels), (images, labels, "
+            'indices) or a mapping with "image", "labels", "index" and "id"'
         )
-    if labels.dim() != 3 or len(labels) != len(images):
-        raise ValueError(
-            f"a batch has images {tuple(images.shape)} and labels {tuple(labels.shape)}, expected "
-            "(B, 3, H, W) and (B, H, W)"
-        )
+    check_labelled("batches", images, labels)
     check_not_turned(labels.shape[1:], images.shape[2:])
     if indices is None and world_size() > 1:
         raise ValueError(

@@ -12,13 +12,15 @@ from torch import Tensor
 
 from protoxai.kernels import exact_squared_distances, squared_distances
 from protoxai.kernels.reference import CENTRE
-from protoxai.labels import check_labels
+from protoxai.labels import check_ignore_index, check_labels
 from protoxai.prototypes.layer import check_embedding
 from protoxai.prototypes.provenance import Provenance
-from protoxai.prototypes.table import PrototypeTable
+from protoxai.prototypes.table import PrototypeTable, check_table
+from protoxai.runtime.checks import NOT_NEGATIVE, wholes_of
 from protoxai.runtime.distributed import gather, is_distributed
 from protoxai.runtime.finite import check_each, check_finite_weights
 from protoxai.runtime.precision import widen
+from protoxai.runtime.tensors import tensor
 
 
 @dataclass(frozen=True)
@@ -81,19 +83,16 @@ class PrototypeSearch:
     def __init__(
         self, table: PrototypeTable, prototypes: Tensor, *, ignore_index: int = 255
     ) -> None:
-        if prototypes.dim() != 2 or len(prototypes) != len(table):
-            raise ValueError(
-                f"prototypes have shape {tuple(prototypes.shape)}, expected ({len(table)}, D): one "
-                "vector for each row of the table"
-            )
+        hint = "one vector for each row of the table"
+        count = len(check_table(table))
+        tensor("prototypes", prototypes, "rows channels", hint=hint, sizes={"rows": count})
+        self.ignore_index = check_ignore_index(ignore_index, table.num_classes)
         check_finite_weights({"prototypes": prototypes}, "the search")
         self.table = table.to(prototypes.device)
         self.prototypes = prototypes.detach().clone()
-        self.ignore_index = ignore_index
         shape = (table.num_classes, table.num_scales, -1)
         members = self.table.members("class_and_scale")
         self._members, self._is_member = (rows.view(shape) for rows in members)
-        count = len(table)
         device = prototypes.device
         self.distance = torch.full((count,), torch.inf, dtype=torch.float64, device=device)
         # Image index, row and column, which break ties in this order.
@@ -118,16 +117,18 @@ class PrototypeSearch:
             ValueError: If shapes do not fit or a label is not a class.
             NotFiniteError: If a value of the embedding is NaN or infinite; nothing is searched.
         """
+        check_embedding(embedding, self.table.num_scales, self.prototypes.shape[1])
+        batch, _, _, height, width = embedding.shape
+        sizes = {"batch": batch, "height": height, "width": width}
+        hint = "on the grid of the embedding"
+        tensor("embedding", embedding)
+        tensor("labels", labels, "batch height width", "integers", hint=hint, sizes=sizes)
+        check_labels(labels, self.table.num_classes, self.ignore_index)
         device = self.prototypes.device
         embedding, labels = embedding.to(device), labels.to(device)
-        images = torch.as_tensor(image_indices, device=device).long()
-        if labels.shape != embedding.shape[:1] + embedding.shape[3:] or len(images) != len(labels):
-            raise ValueError(
-                f"embedding {tuple(embedding.shape)}, labels {tuple(labels.shape)} and "
-                f"{len(images)} image indices do not fit: expected (B, S, D, h, w), (B, h, w), B"
-            )
-        check_embedding(embedding, self.table.num_scales, self.prototypes.shape[1])
-        check_labels(labels, self.table.num_classes, self.ignore_index)
+        images = torch.tensor(
+            wholes_of("image_indices", image_indices, len(labels), NOT_NEGATIVE), device=device
+        )
         check_each(
             embedding,
             "the embedding of {image} has values that are NaN or infinite",

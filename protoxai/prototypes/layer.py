@@ -9,9 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from protoxai.kernels import activation, compare
-from protoxai.prototypes.table import PrototypeTable
-from protoxai.runtime.checks import positive
+from protoxai.prototypes.table import PrototypeTable, check_table
+from protoxai.runtime.checks import Range, flag, number, whole
 from protoxai.runtime.precision import widen, without_autocast
+from protoxai.runtime.tensors import tensor
+
+DIM = Range(least=1, most=100_000)
 
 
 class PrototypeOutput(NamedTuple):
@@ -56,11 +59,10 @@ class MultiScalePrototypeLayer(nn.Module):
         self, table: PrototypeTable, dim: int, epsilon: float = 1e-4, bounded: bool = False
     ) -> None:
         super().__init__()
-        if not 0 < epsilon < 1:
-            raise ValueError(f"epsilon is {epsilon}, expected a number in (0, 1), such as 1e-4")
-        self.epsilon = epsilon
-        self.bounded = bounded
-        self.prototypes = nn.Parameter(torch.rand(len(table), positive("dim", dim)))
+        check_table(table)
+        self.epsilon = number("epsilon", epsilon, Range(above=0, below=1))
+        self.bounded = flag("bounded", bounded)
+        self.prototypes = nn.Parameter(torch.rand(len(table), whole("dim", dim, DIM)))
         self._set_table(table)
 
     @property
@@ -94,6 +96,7 @@ class MultiScalePrototypeLayer(nn.Module):
 
     def activation(self, distances: Tensor) -> Tensor:
         """Return ``log((d + 1) / (d + epsilon))``, which decreases in the distance ``d``."""
+        tensor("distances", distances, meta=True)
         return activation(distances, self.epsilon)
 
     @torch.no_grad()
@@ -137,10 +140,12 @@ class MultiScalePrototypeLayer(nn.Module):
 
 
 def check_embedding(embedding: Tensor, num_scales: int, dim: int) -> None:
-    """Raise ``ValueError`` if an embedding is not (B, S, D, h, w)."""
-    if embedding.dim() != 5 or embedding.shape[1:3] != (num_scales, dim):
-        raise ValueError(
-            f"embedding has shape {tuple(embedding.shape)}, expected (batch, {num_scales} scales, "
-            f"{dim} channels, height, width): give one map per scale of the table, with `dim` "
-            "channels"
-        )
+    """Raise an error if an embedding is not (B, S, D, h, w)."""
+    tensor(
+        "embedding",
+        embedding,
+        "batch scales channels height width",
+        meta=True,
+        hint="give one map per scale of the table, with `dim` channels",
+        sizes={"scales": num_scales, "channels": dim},
+    )

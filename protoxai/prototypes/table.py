@@ -8,10 +8,13 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from protoxai.runtime.checks import positive
+from protoxai.runtime.checks import Range, choice, instance, shown, whole
 
 # Longer tables of no regular arrangement are abbreviated in representations.
 LONG = 32
+# Larger numbers are mistakes, and would need more memory than there is.
+CLASSES, SCALES, PER_SCALE = (Range(least=1, most=most) for most in (100_000, 1000, 1000))
+GROUPINGS = ("class", "scale", "class_and_scale")
 
 
 class Members(NamedTuple):
@@ -58,8 +61,8 @@ class PrototypeTable:
         num_classes: int,
         num_scales: int,
     ) -> None:
-        self._num_classes = positive("num_classes", num_classes)
-        self._num_scales = positive("num_scales", num_scales)
+        self._num_classes = whole("num_classes", num_classes, CLASSES)
+        self._num_scales = whole("num_scales", num_scales, SCALES)
         self._class_index = _indices("class_index", class_index, self.num_classes)
         self._scale_index = _indices("scale_index", scale_index, self.num_scales)
         if self._class_index.shape != self._scale_index.shape:
@@ -89,9 +92,10 @@ class PrototypeTable:
             num_scales: Number of scales S.
             per_scale: Number of prototypes of each class at each scale.
         """
-        positive("per_scale", per_scale)
-        classes = torch.arange(positive("num_classes", num_classes)).repeat_interleave(per_scale)
-        scales = torch.arange(positive("num_scales", num_scales))
+        per_scale = whole("per_scale", per_scale, PER_SCALE)
+        num_classes = whole("num_classes", num_classes, CLASSES)
+        classes = torch.arange(num_classes).repeat_interleave(per_scale)
+        scales = torch.arange(whole("num_scales", num_scales, SCALES))
         return cls(
             classes.repeat(num_scales),
             scales.repeat_interleave(len(classes)),
@@ -144,7 +148,7 @@ class PrototypeTable:
         Args:
             by: "class" (C rows), "scale" (S rows) or "class_and_scale" (C·S rows, class-major).
         """
-        return Members(*(tensor.clone() for tensor in self._members[by]))
+        return Members(*(rows.clone() for rows in self._members[choice("by", by, GROUPINGS)]))
 
     def keep(self, indices: Tensor | Sequence[int]) -> PrototypeTable:
         """Return the table of these prototypes only, in the order they have here.
@@ -226,6 +230,11 @@ class PrototypeTable:
         return classes, scales, self.num_classes, self.num_scales
 
 
+def check_table(table: PrototypeTable, name: str = "table") -> PrototypeTable:
+    """Return a table, or raise ``TypeError`` if it is something else."""
+    return instance(name, table, PrototypeTable, "such as model.table or PrototypeTable.regular()")
+
+
 def _padded_rows(key: Tensor, rows: int) -> Members:
     order = key.argsort(stable=True)
     counts = torch.bincount(key, minlength=rows)
@@ -241,7 +250,10 @@ def _padded_rows(key: Tensor, rows: int) -> Members:
 
 
 def _indices(name: str, values: Tensor | Sequence[int], limit: int) -> Tensor:
-    index = torch.as_tensor(values)
+    try:
+        index = torch.as_tensor(values)
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(f"{name} is {shown(values)}, expected a list of whole numbers") from None
     whole = not (index.is_floating_point() or index.is_complex() or index.dtype == torch.bool)
     if index.numel() and not whole:
         raise TypeError(f"{name} holds {index.dtype}, expected whole numbers (int64)")

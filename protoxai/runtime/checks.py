@@ -87,9 +87,7 @@ def number(name: str, value: object, expected: Range = FINITE) -> float:
         Traceback (most recent call last):
         ValueError: momentum is 2, expected a number from 0 to 1
     """
-    given = _item(value)
-    if isinstance(given, bool) or not isinstance(given, numbers.Real):
-        raise TypeError(f"{name} is {shown(value)}, expected a number {expected}")
+    given = _real(name, value, f"a number {expected}")
     if given not in expected:
         raise ValueError(f"{name} is {shown(given)}, expected a number {expected}")
     return float(given)
@@ -107,9 +105,7 @@ def whole(name: str, value: object, expected: Range = FINITE) -> int:
         TypeError: If the value is no real number.
         ValueError: If it is not whole or not in the range.
     """
-    given = _item(value)
-    if isinstance(given, bool) or not isinstance(given, numbers.Real):
-        raise TypeError(f"{name} is {shown(value)}, expected a whole number {expected}")
+    given = _real(name, value, f"a whole number {expected}")
     if given not in expected or int(given) != given:
         raise ValueError(f"{name} is {shown(given)}, expected a whole number {expected}")
     return int(given)
@@ -137,41 +133,56 @@ def flag(name: str, value: object) -> bool:
     return given
 
 
-def numbers_of(name: str, value: object, count: int, expected: Range = FINITE) -> tuple[float, ...]:
-    """Return as many finite numbers in a range as expected, as Python's floats.
+def numbers_of(
+    name: str, value: object, count: int | None = None, expected: Range = FINITE
+) -> tuple[float, ...]:
+    """Return finite numbers in a range, as Python's floats.
 
     Args:
         name: Name of the argument, for the error.
         value: List, tuple, array or tensor of numbers.
-        count: Number of numbers.
+        count: Number of numbers; None for one or more.
         expected: Range of each.
 
     Raises:
         TypeError: If the value is no such list, or an item no real number.
         ValueError: If there are more or fewer numbers, or one is not in the range.
     """
-    items = _items_of(name, value, f"{count} numbers {expected}")
-    if len(items) != count:
-        raise ValueError(f"{name} is {shown(value)}, expected {count} numbers {expected}")
+    words = "finite numbers" if expected == FINITE else f"numbers {expected}"
+    items = _items_of(name, value, count, words)
     return tuple(number(name, item, expected) for item in items)
 
 
+def wholes_of(
+    name: str, value: object, count: int | None = None, expected: Range = AT_LEAST_ONE
+) -> tuple[int, ...]:
+    """Return whole numbers in a range, as Python's ints; see :func:`numbers_of`."""
+    items = _items_of(name, value, count, f"whole numbers {expected}")
+    return tuple(whole(name, item, expected) for item in items)
+
+
 def pair(name: str, value: object, expected: Range = AT_LEAST_ONE) -> tuple[int, int]:
-    """Return two whole numbers in a range, such as a height and a width, as Python's ints.
+    """Return two whole numbers in a range, such as a height and a width; see :func:`wholes_of`."""
+    first, second = wholes_of(name, value, 2, expected)
+    return first, second
+
+
+def palette_of(name: str, value: object, count: int) -> tuple[tuple[int, ...], ...]:
+    """Return RGB colours of whole numbers from 0 to 255, as Python's ints.
 
     Args:
         name: Name of the argument, for the error.
-        value: List, tuple, array or tensor of two numbers.
-        expected: Range of both.
+        value: List of colours, or array (count, 3).
+        count: Number of colours.
 
     Raises:
-        TypeError: If the value is no such list, or an item no real number.
-        ValueError: If there are not two, or one is not whole or not in the range.
+        TypeError: If the value is no list of colours.
+        ValueError: If there are more or fewer colours, or one does not hold three such numbers.
     """
-    items = _items_of(name, value, f"two whole numbers {expected}")
-    if len(items) != 2:
-        raise ValueError(f"{name} is {shown(value)}, expected two whole numbers {expected}")
-    return whole(name, items[0], expected), whole(name, items[1], expected)
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    rows = _items_of(name, value, count, "colours (red, green, blue), one per class")
+    return tuple(wholes_of(f"a colour of {name}", row, 3, Range(least=0, most=255)) for row in rows)
 
 
 def choice(name: str, value: object, known: Collection[str]) -> str:
@@ -181,13 +192,12 @@ def choice(name: str, value: object, known: Collection[str]) -> str:
         TypeError: If the value is no text.
         ValueError: If it is none of the words.
     """
-    words = ", ".join(map(repr, known))
+    if isinstance(value, str) and value in known:
+        return value
+    message = f"{name} is {shown(value)}, expected one of {', '.join(map(repr, known))}"
     if not isinstance(value, str):
-        raise TypeError(f"{name} is {shown(value)}, expected one of {words}")
-    if value not in known:
-        hint = did_you_mean(value, known)
-        raise ValueError(f"{name} is {shown(value)}, expected one of {words}{hint}")
-    return value
+        raise TypeError(message)
+    raise ValueError(message + did_you_mean(value, known))
 
 
 def instance(name: str, value: object, kind: type[T] | tuple[type[T], ...], hint: str = "") -> T:
@@ -255,17 +265,28 @@ def did_you_mean(word: object, known: Iterable[str]) -> str:
     return f" (did you mean {' or '.join(repr(by_lower_case[name]) for name in close)}?)"
 
 
-def _items_of(name: str, value: object, expected: str) -> Sequence[object]:
+def _items_of(name: str, value: Any, count: int | None, expected: str) -> list[object]:
     """Return the items of a list, a tuple, or an array or tensor of one dimension."""
+    items: Any = value
     if isinstance(value, np.ndarray | Tensor) and value.ndim == 1:
-        return list(value.tolist())
-    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
-        raise TypeError(f"{name} is {shown(value)}, expected {expected}")
-    return value
+        items = value.tolist()
+    is_list = isinstance(items, Sequence) and not isinstance(items, str | bytes)
+    if is_list and items and len(items) == (count or len(items)):
+        return list(items)
+    words = f"{'a list of' if count is None else count} {expected}"
+    error = ValueError if is_list else TypeError
+    raise error(f"{name} is {shown(value)}, expected {words}")
 
 
 def _digits(bound: float) -> str:
     return str(bound) if isinstance(bound, int) else f"{bound:g}"
+
+
+def _real(name: str, value: object, expected: str) -> Any:
+    given = _item(value)
+    if isinstance(given, bool) or not isinstance(given, numbers.Real):
+        raise TypeError(f"{name} is {shown(value)}, expected {expected}")
+    return given
 
 
 def _item(value: object) -> Any:

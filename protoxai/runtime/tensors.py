@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
@@ -14,7 +15,7 @@ Kind = Literal["floating point", "integers", "bool", "real numbers"]
 """Types of a tensor's values; real numbers are floating point or integers."""
 FIXES = {
     "floating point": "convert them with .float()",
-    "integers": "convert them with .long()",
+    "integers": "convert them to int64 with .long()",
     "bool": "compare, as in labels == 3",
     "real numbers": "convert them with .float()",
 }
@@ -28,7 +29,7 @@ def tensor(
     *,
     meta: bool = False,
     hint: str = "",
-    **sizes: int,
+    sizes: Mapping[str, int] | None = None,
 ) -> Tensor:
     """Return a value if it is a dense tensor of a type and a shape.
 
@@ -41,19 +42,19 @@ def tensor(
         kind: Type of the values.
         meta: Whether tensors of the device "meta", which have no values, are accepted.
         hint: How to obtain such a tensor.
-        **sizes: Size of each dimension that has to have one.
+        sizes: Size of each dimension that has to have one.
 
     Raises:
         TypeError: If the value is no tensor, or one of another type.
         ValueError: If its shape does not fit.
 
     Example:
-        >>> tensor("maps", torch.ones(2, 3), "batch classes", classes=4)
+        >>> tensor("maps", torch.ones(2, 3), "batch classes", sizes={"classes": 4})
         Traceback (most recent call last):
-        ValueError: maps: got shape (2, 3), expected (batch, 4 classes)
+        ValueError: maps: got shape (2, 3), expected (batch, classes=4)
     """
-    names = dims.split()
-    described = ", ".join(f"{sizes[dim]} {dim}" if dim in sizes else dim for dim in names)
+    names, sizes = dims.split(), sizes or {}
+    described = ", ".join(f"{dim}={sizes[dim]}" if dim in sizes else dim for dim in names)
     fix = hint and f": {hint}"
     if not isinstance(value, Tensor):
         fix = fix or (": convert it with torch.from_numpy" if isinstance(value, np.ndarray) else "")
@@ -67,7 +68,11 @@ def tensor(
     if value.is_meta and not meta:
         raise TypeError(f"{name}: got a tensor of the device meta, expected one that has values")
     if not _is_of(value.dtype, kind):
-        raise TypeError(f"{name}: got {value.dtype}, expected {kind}{fix or ': ' + FIXES[kind]}")
+        also = hint and f"; {hint}"
+        conversion = FIXES[kind]
+        if value.dtype == torch.uint8 and kind == "floating point":
+            conversion = "divide colours by 255, as in images / 255"
+        raise TypeError(f"{name}: got {value.dtype}, expected {kind}: {conversion}{also}")
     free = names[0] == "..."
     named = names[1:] if free else names
     shape = tuple(value.shape)

@@ -53,7 +53,7 @@ def test_an_empty_region_is_undefined_for_every_explainer() -> None:
 
 def test_arguments_are_checked_before() -> None:
     images, region, classes = some_tasks()
-    with pytest.raises(ValueError, match="region has shape"):
+    with pytest.raises(ValueError, match="region: got shape"):
         Brightness(Colours(WEIGHT))(images, region[:1], classes)
 
 

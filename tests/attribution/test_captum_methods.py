@@ -125,7 +125,7 @@ def test_captum_does_not_warn_about_layers_but_others_may() -> None:
     [
         ("IntegratedGradient", "did you mean 'IntegratedGradients'"),
         ("saliency", "did you mean 'Saliency'"),
-        ("zzz", "no method 'zzz'; expected one of Saliency, "),
+        ("zzz", "name is 'zzz', expected one of 'Saliency', "),
     ],
 )
 def test_unknown_names_come_with_close_ones(name: str, message: str) -> None:

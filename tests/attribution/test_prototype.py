@@ -109,7 +109,7 @@ def test_names_tell_the_units() -> None:
 
 
 def test_wrong_arguments_are_refused() -> None:
-    with pytest.raises(TypeError, match=r"Conv2d, expected a ScaleProtoSeg.*CaptumAttribution"):
+    with pytest.raises(TypeError, match=r"Conv2d.*, expected a ScaleProtoSeg.*CaptumAttribution"):
         PrototypeAttribution(nn.Conv2d(3, 2, 1))
     with pytest.raises(ValueError, match="units is 'pixels', expected one of"):
         PrototypeAttribution(model_at(1), "pixels")

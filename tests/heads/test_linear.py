@@ -130,5 +130,5 @@ def test_a_representation_makes_the_same_head(kind: type[Head], table: Prototype
 
 @either_head
 def test_units_that_do_not_fit(kind: type[Head]) -> None:
-    with pytest.raises(ValueError, match=r"got maps of shape \(1, 5, 2, 2\), expected \(batch"):
+    with pytest.raises(ValueError, match=r"got shape \(1, 5, 2, 2\), expected \(batch"):
         kind(UNEVEN, last_layer="tied").classify(torch.rand(1, 5, 2, 2))

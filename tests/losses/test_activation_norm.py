@@ -48,7 +48,7 @@ def test_one_pixel_counts() -> None:
 
 
 def test_unknown_norm() -> None:
-    with pytest.raises(ValueError, match=r"norm is 'l2', expected 'l1' or 'linf'"):
+    with pytest.raises(ValueError, match=r"norm is 'l2', expected one of 'l1', 'linf'"):
         activation_norm_loss(
             torch.zeros(1, 8, 1, 1), torch.zeros(1, 1, 1).long(), UNEVEN, norm="l2"
         )

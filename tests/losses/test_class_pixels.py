@@ -201,14 +201,14 @@ def test_labels_may_be_narrow_integers(loss: Loss, dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bool])
 def test_wrong_label_type(loss: Loss, dtype: torch.dtype) -> None:
     maps, labels = scene()
-    with pytest.raises(TypeError, match=rf"{dtype}.*int64.*labels\.long\(\)"):
+    with pytest.raises(TypeError, match=rf"labels: got {dtype}.*int64.*\.long\(\)"):
         loss(maps, labels.to(dtype), UNEVEN)
 
 
 @every_loss
 @pytest.mark.parametrize("shape", [(2, 7, 2, 3), (2, 8, 3, 3), (1, 8, 2, 3), (2, 8, 6)])
 def test_maps_that_do_not_fit(loss: Loss, shape: tuple[int, ...]) -> None:
-    message = rf"maps have shape \({shape[0]}, .*expected \(2, 8, 2, 3\).*labels_at"
+    message = rf"got shape \({shape[0]}, .*expected \(batch=2, prototypes=8, height=2.*labels_at"
     with pytest.raises(ValueError, match=message):
         loss(torch.rand(shape), scene()[1], UNEVEN)
 

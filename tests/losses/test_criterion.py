@@ -125,7 +125,7 @@ def test_terms_of_weight_0_are_not_computed() -> None:
         output._replace(distances=torch.empty(0)), labels, head
     )
     assert set(found) == {"loss", "cross_entropy"}
-    with pytest.raises(ValueError, match="maps have shape"):
+    with pytest.raises(ValueError, match="distances: got shape"):
         ScaleProtoSegLoss()(output._replace(distances=torch.empty(0)), labels, head)
 
 
@@ -170,7 +170,7 @@ def test_wrong_labels() -> None:
     output = output_of(head, 6, 8)
     with pytest.raises(ValueError, match=r"hold 9;.*classes 0 to 4"):
         ScaleProtoSegLoss()(output, torch.full((2, 12, 16), 9), head)
-    with pytest.raises(ValueError, match=r"\(2, 8, 6, 8\), expected \(1, 8, 6, 8\)"):
+    with pytest.raises(ValueError, match=r"\(2, 8, 6, 8\), expected \(batch=1, prototypes=8"):
         ScaleProtoSegLoss()(output, image_labels()[:1], head)
 
 

@@ -64,7 +64,7 @@ def test_other_ignore_value() -> None:
 
 
 def test_scores_that_do_not_fit_the_groups() -> None:
-    with pytest.raises(ValueError, match=r"\(1, 3, 2, 2\), expected \(1, 2, 2, 2\)"):
+    with pytest.raises(ValueError, match=r"group_class: got shape \(2,\), expected \(groups=3\)"):
         group_diversity_loss(
             torch.rand(1, 3, 2, 2), torch.zeros(1, 2, 2).long(), torch.tensor([0, 0])
         )

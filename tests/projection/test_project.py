@@ -276,12 +276,12 @@ LABEL = torch.zeros(1, 1, 1, dtype=torch.long)
         ({"image": PIXEL}, ValueError, 'no "labels"'),
         ({"images": PIXEL, "labels": LABEL}, ValueError, 'no "image"'),
         (torch.zeros(2, 3, 4, 4), TypeError, "batch is a Tensor, expected"),
-        ((PIXEL, LABEL[None]), ValueError, r"labels \(1, 1, 1, 1\), expected \(B, 3, H, W\)"),
-        ((PIXEL, LABEL.expand(2, 1, 1)), ValueError, r"labels \(2, 1, 1\), expected"),
-        ((PIXEL, LABEL, [0, 1]), ValueError, "2 image indices"),
+        ((PIXEL, LABEL[None]), ValueError, r"labels: got shape \(1, 1, 1, 1\), expected \(batch"),
+        ((PIXEL, LABEL.expand(2, 1, 1)), ValueError, r"labels: got shape \(2, 1, 1\), expected"),
+        ((PIXEL, LABEL, [0, 1]), ValueError, r"image_indices is \[0, 1\], expected 1"),
         ((PIXEL, LABEL + 7), ValueError, "labels hold 7; expected classes 0 to 1"),
-        ((PIXEL, LABEL.float()), TypeError, r"labels are torch\.float32, expected integers"),
-        ((PIXEL.byte(), LABEL), TypeError, r"torch\.uint8.*divide by 255"),
+        ((PIXEL, LABEL.float()), TypeError, r"labels: got torch\.float32, expected integers"),
+        ((PIXEL.byte(), LABEL), TypeError, r"torch\.uint8.*divide colours by 255"),
     ],
 )
 def test_batches_that_are_none(batch: Any, error: type[Exception], message: str) -> None:

@@ -265,11 +265,11 @@ def test_rounding_of_the_fast_distances_decides_nothing() -> None:
 @pytest.mark.parametrize(
     ("embedding", "labels", "indices", "message"),
     [
-        ((2, 1, 1, 3, 4), (2, 3, 5), 2, r"labels \(2, 3, 5\).*expected \(B, S, D, h, w\)"),
-        ((2, 1, 1, 3, 4), (2, 3, 4), 1, "1 image indices do not fit"),
-        ((2, 1, 3, 4), (2, 3, 4), 2, r"embedding \(2, 1, 3, 4\).*do not fit"),
-        ((2, 2, 1, 3, 4), (2, 3, 4), 2, r"embedding has shape \(2, 2, 1, 3, 4\), expected"),
-        ((2, 1, 2, 3, 4), (2, 3, 4), 2, r"embedding has shape \(2, 1, 2, 3, 4\), expected"),
+        ((2, 1, 1, 3, 4), (2, 3, 5), 2, r"labels: got shape \(2, 3, 5\).*on the grid of the embedding"),
+        ((2, 1, 1, 3, 4), (2, 3, 4), 1, "image_indices is .*expected 2 whole numbers"),
+        ((2, 1, 3, 4), (2, 3, 4), 2, r"embedding: got shape \(2, 1, 3, 4\)"),
+        ((2, 2, 1, 3, 4), (2, 3, 4), 2, r"embedding: got shape \(2, 2, 1, 3, 4\), expected"),
+        ((2, 1, 2, 3, 4), (2, 3, 4), 2, r"embedding: got shape \(2, 1, 2, 3, 4\), expected"),
     ],
 )
 def test_shapes_that_do_not_fit(
@@ -290,7 +290,7 @@ def test_labels_that_are_no_class() -> None:
 
 @pytest.mark.parametrize("shape", [(2, 4), (1,), (1, 4, 1)])
 def test_prototypes_that_do_not_fit_the_table(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"prototypes have shape .*expected \(1, D\)"):
+    with pytest.raises(ValueError, match=r"prototypes: got shape .*expected \(rows=1, channels\)"):
         PrototypeSearch(ONE, torch.rand(shape))
 
 

@@ -165,7 +165,7 @@ def test_layer_state_is_the_prototypes_alone() -> None:
 )
 def test_embedding_that_does_not_fit_the_table(shape: tuple[int, ...]) -> None:
     layer = MultiScalePrototypeLayer(UNEVEN, dim=6)
-    message = r"{}.*\(batch, 4 scales, 6 channels, height, width\)"
+    message = r"{}.*\(batch, scales=4, channels=6, height, width\)"
     came = str(shape).replace("(", r"\(").replace(")", r"\)")
     with pytest.raises(ValueError, match=message.format(came)):
         layer(torch.rand(shape))
@@ -173,12 +173,12 @@ def test_embedding_that_does_not_fit_the_table(shape: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("epsilon", [0, 1, -1e-4])
 def test_epsilon_out_of_range(epsilon: float) -> None:
-    with pytest.raises(ValueError, match=rf"epsilon is {epsilon}.*\(0, 1\)"):
+    with pytest.raises(ValueError, match=rf"epsilon is {epsilon}.*above 0 and below 1"):
         MultiScalePrototypeLayer(UNEVEN, dim=2, epsilon=epsilon)
 
 
 def test_dim_out_of_range() -> None:
-    with pytest.raises(ValueError, match=r"dim is 0.*at least 1"):
+    with pytest.raises(ValueError, match=r"dim is 0.*from 1 to"):
         MultiScalePrototypeLayer(UNEVEN, dim=0)
 
 

@@ -154,7 +154,7 @@ def test_keep_of_wrong_indices(indices: list[int], error: type[Exception], messa
         (([[0]], [[0]], 3, 1), ValueError, r"class_index has shape \(1, 1\)"),
         (([0.0], [0], 3, 1), TypeError, r"class_index holds torch\.float32.*whole numbers"),
         (([0], [False], 3, 1), TypeError, r"scale_index holds torch\.bool.*whole numbers"),
-        (([0], [0], 0, 1), ValueError, r"num_classes is 0.*at least 1"),
+        (([0], [0], 0, 1), ValueError, r"num_classes is 0.*from 1 to"),
         (([0], [0], 1, 1.5), ValueError, r"num_scales is 1\.5.*whole number"),
         (([0], [0], True, 1), ValueError, r"num_classes is True.*whole number"),
     ],
@@ -167,5 +167,5 @@ def test_indices_that_make_no_table(
 
 
 def test_regular_table_without_prototypes() -> None:
-    with pytest.raises(ValueError, match=r"per_scale is 0.*at least 1"):
+    with pytest.raises(ValueError, match=r"per_scale is 0.*from 1 to"):
         PrototypeTable.regular(2, 2, 0)

@@ -1,5 +1,6 @@
 """Shapes: an endless synthetic data set whose ground truth a person can check."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -10,8 +11,11 @@ from protoxai.data.palette import distinct_palette
 from protoxai.data.registry import register
 from protoxai.data.shapes.objects import BLUEPRINTS
 from protoxai.data.shapes.scene import draw_scene
+from protoxai.runtime.checks import NOT_NEGATIVE, Range, choice, pair, whole
 
 SPLITS = ("train", "val")
+# Small objects cannot be recognised in smaller pictures.
+PIXELS, LENGTH = Range(least=32, most=10_000), Range(least=1, most=10**12)
 
 
 @register("shapes")
@@ -69,29 +73,19 @@ class Shapes(SegmentationDataset):
         objects: tuple[int, int] = (2, 6),
         clutter: tuple[int, int] = (3, 8),
     ) -> None:
-        height, width = (size, size) if isinstance(size, int) else size
-        if min(height, width) < 32:
-            raise ValueError(
-                f"size={size!r}: give 32 pixels or more, so that small objects can be recognised"
-            )
-        if length < 1 or seed < 0:
-            raise ValueError(
-                f"length={length}, seed={seed}: give a length of 1 or more and a seed of 0 or more"
-            )
-        if split not in SPLITS:
-            raise ValueError(f"Shapes has no split {split!r}, expected 'train' or 'val'")
-        for name, bounds in (("objects", objects), ("clutter", clutter)):
-            if not 0 <= bounds[0] <= bounds[1]:
-                raise ValueError(f"{name}={bounds}: give (fewest, most), 0 or more")
+        if not isinstance(size, Sequence):
+            size = (whole("size", size, PIXELS),) * 2
+        choice("split", split, SPLITS)
+        objects, clutter = _bounds("objects", objects), _bounds("clutter", clutter)
         names = ("background", *(blueprint.name for blueprint in BLUEPRINTS))
         palette = ((40, 42, 48), *distinct_palette(len(BLUEPRINTS)))
         super().__init__(names, palette, transform=transform)
-        self.size = (height, width)
-        self.seed = seed
+        self.size = pair("size", size, PIXELS)
+        self.seed = whole("seed", seed, NOT_NEGATIVE)
         self.split = split
         self.objects = objects
         self.clutter = clutter
-        self._length = length
+        self._length = whole("length", length, LENGTH)
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -109,3 +103,10 @@ class Shapes(SegmentationDataset):
             id=f"{self.split}-{self.seed}-{index}",
             parts=torch.from_numpy(scene.parts),
         )
+
+
+def _bounds(name: str, bounds: tuple[int, int]) -> tuple[int, int]:
+    fewest, most = pair(name, bounds, Range(least=0, most=10_000))
+    if fewest > most:
+        raise ValueError(f"{name} is {bounds}, expected (fewest, most)")
+    return fewest, most

@@ -8,6 +8,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from protoxai.metrics.base.checks import COUNT, SEED
+from protoxai.runtime.checks import whole
+from protoxai.runtime.tensors import tensor
+
 RESAMPLES = 1000
 INTERVAL = (0.025, 0.975)
 LARGEST_BLOCK = 2**20
@@ -72,6 +76,10 @@ def estimate(
         >>> print(estimate(torch.tensor([0.5, 0.5, torch.nan])))
         0.5 [0.5, 0.5] (1 of 3 images undefined)
     """
+    tensor("rows", rows, "...", "real numbers")
+    if rows.dim() not in (1, 2):
+        raise ValueError(f"rows have shape {tuple(rows.shape)}, expected (images,) or (images, K)")
+    resamples, seed = whole("resamples", resamples, COUNT), whole("seed", seed, SEED)
     rows = rows.detach().double().cpu()
     undefined = rows.isnan() if rows.dim() == 1 else rows.isnan().all(1)
     rows = rows[~undefined]

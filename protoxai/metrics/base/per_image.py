@@ -11,14 +11,30 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from protoxai.metrics.base.arguments import constructor_arguments
+from protoxai.metrics.base.checks import COUNT, SEED
 from protoxai.metrics.base.explained_task import ExplainedTask
 from protoxai.metrics.base.intervals import RESAMPLES, Estimate, estimate
-from protoxai.runtime.checks import shown
+from protoxai.runtime.checks import shown, whole
 from protoxai.runtime.distributed import is_distributed
 from protoxai.runtime.representation import call_repr
 
 Index = int | Sequence[int] | Tensor | None
 """Data set index of each image; None numbers the images, which needs a single process."""
+
+
+def indices_of(index: int | Sequence[int] | Tensor) -> Tensor:
+    """Return data set indices as int64 (images,), on the CPU.
+
+    Raises:
+        TypeError: If they are not whole numbers.
+    """
+    try:
+        indices = torch.as_tensor(index).cpu().reshape(-1)
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(f"index is {shown(index)}, expected whole numbers") from None
+    if indices.is_floating_point() or indices.is_complex() or indices.dtype == torch.bool:
+        raise TypeError(f"index holds {indices.dtype}, expected whole numbers (int64)")
+    return indices.long()
 
 
 class ImageRows(Metric):
@@ -53,14 +69,12 @@ class ImageRows(Metric):
                 )
             before = sum(map(len, self.indices))
             return torch.arange(before, before + images)
-        indices = torch.as_tensor(index).cpu().reshape(-1)
-        if indices.is_floating_point() or indices.dtype == torch.bool:
-            raise TypeError(f"index holds {indices.dtype}, expected whole numbers (int64)")
+        indices = indices_of(index)
         if len(indices) != images:
             raise ValueError(
                 f"index holds {len(indices)} numbers for {images} images, expected one for each"
             )
-        return indices.long()
+        return indices
 
     def add_values(self, values: Tensor, index: Index = None) -> None:
         """Add the values of a batch of images.
@@ -156,8 +170,8 @@ class PerImageMetric(ImageRows):
 
     def __init__(self, *, resamples: int = RESAMPLES, seed: int = 0, **options: Any) -> None:
         super().__init__(**options)
-        self.resamples = resamples
-        self.seed = seed
+        self.resamples = whole("resamples", resamples, COUNT)
+        self.seed = whole("seed", seed, SEED)
         self._add_rows(len(self.figures))
 
     @classmethod

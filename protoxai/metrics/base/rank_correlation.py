@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from protoxai.runtime.tensors import tensor
+
 
 def spearman(first: Tensor, second: Tensor) -> Tensor:
     """Return Spearman's rank correlation of two lists; equal values share their mean rank.
@@ -21,6 +23,9 @@ def spearman(first: Tensor, second: Tensor) -> Tensor:
         >>> spearman(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([9.0, 99.0, 999.0]))
         tensor(1., dtype=torch.float64)
     """
+    tensor("first", first, "values", "real numbers")
+    hint = "as many as first"
+    tensor("second", second, "values", "real numbers", hint=hint, sizes={"values": len(first)})
     one, other = _ranks(first), _ranks(second)
     one, other = one - one.mean(), other - other.mean()
     spread = (one.square().sum() * other.square().sum()).sqrt()

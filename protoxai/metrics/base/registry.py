@@ -110,6 +110,8 @@ def metric_named(name: str) -> type[PerImageMetric]:
         <class 'protoxai.metrics.explanation.sparseness.Sparseness'>
     """
     known = registered_metrics()
+    if not isinstance(name, str):
+        raise TypeError(f"the name of a metric is {shown(name)}, expected a string")
     if name not in known:
         raise ValueError(
             f"there is no metric {name!r}{did_you_mean(name, known)}; expected one of "
@@ -121,7 +123,7 @@ def metric_named(name: str) -> type[PerImageMetric]:
 
 def _check_metric(kind: object) -> None:
     if not (isinstance(kind, type) and issubclass(kind, PerImageMetric)):
-        raise TypeError(f"{kind!r} is not a metric: expected a subclass of PerImageMetric")
+        raise TypeError(f"{shown(kind)} is not a metric: expected a subclass of PerImageMetric")
     figures = getattr(kind, "figures", None)
     if not figures or not isinstance(figures, Mapping):
         raise TypeError(

@@ -11,8 +11,12 @@ from protoxai.metrics.base.explained_task import ExplainedTask, UndefinedError
 from protoxai.metrics.base.per_image import Index, PerImageMetric
 from protoxai.metrics.base.registry import register_metric
 from protoxai.metrics.explanation.effective_number import effective_number
+from protoxai.runtime.checks import Range, number
+from protoxai.runtime.finite import all_finite
 from protoxai.runtime.precision import widen
+from protoxai.runtime.tensors import tensor
 
+SHARES = Range(above=0, most=1)
 ROUNDING = 8
 """Tolerance, in units in the last place, with which a sum of evidence reaches the share."""
 
@@ -21,23 +25,28 @@ def active_units(evidence: Tensor, share: float = 0.9) -> Tensor:
     """Return the least number of units that make up a share of the positive evidence.
 
     Args:
-        evidence: Signed evidence, already averaged over the region, (..., units).
+        evidence: Signed evidence, already averaged over the region, finite, (..., units).
         share: Share of the sum of all positive evidence, in (0, 1].
 
     Returns:
         Counts, int64 (...); 0 where no evidence is positive.
 
     Raises:
-        ValueError: If the share is out of its range.
+        ValueError: If the share is out of its range, or evidence is NaN or infinite.
 
     Example:
         >>> import torch
         >>> active_units(torch.tensor([[5.0, -9.0, 4.0, 1.0], [-1.0, 0.0, 0.0, 0.0]]))
         tensor([2, 0])
     """
-    if not 0 < share <= 1:
-        raise ValueError(f"share is {share}, expected a number in (0, 1], such as 0.9")
-    positive = _positive(evidence)
+    share = number("share", share, SHARES)
+    tensor("evidence", evidence, "... units", "real numbers")
+    if not all_finite(evidence):
+        raise ValueError(
+            "evidence is NaN or infinite, expected finite numbers: the evidence over an empty "
+            "region is NaN"
+        )
+    positive = evidence.detach().double().clamp_min(0)
     goal = positive.sum(-1, keepdim=True) * share
     reached = positive.sort(-1, descending=True).values.cumsum(-1)
     (wide,) = widen(evidence)
@@ -45,17 +54,13 @@ def active_units(evidence: Tensor, share: float = 0.9) -> Tensor:
     return (short.sum(-1) + 1) * (goal[..., 0] > 0)
 
 
-def _positive(evidence: Tensor) -> Tensor:
-    # The evidence over an empty region is NaN, which counts as none.
-    return evidence.detach().double().nan_to_num(nan=0.0).clamp_min(0)
-
-
 @register_metric("active_units")
 class ActiveUnits(PerImageMetric):
     """Number of units that decide a region, see :func:`active_units`; fewer are easier to read.
 
     It has two figures: the least number of units with ``share`` of the positive evidence, and
-    their effective number, the exponential of its entropy. NaN where no evidence is positive.
+    their effective number, the exponential of its entropy. NaN where no evidence is positive, and
+    over an empty region, where evidence is NaN.
 
     Args:
         share: Share of the sum of all positive evidence, in (0, 1].
@@ -74,19 +79,17 @@ class ActiveUnits(PerImageMetric):
 
     def __init__(self, share: float = 0.9, **options: Any) -> None:
         super().__init__(**options)
-        self.share = share
+        self.share = number("share", share, SHARES)
 
     def update(self, evidence: Tensor, index: Index = None) -> None:
         """Add the evidence (B, units), averaged over each image's region."""
-        if evidence.dim() != 2:
-            raise ValueError(
-                f"evidence has shape {tuple(evidence.shape)}, expected (batch, units), averaged "
-                "over the region"
-            )
-        number = active_units(evidence, self.share).double()
-        effective = effective_number(_positive(evidence))
+        hint = "average it over the region"
+        tensor("evidence", evidence, "batch units", "real numbers", hint=hint)
+        evidence = evidence.detach().masked_fill(evidence.isnan().any(1, keepdim=True), 0)
+        units = active_units(evidence, self.share).double()
+        effective = effective_number(evidence.double().clamp_min(0))
         self.add_values(
-            torch.stack([number.masked_fill(number == 0, torch.nan), effective], 1), index
+            torch.stack([units.masked_fill(units == 0, torch.nan), effective], 1), index
         )
 
     def update_from(self, explained: ExplainedTask) -> None:

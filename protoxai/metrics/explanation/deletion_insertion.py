@@ -8,10 +8,13 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
+from protoxai.metrics.base.checks import COUNT, SEED, checked
 from protoxai.metrics.base.explained_task import ExplainedTask
 from protoxai.metrics.base.per_image import Index, PerImageMetric
 from protoxai.metrics.base.registry import register_metric
 from protoxai.metrics.explanation.blur import gaussian_blur
+from protoxai.runtime.checks import POSITIVE, number, whole
+from protoxai.runtime.tensors import tensor
 
 BLUR_SHARE = 1 / 16
 Score = Callable[[Tensor], Tensor]
@@ -62,7 +65,8 @@ def deletion_insertion(
         Scalars; NaN where the attribution or the score is NaN.
 
     Raises:
-        ValueError: If a shape does not fit.
+        TypeError: If an argument has another type.
+        ValueError: If a shape or a number does not fit.
 
     Example:
         >>> import torch
@@ -74,7 +78,7 @@ def deletion_insertion(
     curves = perturbation_curves(
         score, image, attribution, steps, sigma=sigma, seed=seed, batch_size=batch_size
     )
-    return Areas(*torch.trapezoid(curves, dx=1 / steps).unbind())
+    return Areas(*torch.trapezoid(curves, dx=1 / whole("steps", steps)).unbind())
 
 
 @torch.no_grad()
@@ -93,8 +97,9 @@ def perturbation_curves(
     Arguments and errors are those of :func:`deletion_insertion`.
     """
     image, attribution = _single(image, attribution)
-    if steps < 1 or batch_size < 1:
-        raise ValueError(f"steps is {steps}, batch_size {batch_size}: expected 1 or more of each")
+    steps, batch_size = whole("steps", steps, COUNT), whole("batch_size", batch_size, COUNT)
+    sigma = image.shape[1] * BLUR_SHARE if sigma is None else number("sigma", sigma, POSITIVE)
+    seed, score = whole("seed", seed, SEED), checked("score", score, "images")
     values = attribution.flatten()
     if bool(values.isnan().any()):
         return values.new_full((2, steps + 1), torch.nan)
@@ -102,7 +107,7 @@ def perturbation_curves(
     shuffled = shuffled.to(values.device)
     order = shuffled[values[shuffled].argsort(descending=True, stable=True)]
     position = order.argsort().view_as(attribution)
-    blurred = gaussian_blur(image[None], image.shape[1] * BLUR_SHARE if sigma is None else sigma)[0]
+    blurred = gaussian_blur(image[None], sigma)[0]
     thresholds = [round(step * len(values) / steps) for step in range(steps + 1)]
     states = [
         (old, new, t) for old, new in ((image, blurred), (blurred, image)) for t in thresholds
@@ -112,17 +117,13 @@ def perturbation_curves(
         batch = torch.stack(
             [torch.where(position < t, new, old) for old, new, t in states[start:][:batch_size]]
         )
-        scored = score(batch)
-        if tuple(scored.shape) != (len(batch),):
-            raise ValueError(
-                f"score returned shape {tuple(scored.shape)} for {len(batch)} images, expected "
-                f"({len(batch)},): one number for each"
-            )
-        scores.append(scored)
+        scores.append(score(batch))
     return torch.cat(scores).view(2, steps + 1)
 
 
 def _single(image: Tensor, attribution: Tensor) -> tuple[Tensor, Tensor]:
+    tensor("image", image, "... channels height width")
+    tensor("attribution", attribution, "... height width", "real numbers")
     shapes = f"image has shape {tuple(image.shape)}, attribution {tuple(attribution.shape)}"
     if image.dim() == 4 and len(image) == 1:
         image = image[0]
@@ -173,9 +174,9 @@ class DeletionInsertion(PerImageMetric):
         self, steps: int = 20, *, sigma: float | None = None, batch_size: int = 8, **options: Any
     ) -> None:
         super().__init__(**options)
-        self.steps = steps
-        self.sigma = sigma
-        self.batch_size = batch_size
+        self.steps = whole("steps", steps, COUNT)
+        self.sigma = None if sigma is None else number("sigma", sigma, POSITIVE)
+        self.batch_size = whole("batch_size", batch_size, COUNT)
 
     def update(self, score: Score, image: Tensor, attribution: Tensor, index: Index = None) -> None:
         """Add one image, its attribution, and the score of images like it."""

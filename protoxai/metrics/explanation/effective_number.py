@@ -7,8 +7,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from protoxai.metrics.base.checks import values_by_image
 from protoxai.metrics.base.per_image import Index, PerImageMetric
 from protoxai.metrics.explanation.complexity import complexity
+from protoxai.runtime.tensors import tensor
 
 
 def effective_number(values: Tensor) -> Tensor:
@@ -25,6 +27,7 @@ def effective_number(values: Tensor) -> Tensor:
         >>> effective_number(torch.tensor([[2.0, 2.0, 0.0], [0.0, 5.0, 0.0]]))
         tensor([2.0000, 1.0000])
     """
+    tensor("values", values, "... values", "real numbers")
     number = complexity(values.double()).exp()
     return number.to(torch.promote_types(values.dtype, torch.float32))
 
@@ -50,4 +53,4 @@ class EffectiveNumber(PerImageMetric):
 
     def update(self, values: Tensor, index: Index = None) -> None:
         """Add the values (B, ...) of images, of any sign."""
-        self.add_values(effective_number(values.flatten(1)), index)
+        self.add_values(effective_number(values_by_image(values)), index)

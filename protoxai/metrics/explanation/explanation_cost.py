@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from protoxai.metrics.base.explained_task import ExplainedTask
-from protoxai.metrics.base.per_image import Index, PerImageMetric
+from protoxai.metrics.base.per_image import Index, PerImageMetric, indices_of
 from protoxai.metrics.base.registry import register_metric
-from protoxai.runtime.checks import positive
+from protoxai.runtime.checks import instance, positive
 
 if TYPE_CHECKING:
     from protoxai.attribution import Cost
@@ -37,6 +37,9 @@ def explanation_cost(cost: Cost, images: int = 1) -> Tensor:
         >>> explanation_cost(Cost(100, 50, seconds=0.5, peak_memory=None), images=2)
         tensor([50.0000, 25.0000,  0.2500,     nan], dtype=torch.float64)
     """
+    from protoxai.attribution.cost import Cost
+
+    instance("cost", cost, Cost, "an explainer returns it: explainer(...).cost")
     positive("images", images)
     memory = torch.nan if cost.peak_memory is None else cost.peak_memory
     shared = (cost.forward_passes, cost.backward_passes, cost.seconds)
@@ -75,7 +78,7 @@ class ExplanationCost(PerImageMetric):
             cost: Cost of the batch.
             index: Data set index of each image of the batch; None for a single image.
         """
-        images = 1 if index is None else torch.as_tensor(index).numel()
+        images = 1 if index is None else len(indices_of(index))
         self.add_values(explanation_cost(cost, images).expand(images, -1), index)
 
     def update_from(self, explained: ExplainedTask) -> None:

@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from protoxai.metrics.base.checks import values_by_image
 from protoxai.metrics.base.per_image import Index, PerImageMetric
 from protoxai.metrics.base.shares import shares
 
@@ -58,4 +59,4 @@ class Gini(PerImageMetric):
 
     def update(self, values: Tensor, index: Index = None) -> None:
         """Add the values (B, ...) of images, of any sign."""
-        self.add_values(gini(values.flatten(1)), index)
+        self.add_values(gini(values_by_image(values)), index)

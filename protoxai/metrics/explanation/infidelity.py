@@ -8,10 +8,19 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from protoxai.metrics.base.checks import check_maps
+from protoxai.metrics.base.checks import (
+    COUNT,
+    check_arguments,
+    check_images,
+    check_maps,
+    checked,
+    seeds_of,
+)
 from protoxai.metrics.base.explained_task import ExplainedTask
 from protoxai.metrics.base.per_image import Index, PerImageMetric
 from protoxai.metrics.base.registry import register_metric
+from protoxai.runtime.checks import whole
+from protoxai.runtime.tensors import tensor
 
 NOISE = 0.1
 
@@ -58,6 +67,11 @@ def infidelity(
     """
     from captum import metrics
 
+    count = check_images(images)
+    check_arguments(arguments, count)
+    samples, batch_size = whole("samples", samples, COUNT), whole("batch_size", batch_size, COUNT)
+    score, seeds = checked("score", score, "images"), seeds_of(seeds, count)
+    tensor("attribution", attribution, "... height width", "real numbers")
     if attribution.dim() == 3:
         check_maps(attribution)
         # Each channel may have the whole attribution of its pixel, because scale does not matter.
@@ -68,7 +82,7 @@ def infidelity(
             "expected (batch, height, width) or the images' own shape: resize the attribution"
         )
     values = []
-    for number, seed in enumerate(range(len(images)) if seeds is None else seeds):
+    for number, seed in enumerate(seeds):
         one = slice(number, number + 1)
         # Captum sums squares that nearly cancel, which float32 cannot resolve.
         value = metrics.infidelity(
@@ -119,8 +133,8 @@ class Infidelity(PerImageMetric):
 
     def __init__(self, samples: int = 10, *, batch_size: int = 10, **options: Any) -> None:
         super().__init__(**options)
-        self.samples = samples
-        self.batch_size = batch_size
+        self.samples = whole("samples", samples, COUNT)
+        self.batch_size = whole("batch_size", batch_size, COUNT)
 
     def update(
         self,
@@ -131,7 +145,7 @@ class Infidelity(PerImageMetric):
         index: Index = None,
     ) -> None:
         """Add images (B, 3, H, W), their attributions, and the score with its arguments."""
-        indices = self.image_indices(index, len(images))
+        indices = self.image_indices(index, check_images(images))
         values = infidelity(
             score,
             images,

@@ -9,10 +9,18 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from protoxai.metrics.base.checks import check_batch
+from protoxai.metrics.base.checks import (
+    COUNT,
+    check_arguments,
+    check_images,
+    check_original,
+    checked,
+    seeds_of,
+)
 from protoxai.metrics.base.explained_task import ExplainedTask
 from protoxai.metrics.base.per_image import Index, PerImageMetric
 from protoxai.metrics.base.registry import register_metric
+from protoxai.runtime.checks import NOT_NEGATIVE, number, whole
 
 
 def max_sensitivity(
@@ -54,8 +62,12 @@ def max_sensitivity(
     """
     from captum import metrics
 
-    if original is not None:
-        check_batch(images=images, original=original)
+    count = check_images(images)
+    check_arguments(arguments, count)
+    check_original(original, images)
+    radius, samples = number("radius", radius, NOT_NEGATIVE), whole("samples", samples, COUNT)
+    batch_size, seeds = whole("batch_size", batch_size, COUNT), seeds_of(seeds, count)
+    explain = checked("explain", explain, "images height width")
 
     # Captum disables gradients, but gradient methods need them.
     @torch.enable_grad()
@@ -63,8 +75,8 @@ def max_sensitivity(
         return explain(images, *arguments).detach().contiguous()
 
     values = []
-    for number, seed in enumerate(range(len(images)) if seeds is None else seeds):
-        one = slice(number, number + 1)
+    for position, seed in enumerate(seeds):
+        one = slice(position, position + 1)
         own = tuple(argument[one] for argument in arguments)
         before = explained(images[one], own) if original is None else original[one]
         value = metrics.sensitivity_max(
@@ -128,9 +140,9 @@ class MaxSensitivity(PerImageMetric):
         self, radius: float = 0.02, samples: int = 10, *, batch_size: int = 10, **options: Any
     ) -> None:
         super().__init__(**options)
-        self.radius = radius
-        self.samples = samples
-        self.batch_size = batch_size
+        self.radius = number("radius", radius, NOT_NEGATIVE)
+        self.samples = whole("samples", samples, COUNT)
+        self.batch_size = whole("batch_size", batch_size, COUNT)
 
     def update(
         self,
@@ -149,7 +161,7 @@ class MaxSensitivity(PerImageMetric):
             index: Data set index of each image.
             original: Maps (B, H, W) of the images themselves, if they are known already.
         """
-        indices = self.image_indices(index, len(images))
+        indices = self.image_indices(index, check_images(images))
         values = max_sensitivity(
             explain,
             images,

@@ -11,13 +11,21 @@ import torch
 from torch import Tensor, nn
 
 from protoxai.heads.groups import SparseGroupHead
-from protoxai.metrics.base.checks import check_batch
+from protoxai.metrics.base.checks import (
+    SEED,
+    check_arguments,
+    check_images,
+    check_original,
+    checked,
+)
 from protoxai.metrics.base.explained_task import ExplainedTask
 from protoxai.metrics.base.intervals import Estimate, estimate
 from protoxai.metrics.base.per_image import Index, PerImageMetric
 from protoxai.metrics.base.rank_correlation import spearman
 from protoxai.metrics.base.registry import register_metric
+from protoxai.runtime.checks import did_you_mean, instance, positive, shown, whole
 from protoxai.runtime.modes import evaluating
+from protoxai.runtime.wrappers import unwrapped
 
 STEPS = 4
 """Steps in which a comparison randomises a model: one for each layer would take too long."""
@@ -44,14 +52,16 @@ def randomisation_layers(model: nn.Module, steps: int | None = None) -> tuple[tu
         >>> randomisation_layers(nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2)))
         (('2',), ('0',))
     """
+    model = instance("model", unwrapped(model), nn.Module)
+    steps = None if steps is None else positive("steps", steps)
     names = [
         name
         for name, module in model.named_modules()
         if any(True for _ in module.parameters(recurse=False))
     ][::-1]
-    if not names or (steps is not None and steps < 1):
+    if not names:
         raise ValueError(
-            f"{len(names)} layers with parameters, steps is {steps}: expected at least 1 of each"
+            f"the model {shown(model)} has no layers with parameters, expected at least one"
         )
     if steps is None or steps >= len(names):
         return tuple((name,) for name in names)
@@ -105,21 +115,51 @@ def parameter_randomisation(
         >>> parameter_randomisation(model, lambda x: x.sum(1), images)
         tensor([[1.], [1.]], dtype=torch.float64)
     """
-    layers = randomisation_layers(model) if layers is None else layers
-    if original is not None:
-        check_batch(images=images, original=original)
+    model = instance("model", unwrapped(model), nn.Module)
+    layers = randomisation_layers(model) if layers is None else _check_layers(layers)
+    modules = [[_module(model, name) for name in names] for names in layers]
+    count = check_images(images)
+    check_arguments(arguments, count)
+    check_original(original, images)
+    seed = whole("seed", seed, SEED)
+    explain = checked("explain", explain, "images height width")
     with _restored(model), evaluating(model):
         maps = explain(images, *arguments) if original is None else original
         before = maps.detach().flatten(1)
         generator = torch.Generator().manual_seed(seed)
         columns = []
-        for names in layers:
-            for name in names:
-                _shuffle(model.get_submodule(name), generator)
+        for step in modules:
+            for module in step:
+                _shuffle(module, generator)
             changed = explain(images, *arguments).detach().flatten(1)
             pairs = zip(before, changed, strict=True)
             columns.append(torch.stack([spearman(one, other) for one, other in pairs]))
     return torch.stack(columns, 1)
+
+
+def _check_layers(layers: Sequence[Sequence[str]]) -> tuple[tuple[str, ...], ...]:
+    lists = [layers, *layers] if isinstance(layers, Sequence) else []
+    if not lists or not all(
+        isinstance(e, Sequence) and e and not isinstance(e, str) for e in lists
+    ):
+        raise TypeError(
+            f"layers are {shown(layers)}, expected a list of names for each step, as of "
+            "randomisation_layers(model)"
+        )
+    for name in (name for names in layers for name in names):
+        if not isinstance(name, str):
+            raise TypeError(f"layers hold {shown(name)}, expected names of the model's modules")
+    return tuple(tuple(names) for names in layers)
+
+
+def _module(model: nn.Module, name: str) -> nn.Module:
+    known = dict(model.named_modules())
+    if name not in known:
+        raise ValueError(
+            f"layers hold {shown(name)}, which the model lacks{did_you_mean(name, known)}"
+        )
+    module: nn.Module = known[name]
+    return module
 
 
 @contextmanager
@@ -171,7 +211,7 @@ class ParameterRandomisation(PerImageMetric):
 
     def __init__(self, layers: Sequence[Sequence[str]], **options: Any) -> None:
         super().__init__(**options)
-        self.layers = tuple(tuple(names) for names in layers)
+        self.layers = _check_layers(layers)
         self._width = len(self.layers)
 
     @classmethod

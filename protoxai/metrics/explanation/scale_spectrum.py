@@ -14,7 +14,10 @@ from protoxai.metrics.base.explained_task import ExplainedTask
 from protoxai.metrics.base.per_image import Index, PerImageMetric
 from protoxai.metrics.base.registry import register_metric
 from protoxai.metrics.explanation.complexity import complexity
+from protoxai.runtime.checks import Range, whole
 from protoxai.runtime.resize import resize
+
+BANDS = Range(least=2, most=30)
 
 
 def scale_spectrum(attribution: Tensor, bands: int = 5) -> Tensor:
@@ -42,10 +45,11 @@ def scale_spectrum(attribution: Tensor, bands: int = 5) -> Tensor:
         tensor([[0., 0., 1.]])
     """
     check_maps(attribution)
-    if bands < 2 or min(attribution.shape[1:]) < 2 ** (bands - 1):
+    bands = whole("bands", bands, BANDS)
+    if min(attribution.shape[1:]) < 2 ** (bands - 1):
         raise ValueError(
-            f"got {bands} bands for maps of {tuple(attribution.shape[1:])} pixels, expected at "
-            f"least 2 bands and sides of at least {2 ** (max(bands, 2) - 1)}: choose other bands"
+            f"got {bands} bands for an attribution of {tuple(attribution.shape[1:])} pixels, "
+            f"expected sides of at least {2 ** (bands - 1)}: choose fewer bands"
         )
     finer = attribution.detach().double()[:, None]
     energies = []
@@ -91,7 +95,7 @@ class ScaleSpectrum(PerImageMetric):
 
     def __init__(self, bands: int = 5, **options: Any) -> None:
         super().__init__(**options)
-        self.bands = bands
+        self.bands = whole("bands", bands, BANDS)
 
     def update(self, attribution: Tensor, index: Index = None) -> None:
         """Add attribution maps (B, H, W)."""

@@ -7,10 +7,10 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from protoxai.labels import check_labels, labels_at
-from protoxai.metrics.base.checks import check_batch
+from protoxai.labels import check_ignore_index, check_labels, labels_at
 from protoxai.metrics.base.per_image import Index, PerImageMetric
-from protoxai.prototypes.table import PrototypeTable
+from protoxai.prototypes.table import PrototypeTable, check_table
+from protoxai.runtime.tensors import tensor
 
 QUANTILE = 0.8
 
@@ -57,8 +57,12 @@ def activation_scale_diversity(
         >>> activation_scale_diversity(activations, torch.zeros(1, 1, 3).long(), table).across
         tensor([1.], dtype=torch.float64)
     """
+    check_table(table)
+    dims, count = "batch prototypes height width", len(table)
+    batch = len(tensor("activations", activations, dims, sizes={"prototypes": count}))
+    hint = "one map for each image of the activations"
+    tensor("labels", labels, "batch height width", "integers", hint=hint, sizes={"batch": batch})
     check_labels(labels, table.num_classes, ignore_index)
-    check_batch(activations=activations, labels=labels)
     labels = labels_at(labels, (activations.shape[2], activations.shape[3]))
     table = table.to(activations.device)
     rows = []
@@ -116,8 +120,8 @@ class ActivationScaleDiversity(PerImageMetric):
 
     def __init__(self, table: PrototypeTable, *, ignore_index: int = 255, **options: Any) -> None:
         super().__init__(**options)
-        self.table = table
-        self.ignore_index = ignore_index
+        self.table = check_table(table)
+        self.ignore_index = check_ignore_index(ignore_index, table.num_classes)
 
     def update(self, activations: Tensor, labels: Tensor, index: Index = None) -> None:
         """Add activations (B, P, h, w) and labels (B, H, W)."""

@@ -8,8 +8,11 @@ import torch
 from torch import Tensor
 
 from protoxai.heads.groups import SparseGroupHead
+from protoxai.heads.kinds import check_head
 from protoxai.heads.linear import PrototypeHead
+from protoxai.metrics.base.checks import THRESHOLD
 from protoxai.metrics.base.per_model import ModelMetric
+from protoxai.runtime.checks import number
 
 SMALLEST_OWN_WEIGHT = 1e-3
 
@@ -52,6 +55,8 @@ def active_prototypes(head: PrototypeHead | SparseGroupHead, threshold: float = 
         >>> active_prototypes(head)
         tensor([0])
     """
+    threshold = number("threshold", threshold, THRESHOLD)
+    check_head(head)
     if isinstance(head, SparseGroupHead):
         used = group_members(head, threshold).any(0)
     else:
@@ -87,7 +92,7 @@ class ActivePrototypes(ModelMetric):
 
     def __init__(self, threshold: float = 0.05, **options: Any) -> None:
         super().__init__(**options)
-        self.threshold = threshold
+        self.threshold = number("threshold", threshold, THRESHOLD)
 
     def update(self, head: PrototypeHead | SparseGroupHead) -> None:
         """Count a head's prototypes."""

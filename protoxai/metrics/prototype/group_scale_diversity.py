@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from protoxai.heads.groups import SparseGroupHead
+from protoxai.heads.kinds import check_grouped
 from protoxai.heads.linear import PrototypeHead
-from protoxai.metrics.base.checks import check_grouped
 from protoxai.metrics.base.per_model import ModelMetric
 from protoxai.metrics.explanation.complexity import complexity
 from protoxai.metrics.explanation.effective_number import effective_number

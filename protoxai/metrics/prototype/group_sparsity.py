@@ -8,12 +8,14 @@ import torch
 from torch import Tensor
 
 from protoxai.heads.groups import SparseGroupHead
+from protoxai.heads.kinds import check_grouped
 from protoxai.heads.linear import PrototypeHead
-from protoxai.metrics.base.checks import check_grouped
+from protoxai.metrics.base.checks import THRESHOLD
 from protoxai.metrics.base.per_model import ModelMetric
 from protoxai.metrics.explanation.complexity import complexity
 from protoxai.metrics.explanation.effective_number import effective_number
 from protoxai.metrics.explanation.gini import gini
+from protoxai.runtime.checks import number
 
 
 class GroupSparsities(NamedTuple):
@@ -57,7 +59,7 @@ def group_sparsity(
         >>> group_sparsity(head).effective_number
         tensor([2.0000])
     """
-    head = check_grouped(head)
+    head, threshold = check_grouped(head), number("threshold", threshold, THRESHOLD)
     blocks = [_sparsities(head.group_weights(c), threshold) for c in head.classes.tolist()]
     return GroupSparsities(*(torch.cat(column) for column in zip(*blocks, strict=True)))
 
@@ -106,7 +108,7 @@ class GroupSparsity(ModelMetric):
 
     def __init__(self, threshold: float = 0.05, **options: Any) -> None:
         super().__init__(**options)
-        self.threshold = threshold
+        self.threshold = number("threshold", threshold, THRESHOLD)
 
     def update(self, head: PrototypeHead | SparseGroupHead) -> None:
         """Measure a head's groups."""

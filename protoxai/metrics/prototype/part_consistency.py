@@ -9,7 +9,7 @@ from torch import Tensor
 
 from protoxai.metrics.base.intervals import Estimate, estimate
 from protoxai.metrics.base.per_image import Index
-from protoxai.metrics.prototype.part_hits import PartMetric
+from protoxai.metrics.prototype.part_hits import PartMetric, check_hits
 
 HIT_RATE = 0.8
 
@@ -29,6 +29,7 @@ def part_consistency(hits: Tensor) -> Tensor:
         >>> part_consistency(hits)
         tensor(0.5000, dtype=torch.float64)
     """
+    check_hits("hits", hits)
     prototypes = torch.arange(hits.shape[1]).repeat_interleave(hits.shape[2])
     once = torch.ones(1, len(hits), dtype=torch.float64)
     return _share(hits.double().cpu().flatten(1), once, prototypes, hits.shape[1])[0]

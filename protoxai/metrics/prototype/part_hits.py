@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from protoxai.labels import labels_at
-from protoxai.metrics.base.checks import check_batch
 from protoxai.metrics.base.per_image import PerImageMetric
-from protoxai.prototypes.table import PrototypeTable
+from protoxai.prototypes.table import PrototypeTable, check_table
+from protoxai.runtime.checks import Range, wholes_of
 from protoxai.runtime.components import connected_components
+from protoxai.runtime.tensors import tensor
 
 QUANTILE = 0.8
 
@@ -58,7 +59,24 @@ def part_hits(
         >>> part_hits(activations, labels, parts, table, part_class=(0, 0, 0))
         tensor([[[nan, 0., 1.]]])
     """
-    check_batch(activations=activations, labels=labels, parts=parts)
+    check_table(table)
+    part_class = _check_part_class(part_class, table)
+    tensor(
+        "activations",
+        activations,
+        "batch prototypes height width",
+        sizes={"prototypes": len(table)},
+    )
+    hint = "one map for each image of the activations"
+    tensor(
+        "labels",
+        labels,
+        "batch height width",
+        "integers",
+        hint=hint,
+        sizes={"batch": len(activations)},
+    )
+    tensor("parts", parts, "batch height width", "integers")
     _check_parts(parts, labels, part_class)
     size = (labels.shape[1], labels.shape[2])
     class_of = table.class_index
@@ -101,11 +119,17 @@ def own_parts(
         part_class: Class of each part number.
         active: Indices of the prototypes that count; None for all.
     """
-    classes = torch.tensor(tuple(part_class))
+    classes = torch.tensor(part_class)
     belongs = table.to("cpu").class_index[:, None] == classes
     belongs[:, 0] = False
     if active is not None:
         counts = torch.zeros(len(table), dtype=torch.bool)
+        tensor("active", active, "prototypes", "integers")
+        if active.numel() and not 0 <= int(active.min()) <= int(active.max()) < len(table):
+            raise ValueError(
+                f"active holds {int(active.min())} to {int(active.max())}, expected indices of "
+                f"prototypes from 0 to {len(table) - 1}"
+            )
         counts[active.cpu()] = True
         belongs &= counts[:, None]
     prototype, part = belongs.nonzero(as_tuple=True)
@@ -132,8 +156,8 @@ class PartMetric(PerImageMetric):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        self.table = table.to("cpu")
-        self.part_class = tuple(part_class)
+        self.table = check_table(table).to("cpu")
+        self.part_class = _check_part_class(part_class, table)
         self.active = active
         self._pairs = own_parts(self.table, self.part_class, active)
         self._width = self._values_per_image()
@@ -144,6 +168,18 @@ class PartMetric(PerImageMetric):
 
     def _hits(self, activations: Tensor, labels: Tensor, parts: Tensor) -> Tensor:
         return part_hits(activations, labels, parts, self.table, self.part_class)
+
+
+def check_hits(name: str, hits: Tensor, sizes: Mapping[str, int] | None = None) -> None:
+    """Raise an error unless hits are (B, P, K) and hold 0, 1 and NaN alone."""
+    tensor(name, hits, "images prototypes parts", hint="from part_hits", sizes=sizes)
+    if not bool(((hits == 0) | (hits == 1) | hits.isnan()).all()):
+        raise ValueError(f"{name} hold other values than 0, 1 and NaN: compute them by part_hits")
+
+
+def _check_part_class(part_class: Sequence[int], table: PrototypeTable) -> tuple[int, ...]:
+    classes = Range(least=0, most=table.num_classes - 1)
+    return wholes_of("part_class", part_class, expected=classes)
 
 
 def _check_parts(parts: Tensor, labels: Tensor, part_class: Sequence[int]) -> None:

@@ -8,11 +8,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from protoxai.metrics.base.checks import check_images, checked
 from protoxai.metrics.base.intervals import Estimate, estimate
 from protoxai.metrics.base.per_image import Index
-from protoxai.metrics.prototype.part_hits import PartMetric
+from protoxai.metrics.prototype.part_hits import PartMetric, check_hits
 
 NOISE = 0.2
+MAPS = "images prototypes height width"
 
 
 def part_stability(hits: Tensor, noisy_hits: Tensor) -> Tensor:
@@ -33,6 +35,10 @@ def part_stability(hits: Tensor, noisy_hits: Tensor) -> Tensor:
         >>> part_stability(hits, torch.tensor([[[1.0, 0.0], [0.0, 1.0]]]))
         tensor(0.5000, dtype=torch.float64)
     """
+    check_hits("hits", hits)
+    images, prototypes, parts = hits.shape
+    sizes = {"images": images, "prototypes": prototypes, "parts": parts}
+    check_hits("noisy_hits", noisy_hits, sizes)
     once = torch.ones(1, len(hits), dtype=torch.float64)
     return _share(_stable_pairs(hits, noisy_hits), once)[0]
 
@@ -99,7 +105,8 @@ class PartStability(PartMetric):
             parts: Part number of every pixel (B, H, W), 0 for none.
             index: Data set index of each image.
         """
-        indices = self.image_indices(index, len(images))
+        activations_of = checked("activations_of", activations_of, MAPS, "floating point")
+        indices = self.image_indices(index, check_images(images))
         active = self._pairs[0].unique()
         clean, noisy = (
             self._hits(activations_of(x), labels, parts)[:, active]

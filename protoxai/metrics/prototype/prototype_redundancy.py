@@ -9,6 +9,7 @@ from torch import Tensor
 
 from protoxai.metrics.base.per_model import ModelMetric
 from protoxai.prototypes.layer import MultiScalePrototypeLayer
+from protoxai.runtime.checks import NOT_NEGATIVE, instance, number
 
 
 class Redundancy(NamedTuple):
@@ -41,6 +42,8 @@ def prototype_redundancy(layer: MultiScalePrototypeLayer, tolerance: float = 0.1
         >>> prototype_redundancy(layer).share
         tensor(0.3333)
     """
+    instance("layer", layer, MultiScalePrototypeLayer, "pass model.prototype_layer")
+    tolerance = number("tolerance", tolerance, NOT_NEGATIVE)
     prototypes = layer.prototypes.detach()
     members = layer.table.to(prototypes.device).members("class_and_scale")
     own = prototypes[members.indices]
@@ -73,7 +76,7 @@ class PrototypeRedundancy(ModelMetric):
 
     def __init__(self, tolerance: float = 0.1, **options: Any) -> None:
         super().__init__(**options)
-        self.tolerance = tolerance
+        self.tolerance = number("tolerance", tolerance, NOT_NEGATIVE)
 
     def update(self, layer: MultiScalePrototypeLayer) -> None:
         """Measure a layer's prototypes."""

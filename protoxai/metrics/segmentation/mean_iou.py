@@ -11,6 +11,10 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 from protoxai.labels import check_ignore_index, check_labels
 from protoxai.metrics.base.intervals import RESAMPLES, Estimate, estimate
 from protoxai.metrics.base.per_image import ImageRows, Index
+from protoxai.runtime.checks import Range, whole
+from protoxai.runtime.tensors import tensor
+
+CLASSES = Range(least=1, most=100_000)
 
 
 def iou_per_class(confusion: Tensor) -> Tensor:
@@ -27,6 +31,12 @@ def iou_per_class(confusion: Tensor) -> Tensor:
         >>> iou_per_class(torch.tensor([[2, 1], [0, 1]]))
         tensor([0.6667, 0.5000])
     """
+    tensor("confusion", confusion, "labels predictions", "real numbers")
+    fits = confusion.shape[0] == confusion.shape[1]
+    if not fits or (confusion.device.type == "cpu" and not bool((confusion >= 0).all())):
+        raise ValueError(
+            f"confusion has shape {tuple(confusion.shape)}, expected (C, C) counts of at least 0"
+        )
     return _iou(confusion.diagonal(), confusion.sum(1), confusion.sum(0)).float()
 
 
@@ -54,9 +64,57 @@ def mean_iou(
         >>> mean_iou(torch.tensor([0, 0, 1, 1]), torch.tensor([0, 0, 0, 1]), num_classes=2)
         tensor(0.5833)
     """
-    metric = MeanIoU(num_classes, ignore_index).to(predicted.device)
+    metric = MeanIoU(num_classes, ignore_index)
+    _check(("predicted", predicted), ("labels", labels), num_classes, ignore_index)
+    metric = metric.to(predicted.device)
     metric.update(predicted, labels)
     return metric.compute()
+
+
+def _check(
+    predictions: tuple[str, Tensor], target: tuple[str, Tensor], num_classes: int, ignore_index: int
+) -> None:
+    """Raise an error unless labels, and predictions of labelled pixels, are classes.
+
+    Args:
+        predictions: Name of the argument, and predictions.
+        target: Name of the argument, and labels.
+        num_classes: Number of classes C.
+        ignore_index: Label of pixels that do not count.
+    """
+    (name, predicted), (labels_name, labels) = predictions, target
+    check_labels(labels, num_classes, ignore_index, dims="... images", name=labels_name)
+    tensor(name, predicted, "... images", "real numbers")
+    sizes = labels.shape
+    if predicted.is_floating_point():
+        sizes = torch.Size([*labels.shape[:1], num_classes, *labels.shape[1:]])
+    if predicted.shape != sizes:
+        kind = "scores" if predicted.is_floating_point() else "classes"
+        raise ValueError(
+            f"{name}: got {kind} of shape {tuple(predicted.shape)} for {labels_name} of "
+            f"shape {tuple(labels.shape)}, expected {tuple(sizes)}: classes are integers (B, ...), "
+            "scores floating point (B, C, ...)"
+        )
+    if predicted.device != labels.device:
+        raise ValueError(
+            f"{name} are on {predicted.device} and {labels_name} on {labels.device}: move them to "
+            "one device"
+        )
+    if predicted.device.type != "cpu" or predicted.numel() == 0:
+        return
+    if predicted.is_floating_point():
+        if bool(predicted.isnan().any()):
+            raise ValueError(f"{name}: got scores that are NaN, expected numbers")
+        return
+    low, high = predicted.aminmax()
+    if low < 0 or high >= num_classes:
+        wrong = (predicted < 0) | (predicted >= num_classes)
+        found = predicted[wrong & (labels != ignore_index)]
+        if len(found):
+            raise ValueError(
+                f"{name}: got {int(found[0])} at a labelled pixel, expected classes from 0 to "
+                f"{num_classes - 1}"
+            )
 
 
 def _iou(hits: Tensor, labelled: Tensor, predicted: Tensor) -> Tensor:
@@ -95,6 +153,7 @@ class MeanIoU(ImageRows, MulticlassConfusionMatrix):
     full_state_update = False
 
     def __init__(self, num_classes: int, ignore_index: int = 255, **options: Any) -> None:
+        num_classes = whole("num_classes", num_classes, CLASSES)
         check_ignore_index(ignore_index, num_classes)
         # Validation by torchmetrics sorts all values of every batch, which is slow.
         super().__init__(num_classes, ignore_index, validate_args=False, **options)
@@ -110,9 +169,11 @@ class MeanIoU(ImageRows, MulticlassConfusionMatrix):
             index: Data set index of each of the B images; None if images are not distinguished.
 
         Raises:
-            ValueError: If a label is neither a class nor the ignored value.
+            TypeError: If predictions or labels are of another type.
+            ValueError: If a label is neither a class nor the ignored value, the prediction at a
+                labelled pixel no class, or the shapes do not fit.
         """
-        check_labels(target, self.num_classes, self.ignore_index)
+        _check(("preds", preds), ("target labels", target), self.num_classes, self.ignore_index)
         super().update(preds, target)
         if index is not None:
             predicted = preds.argmax(1) if preds.dim() > target.dim() else preds

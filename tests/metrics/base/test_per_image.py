@@ -92,7 +92,7 @@ def test_indices_that_do_not_fit_are_named() -> None:
 def test_shapes_that_do_not_fit_are_named() -> None:
     with pytest.raises(ValueError, match=r"mask has shape \(3, 1, 1\).*resize the attribution"):
         RelevanceMass().update(MAPS, MASKS[..., :1])
-    with pytest.raises(ValueError, match=r"attribution has shape \(1, 2\).*map\[None\]"):
+    with pytest.raises(ValueError, match=r"attribution: got shape \(1, 2\).*map\[None\]"):
         Sparseness().update(MAPS[0])
 
 

@@ -27,7 +27,9 @@ def test_a_share_that_is_reached_exactly_is_reached() -> None:
 
 def test_no_positive_evidence() -> None:
     evidence = torch.tensor([[-1.0, 0.0], [torch.nan, torch.nan], [1.0, 0.0]])
-    assert active_units(evidence).tolist() == [0, 0, 1]
+    assert active_units(evidence[::2]).tolist() == [0, 1]
+    with pytest.raises(ValueError, match="evidence is NaN or infinite.*empty region"):
+        active_units(evidence)
     metric = ActiveUnits()
     metric.update(evidence)
     for estimate in metric.compute().values():
@@ -69,5 +71,5 @@ def test_a_share_out_of_range_is_named(share: float) -> None:
 
 
 def test_maps_are_not_evidence() -> None:
-    with pytest.raises(ValueError, match="averaged over the region"):
+    with pytest.raises(ValueError, match="average it over the region"):
         ActiveUnits().update(torch.rand(1, 2, 3, 3))

@@ -142,7 +142,7 @@ def test_a_batch_of_one_is_one_image() -> None:
 def test_what_does_not_fit_is_named() -> None:
     with pytest.raises(ValueError, match=r"image has shape \(2, 3, 10, 10\)"):
         deletion_insertion(white_pixel, torch.rand(2, 3, 10, 10), bright()[0])
-    with pytest.raises(ValueError, match=r"score returned shape \(8, 3\)"):
+    with pytest.raises(ValueError, match=r"the result of score: got shape \(8, 3\)"):
         deletion_insertion(lambda x: x[:, :, 0, 0], bright(), bright()[0])
     with pytest.raises(ValueError, match="steps is 0"):
         deletion_insertion(white_pixel, bright(), bright()[0], steps=0)

@@ -162,7 +162,7 @@ def test_a_constant_map_is_undefined() -> None:
 
 
 def test_a_model_without_parameters_is_named() -> None:
-    with pytest.raises(ValueError, match="0 layers with parameters"):
+    with pytest.raises(ValueError, match="no layers with parameters"):
         randomisation_layers(nn.ReLU())
 
 

@@ -74,9 +74,9 @@ def test_neither_factor_nor_flip_matters(factor: float, height: int, width: int,
     torch.testing.assert_close(other, factor**2 * one)
 
 
-@pytest.mark.parametrize(("bands", "side"), [(5, 15), (1, 64)])
+@pytest.mark.parametrize(("bands", "side"), [(5, 15), (6, 31)])
 def test_bands_that_do_not_fit_are_named(bands: int, side: int) -> None:
-    with pytest.raises(ValueError, match=f"got {bands} bands for maps of \\({side}, {side}\\)"):
+    with pytest.raises(ValueError, match=f"got {bands} bands for .* \\({side}, {side}\\)"):
         scale_spectrum(torch.rand(1, side, side), bands)
 
 

@@ -20,7 +20,7 @@ def test_a_single_pixel_is_the_sparsest_map() -> None:
 def test_it_is_the_gini_index_of_the_pixels() -> None:
     maps = torch.randn(3, 4, 5)
     assert torch.equal(sparseness(maps), gini(maps.flatten(1)))
-    with pytest.raises(ValueError, match=r"attribution has shape \(4, 5\)"):
+    with pytest.raises(ValueError, match=r"attribution: got shape \(4, 5\)"):
         sparseness(maps[0])
 
 

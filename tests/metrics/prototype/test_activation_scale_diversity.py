@@ -57,5 +57,5 @@ def test_neither_factor_nor_flip_matters(factor: float, seed: int) -> None:
 
 
 def test_batches_that_differ_are_named() -> None:
-    with pytest.raises(ValueError, match="batches differ"):
+    with pytest.raises(ValueError, match="one map for each image of the activations"):
         activation_scale_diversity(torch.rand(2, 4, 4, 4), torch.zeros(1, 4, 4).long(), TABLE)

@@ -91,5 +91,5 @@ def test_what_does_not_fit_is_named() -> None:
         part_hits(peaks(0, 0, 0), LABELS, PARTS, TABLE, (0, 1))
     with pytest.raises(ValueError, match=r"parts have shape \(1, 1, 4\)"):
         part_hits(peaks(0, 0, 0), LABELS, PARTS[..., :4], TABLE, PART_CLASS)
-    with pytest.raises(ValueError, match="batches differ"):
+    with pytest.raises(ValueError, match="one map for each image of the activations"):
         part_hits(peaks(0, 0, 0), LABELS.expand(2, -1, -1), PARTS, TABLE, PART_CLASS)

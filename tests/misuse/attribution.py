@@ -1,0 +1,126 @@
+"""Valid calls of the explainers."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from protoxai import attribution as A
+from tests.misuse import values as v
+from tests.misuse.call import call, method
+from tests.misuse.domains import (
+    Domain,
+    constant,
+    constants,
+    functions,
+    objects,
+    pairs,
+    tensors,
+    wholes,
+    words,
+)
+from tests.misuse.explanation_metrics import SEED
+from tests.misuse.prototypes import CLASS
+from tests.misuse.shared import GROUPS, HEAD, MODEL
+
+REGION = tensors(lambda: torch.ones(2, *v.SIZE, dtype=torch.bool), fixed=(0, 1, 2))
+CLASSES = tensors(lambda: torch.tensor([1, 2]), fixed=(0,)).also(
+    far=torch.tensor([0, 9]), negative=torch.tensor([-1, 0])
+)
+TASK_IMAGES = tensors(v.images, fixed=(0, 1, 2, 3)).also(picture=Image.new("RGB", (24, 16)))
+call(
+    "protoxai.attribution",
+    "PrototypeAttribution",
+    A.PrototypeAttribution,
+    model=MODEL,
+    units=words("groups"),
+)
+call(
+    "protoxai.attribution",
+    "PrototypeAttribution()",
+    lambda **k: v.explainer()(**k),
+    images=TASK_IMAGES,
+    region=REGION,
+    class_index=CLASSES,
+)
+call(
+    "protoxai.attribution",
+    "SegmentationTarget",
+    A.SegmentationTarget,
+    model=objects(v.model).but("module"),
+    reduction=words("mean"),
+    output=words("logits"),
+)
+call(
+    "protoxai.attribution",
+    "SegmentationTarget.forward",
+    method(lambda: A.SegmentationTarget(v.model()), "forward"),
+    images=TASK_IMAGES,
+    region=REGION,
+    class_index=CLASSES,
+)
+call(
+    "protoxai.attribution",
+    "CaptumAttribution",
+    lambda **k: A.CaptumAttribution(**k),
+    name=words("KernelShap"),
+    model=objects(v.model).but("module"),
+    seed=SEED,
+    segments=wholes(32),
+)
+call(
+    "protoxai.attribution",
+    "CaptumAttribution layer",
+    lambda **k: A.CaptumAttribution("LayerGradCam", v.model(), **k),
+    layer=Domain(
+        constant("backbone"),
+        constants(
+            unknown="layer9", number=3, list=["backbone"], foreign=nn.Identity(), array=np.zeros(2)
+        ),
+    ),
+)
+call(
+    "protoxai.attribution",
+    "CaptumAttribution()",
+    lambda **k: A.CaptumAttribution("Saliency", v.model())(**k),
+    images=TASK_IMAGES,
+    region=REGION,
+    class_index=CLASSES,
+)
+for make, out in ((v.head, v.output), (v.groups, v.grouped_output)):
+    for function in (A.unit_evidence, A.prototype_evidence):
+        call(
+            "protoxai.attribution",
+            function.__name__,
+            function,
+            head=HEAD if make is v.head else objects(make, table=v.table()),
+            output=objects(out),
+            class_index=CLASS,
+        )
+call("protoxai.attribution", "baseline_logit", A.baseline_logit, head=HEAD)
+call(
+    "protoxai.attribution",
+    "member_evidence",
+    A.member_evidence,
+    head=GROUPS,
+    output=objects(lambda: v.grouped()(v.images()[:1])),
+    class_index=CLASS,
+    weights=tensors(lambda: v.random(4, 6), fixed=(0, 1)),
+)
+call(
+    "protoxai.attribution",
+    "region_weights",
+    A.region_weights,
+    region=tensors(lambda: torch.ones(*v.SIZE, dtype=torch.bool)).but("more_dimensions"),
+    grid=pairs((4, 6)),
+)
+call("protoxai.attribution", "explainer_named", A.explainer_named, name=words("Saliency"))
+call(
+    "protoxai.attribution",
+    "register_explainer",
+    A.register_explainer,
+    name=words("mine").but("unknown", "empty"),
+    applies_to=functions(lambda model: True),
+)

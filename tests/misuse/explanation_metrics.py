@@ -1,0 +1,257 @@
+"""Valid calls of the metrics of explanations."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from protoxai import metrics as M
+from tests.misuse import values as v
+from tests.misuse.call import call, method
+from tests.misuse.domains import (
+    Domain,
+    constant,
+    constants,
+    functions,
+    numbers,
+    objects,
+    tensors,
+    wholes,
+)
+from tests.misuse.shared import INDEX
+
+MAPS = tensors(v.maps, fixed=(0, 1, 2), real=True)
+MAPS_ALONE = tensors(v.maps, real=True)
+MASK = tensors(v.mask, fixed=(0, 1, 2))
+VALUES = tensors(v.maps, rank=False, real=True)
+ROWS = tensors(lambda: v.random(2, 5), real=True)
+RESAMPLES, SEED = wholes(50), wholes(0, least=0)
+OPTIONS = {"resamples": RESAMPLES, "seed": SEED}
+call("protoxai.metrics", "gini", M.gini, values=VALUES)
+call("protoxai.metrics", "complexity", M.complexity, values=VALUES)
+call("protoxai.metrics", "effective_number", M.effective_number, values=VALUES)
+call("protoxai.metrics", "sparseness", M.sparseness, attribution=MAPS_ALONE)
+for function in (M.pointing_game, M.relevance_mass):
+    call("protoxai.metrics", function.__name__, function, attribution=MAPS, mask=MASK)
+SPECTRUM = tensors(lambda: v.random(2, 16, 16), real=True)
+call(
+    "protoxai.metrics",
+    "scale_spectrum",
+    M.scale_spectrum,
+    attribution=SPECTRUM,
+    bands=wholes(3, least=2, most=5),
+)
+call(
+    "protoxai.metrics",
+    "active_units",
+    M.active_units,
+    evidence=tensors(lambda: v.random(2, 5), rank=False, finite=True, real=True),
+    share=numbers(0.9, above=0, most=1),
+)
+for kind, argument, domain in (
+    (M.Gini, "values", VALUES),
+    (M.Complexity, "attribution", MAPS_ALONE),
+    (M.EffectiveNumber, "values", VALUES),
+    (M.Sparseness, "attribution", MAPS_ALONE),
+    (M.ActiveUnits, "evidence", ROWS),
+):
+    call(
+        "protoxai.metrics",
+        f"{kind.__name__}.update",
+        method(kind),
+        **{argument: domain},
+        index=INDEX,
+    )
+for kind in (M.PointingGame, M.RelevanceMass):
+    call(
+        "protoxai.metrics",
+        f"{kind.__name__}.update",
+        method(kind),
+        attribution=MAPS,
+        mask=MASK,
+        index=INDEX,
+    )
+call("protoxai.metrics", "ScaleSpectrum", M.ScaleSpectrum, bands=wholes(3, least=2), **OPTIONS)
+call(
+    "protoxai.metrics",
+    "ScaleSpectrum.update",
+    method(lambda: M.ScaleSpectrum(3)),
+    attribution=SPECTRUM,
+    index=INDEX,
+)
+call(
+    "protoxai.metrics", "ActiveUnits", M.ActiveUnits, share=numbers(0.9, above=0, most=1), **OPTIONS
+)
+for kind in (
+    M.Gini,
+    M.Complexity,
+    M.EffectiveNumber,
+    M.Sparseness,
+    M.PointingGame,
+    M.RelevanceMass,
+    M.ExplanationCost,
+):
+    call("protoxai.metrics", kind.__name__, kind, **OPTIONS)
+COST = objects(v.cost)
+call("protoxai.metrics", "explanation_cost", M.explanation_cost, cost=COST, images=wholes(1))
+call(
+    "protoxai.metrics",
+    "ExplanationCost.update",
+    method(M.ExplanationCost),
+    cost=COST,
+    index=INDEX.but("few", "many"),
+)
+SCORE = functions(v.score).also(wrong_shape=lambda x: x.sum(), wrong_type=lambda x: 1.0)
+EXPLAIN = functions(v.channel_sum).also(wrong_shape=lambda x: x.sum(), wrong_type=lambda x: None)
+ARGUMENTS = Domain(
+    tuple, constants(none=None, number=3, text="text", numbers=(1, 2), few=(torch.ones(1),))
+)
+IMAGE = tensors(lambda: v.images()[0]).but("more_dimensions")
+OWN_MAP = tensors(lambda: v.random(*v.SIZE), fixed=(0, 1), real=True).but("more_dimensions")
+STEPS, SIGMA = wholes(2), numbers(2.0, above=0).but("none")
+for function in (M.deletion_insertion, M.perturbation_curves):
+    call(
+        "protoxai.metrics",
+        function.__name__,
+        function,
+        score=SCORE,
+        image=IMAGE,
+        attribution=OWN_MAP,
+        steps=STEPS,
+        sigma=SIGMA,
+        seed=SEED,
+        batch_size=wholes(8),
+    )
+call(
+    "protoxai.metrics",
+    "DeletionInsertion",
+    M.DeletionInsertion,
+    steps=STEPS,
+    sigma=SIGMA,
+    batch_size=wholes(8),
+    **OPTIONS,
+)
+ONE_INDEX = Domain(
+    constant(3), constants(text="a", fraction=0.5, many=[1, 2], object=object(), flag=True)
+)
+call(
+    "protoxai.metrics",
+    "DeletionInsertion.update",
+    method(lambda: M.DeletionInsertion(2)),
+    score=SCORE,
+    image=IMAGE,
+    attribution=OWN_MAP,
+    index=ONE_INDEX,
+)
+NORMALISED = tensors(v.images)
+IMAGE_MAPS = tensors(lambda: v.random(2, *v.SIZE), fixed=(0, 1, 2), real=True)
+SEEDS = Domain(
+    lambda: [0, 1],
+    constants(text="ab", number=3, few=[1], fractions=[0.5, 1.5], words=["a", "b"], mapping={}),
+)
+call(
+    "protoxai.metrics",
+    "infidelity",
+    M.infidelity,
+    score=SCORE,
+    images=NORMALISED,
+    attribution=IMAGE_MAPS,
+    arguments=ARGUMENTS,
+    samples=wholes(2),
+    seeds=SEEDS,
+    batch_size=wholes(2),
+)
+call(
+    "protoxai.metrics",
+    "Infidelity",
+    M.Infidelity,
+    samples=wholes(2),
+    batch_size=wholes(2),
+    **OPTIONS,
+)
+call(
+    "protoxai.metrics",
+    "Infidelity.update",
+    method(lambda: M.Infidelity(2)),
+    score=SCORE,
+    images=NORMALISED,
+    attribution=IMAGE_MAPS,
+    arguments=ARGUMENTS,
+    index=INDEX,
+)
+ORIGINAL = IMAGE_MAPS.but("none")
+call(
+    "protoxai.metrics",
+    "max_sensitivity",
+    M.max_sensitivity,
+    explain=EXPLAIN,
+    images=NORMALISED,
+    arguments=ARGUMENTS,
+    original=ORIGINAL,
+    radius=numbers(0.02, least=0),
+    samples=wholes(2),
+    seeds=SEEDS,
+    batch_size=wholes(2),
+)
+call(
+    "protoxai.metrics",
+    "MaxSensitivity",
+    M.MaxSensitivity,
+    radius=numbers(0.02, least=0),
+    samples=wholes(2),
+    batch_size=wholes(2),
+    **OPTIONS,
+)
+call(
+    "protoxai.metrics",
+    "MaxSensitivity.update",
+    method(lambda: M.MaxSensitivity(samples=2)),
+    explain=EXPLAIN,
+    images=NORMALISED,
+    arguments=ARGUMENTS,
+    original=ORIGINAL,
+    index=INDEX,
+)
+ANY_MODEL = objects(lambda: nn.Conv2d(3, 1, 1)).but("module").also(empty=nn.Identity())
+LAYERS = Domain(
+    lambda: [["0"]],
+    constants(text="0", number=3, unknown=[["layer9"]], numbers=[[3]], empty=[], words=["0"]),
+)
+call(
+    "protoxai.metrics",
+    "randomisation_layers",
+    M.randomisation_layers,
+    model=ANY_MODEL,
+    steps=wholes(1).but("none"),
+)
+SEQUENTIAL = objects(lambda: nn.Sequential(nn.Conv2d(3, 1, 1))).but("module")
+call(
+    "protoxai.metrics",
+    "parameter_randomisation",
+    M.parameter_randomisation,
+    model=SEQUENTIAL,
+    explain=EXPLAIN,
+    images=NORMALISED,
+    arguments=ARGUMENTS,
+    original=ORIGINAL,
+    layers=LAYERS,
+    seed=SEED,
+)
+call(
+    "protoxai.metrics",
+    "ParameterRandomisation",
+    M.ParameterRandomisation,
+    layers=LAYERS.but("unknown"),
+    **OPTIONS,
+)
+call(
+    "protoxai.metrics",
+    "ParameterRandomisation.update",
+    method(lambda: M.ParameterRandomisation([["0"]])),
+    model=SEQUENTIAL,
+    explain=EXPLAIN,
+    images=NORMALISED,
+    arguments=ARGUMENTS,
+    original=ORIGINAL,
+    index=INDEX,
+)
