@@ -147,7 +147,11 @@ def test_a_metric_that_a_model_does_not_allow_is_reported() -> None:
         ("red", "sparseness"): 2,
     }
     [failure] = comparison.failures()
-    assert failure.startswith("red, parameter_randomisation: ValueError: 0 layers")
+    assert re.fullmatch(
+        r"red, parameter_randomisation: ValueError: .* layers.* "
+        r"\(parameter_randomisation.py, line \d+\) \(n = 0\)",
+        failure,
+    )
     assert comparison.figures == {"parameter_randomisation": False, "sparseness": True}
 
 
