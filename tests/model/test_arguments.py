@@ -33,7 +33,7 @@ def test_own_scales_that_break_the_contract(scales: nn.Module, message: str) -> 
 @pytest.mark.parametrize("attributes", [{"num_scales": 2}, {"num_scales": 4}])
 def test_own_scales_that_give_another_number_of_maps(attributes: dict[str, int]) -> None:
     model = ScaleProtoSeg(nn.Identity(), 2, scales=Wrong(**attributes), prototype_dim=1)
-    with pytest.raises(ValueError, match=r"embedding has shape \(1, 3, 1, 5, 6\), expected"):
+    with pytest.raises(ValueError, match=r"embedding: got shape \(1, 3, 1, 5, 6\), expected"):
         model(torch.randn(1, 3, 5, 6))
 
 

@@ -156,7 +156,7 @@ def test_keep_of_wrong_indices(indices: list[int], error: type[Exception], messa
         (([0], [False], 3, 1), TypeError, r"scale_index holds torch\.bool.*whole numbers"),
         (([0], [0], 0, 1), ValueError, r"num_classes is 0.*from 1 to"),
         (([0], [0], 1, 1.5), ValueError, r"num_scales is 1\.5.*whole number"),
-        (([0], [0], True, 1), ValueError, r"num_classes is True.*whole number"),
+        (([0], [0], True, 1), TypeError, r"num_classes is True.*whole number"),
     ],
 )
 def test_indices_that_make_no_table(
