@@ -152,11 +152,26 @@ def _classification_features(
     if levels != "pyramid" and chosen[-1].reduction > output_stride and _dilates(model):
         model = _build(name, replace_stride_with_dilation=_DILATED_STAGES[output_stride])
         chosen = [lv._replace(reduction=min(lv.reduction, output_stride)) for lv in chosen]
+    names = [level.name for level in chosen]
     features = create_feature_extractor(
-        model, {level.name: level.name for level in chosen}, suppress_diff_warning=True
+        model,
+        names,
+        tracer_kwargs={"leaf_modules": _not_divided(model, names)},
+        suppress_diff_warning=True,
     )
     side = int(getattr(model, "image_size", 224))
     return _finish(name, features, chosen, weights, native=(side, side))
+
+
+def _not_divided(model: nn.Module, levels: list[str]) -> list[type[nn.Module]]:
+    """Return the classes of modules that the extractor calls as a whole, so that hooks see them.
+
+    The modules around a level have to be divided, and so have all others of their classes.
+    """
+    inside = [name.split(".")[:depth] for name in levels for depth in range(name.count(".") + 1)]
+    divided = [model.get_submodule(".".join(names)) for names in inside]
+    kinds = {type(module) for module in model.modules()}
+    return [kind for kind in kinds if not any(isinstance(module, kind) for module in divided)]
 
 
 def _segmentation_trunk(

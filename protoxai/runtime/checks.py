@@ -229,7 +229,7 @@ def function(name: str, value: Function) -> Function:
 def shown(value: object) -> str:
     """Return how a value is quoted in an error: its representation, of at most 100 characters."""
     try:
-        text = repr(value)
+        text = " ".join(map(str.strip, repr(value).splitlines()))
     except (ValueError, RecursionError):  # a whole number of thousands of digits, endless nesting
         text = f"a {type(value).__name__} too large to show"
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."

@@ -142,25 +142,25 @@ def test_evaluation_keeps_the_labels(size, expected):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"size": (0, 4)}, "height, width"),
-        ({"size": 32}, "size=32"),
+        ({"size": (0, 4)}, "size is 0, expected"),
+        ({"size": 32}, "size is 32, expected 2 whole numbers"),
         ({"scale": (2, 1)}, "smallest, largest"),
         ({"scale": (0, 1)}, "above 0"),
-        ({"flip": 1.5}, "flip=1.5"),
-        ({"color_jitter": -0.1}, "color_jitter=-0.1"),
-        ({"relative_to": "window"}, "'image' or 'crop'"),
-        ({"mean": (0.5,)}, "give 3 values"),
-        ({"std": (0.5, 0, 0.5)}, "std above 0"),
+        ({"flip": 1.5}, "flip is 1.5, expected a number from 0 to 1"),
+        ({"color_jitter": -0.1}, "color_jitter is -0.1"),
+        ({"relative_to": "window"}, "relative_to is .*'image', 'crop'"),
+        ({"mean": (0.5,)}, "mean is .*expected 3 finite numbers"),
+        ({"std": (0.5, 0, 0.5)}, "std is 0, expected a number above 0"),
     ],
 )
 def test_wrong_arguments(options, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         training_transform(**{"size": (8, 8), **HALF, **options})
 
 
 @pytest.mark.parametrize("size", [0, (3,), (4, -1)])
 def test_wrong_evaluation_size(size):
-    with pytest.raises(ValueError, match="height, width"):
+    with pytest.raises(ValueError, match=r"^size is "):
         evaluation_transform(size, **HALF)
 
 

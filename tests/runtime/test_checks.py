@@ -5,18 +5,25 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given as drawn
 from hypothesis import strategies as st
 
 from protoxai.runtime.checks import (
     POSITIVE,
     SHARE,
     Range,
+    choice,
     flag,
+    function,
+    instance,
     number,
+    numbers_of,
+    pair,
+    palette_of,
     positive,
     shown,
     whole,
+    wholes_of,
 )
 
 
@@ -46,7 +53,7 @@ def test_fractions_are_not_whole() -> None:
         positive("steps", 1.5)
 
 
-@given(st.floats(allow_nan=True, allow_infinity=True))
+@drawn(st.floats(allow_nan=True, allow_infinity=True))
 def test_a_share_is_accepted_exactly_between_its_ends(value: float) -> None:
     assert (value in SHARE) == (0 <= value <= 1)
 
@@ -63,3 +70,64 @@ def test_flags_are_true_or_false() -> None:
 
 def test_quoted_values_are_cut() -> None:
     assert len(shown("x" * 5000)) == 100
+    assert "\n" not in shown(np.zeros((3, 3)))
+
+
+@pytest.mark.parametrize("given", [(8, 12), [8, 12], np.array([8, 12]), torch.tensor([8.0, 12.0])])
+def test_pairs_of_other_libraries_become_pythons(given: object) -> None:
+    assert pair("size", given) == (8, 12)
+    assert numbers_of("size", given) == (8.0, 12.0)
+
+
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [
+        (None, TypeError),
+        ("12", TypeError),
+        (8, TypeError),
+        ((8,), ValueError),
+        ((8, 8, 8), ValueError),
+        ((8, 0), ValueError),
+        ((8, 1.5), ValueError),
+        (((8, 8), 8), TypeError),
+        (np.zeros((2, 2)), TypeError),
+    ],
+)
+def test_what_is_no_pair_is_refused_by_name(given: object, error: type[Exception]) -> None:
+    with pytest.raises(error, match=r"^size is .*, expected (2|a) whole number"):
+        pair("size", given)
+
+
+def test_lists_of_any_length_are_not_empty() -> None:
+    assert wholes_of("rates", [6, 12, 18]) == (6, 12, 18)
+    with pytest.raises(ValueError, match=r"rates is \[\], expected a list of whole numbers"):
+        wholes_of("rates", [])
+    with pytest.raises(ValueError, match="expected 3 finite numbers"):
+        numbers_of("mean", [0.5], 3)
+    with pytest.raises(ValueError, match="mean is nan"):
+        numbers_of("mean", [0.5, float("nan")])
+
+
+def test_colours_are_three_bytes_each() -> None:
+    assert palette_of("palette", np.array([[0, 0, 255]]), 1) == ((0, 0, 255),)
+    for given in ([(0, 0, 256)], [(0, 0)], [(0, 0, 0)] * 2):
+        with pytest.raises(ValueError, match=r"palette is .*expected"):
+            palette_of("palette", given, 1)
+
+
+def test_words_are_one_of_a_few() -> None:
+    assert choice("norm", "l1", ("l1", "linf")) == "l1"
+    with pytest.raises(ValueError, match=r"norm is 'l2', expected one of 'l1', 'linf'"):
+        choice("norm", "l2", ("l1", "linf"))
+    for other in (None, ["l1"], np.zeros(2)):
+        with pytest.raises(TypeError, match=r"norm is .*expected one of"):
+            choice("norm", other, ("l1", "linf"))
+
+
+def test_objects_of_another_class_are_refused_with_a_hint() -> None:
+    assert instance("n", 3, (int, str)) == 3
+    with pytest.raises(TypeError, match=r"head is None \(NoneType\), expected a dict: pass one"):
+        instance("head", None, dict, "pass one")
+    assert function("log", print) is print
+    with pytest.raises(TypeError, match="log is 3, expected a function"):
+        function("log", 3)  # type: ignore[type-var]

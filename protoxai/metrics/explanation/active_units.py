@@ -12,7 +12,6 @@ from protoxai.metrics.base.per_image import Index, PerImageMetric
 from protoxai.metrics.base.registry import register_metric
 from protoxai.metrics.explanation.effective_number import effective_number
 from protoxai.runtime.checks import Range, number
-from protoxai.runtime.finite import all_finite
 from protoxai.runtime.precision import widen
 from protoxai.runtime.tensors import tensor
 
@@ -25,33 +24,31 @@ def active_units(evidence: Tensor, share: float = 0.9) -> Tensor:
     """Return the least number of units that make up a share of the positive evidence.
 
     Args:
-        evidence: Signed evidence, already averaged over the region, finite, (..., units).
+        evidence: Signed evidence, already averaged over the region, (..., units).
         share: Share of the sum of all positive evidence, in (0, 1].
 
     Returns:
-        Counts, int64 (...); 0 where no evidence is positive.
+        Counts (...), as floating-point numbers: 0 where no evidence is positive, NaN where evidence
+        is NaN or infinite, as over an empty region.
 
     Raises:
-        ValueError: If the share is out of its range, or evidence is NaN or infinite.
+        TypeError: If the evidence is no tensor of real numbers.
+        ValueError: If the share is out of its range.
 
     Example:
         >>> import torch
         >>> active_units(torch.tensor([[5.0, -9.0, 4.0, 1.0], [-1.0, 0.0, 0.0, 0.0]]))
-        tensor([2, 0])
+        tensor([2., 0.])
     """
     share = number("share", share, SHARES)
     tensor("evidence", evidence, "... units", "real numbers")
-    if not all_finite(evidence):
-        raise ValueError(
-            "evidence is NaN or infinite, expected finite numbers: the evidence over an empty "
-            "region is NaN"
-        )
     positive = evidence.detach().double().clamp_min(0)
     goal = positive.sum(-1, keepdim=True) * share
     reached = positive.sort(-1, descending=True).values.cumsum(-1)
     (wide,) = widen(evidence)
     short = reached < goal * (1 - ROUNDING * torch.finfo(wide.dtype).eps)
-    return (short.sum(-1) + 1) * (goal[..., 0] > 0)
+    counts = (short.sum(-1) + 1) * (goal[..., 0] > 0)
+    return counts.to(wide.dtype).masked_fill(~evidence.isfinite().all(-1), torch.nan)
 
 
 @register_metric("active_units")
@@ -85,7 +82,6 @@ class ActiveUnits(PerImageMetric):
         """Add the evidence (B, units), averaged over each image's region."""
         hint = "average it over the region"
         tensor("evidence", evidence, "batch units", "real numbers", hint=hint)
-        evidence = evidence.detach().masked_fill(evidence.isnan().any(1, keepdim=True), 0)
         units = active_units(evidence, self.share).double()
         effective = effective_number(evidence.double().clamp_min(0))
         self.add_values(

@@ -120,12 +120,12 @@ def test_length_only_ends_the_set():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"size": 16}, "32 pixels or more"),
-        ({"length": 0}, "length of 1 or more"),
-        ({"seed": -1}, "seed of 0 or more"),
-        ({"split": "test"}, "no split 'test'"),
+        ({"size": 16}, "size is 16, expected a whole number from 32"),
+        ({"length": 0}, "length is 0, expected"),
+        ({"seed": -1}, "seed is -1, expected a whole number of at least 0"),
+        ({"split": "test"}, "split is 'test', expected one of 'train', 'val'"),
         ({"objects": (3, 1)}, "fewest, most"),
-        ({"clutter": (-1, 1)}, "fewest, most"),
+        ({"clutter": (-1, 1)}, "clutter is -1, expected"),
     ],
 )
 def test_wrong_arguments(options, message):
