@@ -54,7 +54,8 @@ class OwnClassPixels:
             maps,
             "batch prototypes height width",
             meta=True,
-            hint="one map per row of the table, on the grid of the labels; sample the labels with protoxai.labels.labels_at",
+            hint="one map per row of the table, on the grid of the labels; sample the labels with "
+            "protoxai.labels.labels_at",
             sizes={"batch": batch, "prototypes": len(self.table), "height": height, "width": width},
         )
         check_device(name, maps, self._device)
