@@ -87,7 +87,7 @@ def number(name: str, value: object, expected: Range = FINITE) -> float:
         Traceback (most recent call last):
         ValueError: momentum is 2, expected a number from 0 to 1
     """
-    given = _real(name, value, f"a number {expected}")
+    given = _real(name, value, "a number", expected)
     if given not in expected:
         raise ValueError(f"{name} is {shown(given)}, expected a number {expected}")
     return float(given)
@@ -105,7 +105,7 @@ def whole(name: str, value: object, expected: Range = FINITE) -> int:
         TypeError: If the value is no real number.
         ValueError: If it is not whole or not in the range.
     """
-    given = _real(name, value, f"a whole number {expected}")
+    given = _real(name, value, "a whole number", expected)
     if given not in expected or int(given) != given:
         raise ValueError(f"{name} is {shown(given)}, expected a whole number {expected}")
     return int(given)
@@ -282,10 +282,10 @@ def _digits(bound: float) -> str:
     return str(bound) if isinstance(bound, int) else f"{bound:g}"
 
 
-def _real(name: str, value: object, expected: str) -> Any:
+def _real(name: str, value: object, kind: str, expected: Range) -> Any:
     given = _item(value)
     if isinstance(given, bool) or not isinstance(given, numbers.Real):
-        raise TypeError(f"{name} is {shown(value)}, expected {expected}")
+        raise TypeError(f"{name} is {shown(value)}, expected {kind} {expected}")
     return given
 
 

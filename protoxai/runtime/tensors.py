@@ -53,14 +53,12 @@ def tensor(
         Traceback (most recent call last):
         ValueError: maps: got shape (2, 3), expected (batch, classes=4)
     """
-    names, sizes = dims.split(), sizes or {}
-    described = ", ".join(f"{dim}={sizes[dim]}" if dim in sizes else dim for dim in names)
-    fix = hint and f": {hint}"
+    expected = sizes or {}
     if not isinstance(value, Tensor):
-        fix = fix or (": convert it with torch.from_numpy" if isinstance(value, np.ndarray) else "")
-        kinds = f"a tensor of {kind}, ({described})"
+        conversion = "convert it with torch.from_numpy" if isinstance(value, np.ndarray) else ""
         raise TypeError(
-            f"{name}: got {shown(value)} ({type(value).__name__}), expected {kinds}{fix}"
+            f"{name}: got {shown(value)} ({type(value).__name__}), expected a tensor of {kind}, "
+            f"{_described(dims, expected)}{_fix(hint or conversion)}"
         )
     if value.layout != torch.strided or value.is_quantized:
         stored = "quantised" if value.is_quantized else str(value.layout)
@@ -68,19 +66,30 @@ def tensor(
     if value.is_meta and not meta:
         raise TypeError(f"{name}: got a tensor of the device meta, expected one that has values")
     if not _is_of(value.dtype, kind):
-        also = hint and f"; {hint}"
         conversion = FIXES[kind]
         if value.dtype == torch.uint8 and kind == "floating point":
             conversion = "divide colours by 255, as in images / 255"
+        also = hint and f"; {hint}"
         raise TypeError(f"{name}: got {value.dtype}, expected {kind}: {conversion}{also}")
-    free = names[0] == "..."
-    named = names[1:] if free else names
+    names = dims.split()
+    named = names[1:] if names[0] == "..." else names
     shape = tuple(value.shape)
-    fits = len(shape) >= len(named) if free else len(shape) == len(named)
+    fits = len(shape) == len(named) or (len(shape) > len(named) and names is not named)
     own = shape[len(shape) - len(named) :]
-    if not fits or any(sizes.get(dim, size) != size for dim, size in zip(named, own, strict=True)):
-        raise ValueError(f"{name}: got shape {shape}, expected ({described}){fix}")
+    if not fits or any(expected.get(dim, n) != n for dim, n in zip(named, own, strict=True)):
+        raise ValueError(
+            f"{name}: got shape {shape}, expected {_described(dims, expected)}{_fix(hint)}"
+        )
     return value
+
+
+def _described(dims: str, sizes: Mapping[str, int]) -> str:
+    names = [f"{dim}={sizes[dim]}" if dim in sizes else dim for dim in dims.split()]
+    return f"({', '.join(names)})"
+
+
+def _fix(hint: str) -> str:
+    return hint and f": {hint}"
 
 
 def _is_of(dtype: torch.dtype, kind: Kind) -> bool:
