@@ -54,6 +54,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
+@pytest.mark.slow
 def test_a_stop_within_the_training_and_its_continuation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -81,6 +82,7 @@ def test_a_stop_within_the_training_and_its_continuation(
     assert len(json.loads((tmp_path / "run" / "metrics.json").read_text())) == 2
 
 
+@pytest.mark.slow
 def test_a_stop_before_and_after_the_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -108,6 +110,7 @@ def test_a_stop_before_and_after_the_training(
     assert (tmp_path / "run" / "explanation.png").is_file()
 
 
+@pytest.mark.slow
 def test_a_stop_within_an_evaluation(
     trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

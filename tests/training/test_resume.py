@@ -96,7 +96,9 @@ def stop_at(recipe, folder, monkeypatch, number):
 
 # Checkpoints 0 to 4 lie in the first stage, 5 after its training, 6 before the second stage; 7 to
 # 11 lie in that, 12 after its training, 13 at the end.
-@pytest.mark.parametrize("number", [0, 3, 5, 6, 9, 12, 13])
+@pytest.mark.parametrize(
+    "number", [3, *(pytest.param(other, marks=pytest.mark.slow) for other in (0, 5, 6, 9, 12, 13))]
+)
 def test_resumed_run_ends_with_the_same_bits(complete, recipe_file, tmp_path, monkeypatch, number):
     result, folder = complete
     recipe = Recipe.load(recipe_file)

@@ -153,8 +153,8 @@ def weights(result):
 
 # The place of the signal, the stop that the user sees, and the number of steps that are kept.
 STOPS = [
-    (StageModule, "training_step", 0, "joint training, step 1; checkpoint at step 1", 1),
     (StageModule, "training_step", 1, "joint training, step 2; checkpoint at step 2", 2),
+    (StageModule, "training_step", 0, "joint training, step 1; checkpoint at step 1", 1),
     (runner, "evaluate", 0, "joint training, step 2 (evaluation); checkpoint at step 2", None),
     (runner, "run_action", 1, "joint training, step 2 (projection); checkpoint at step 2", None),
     (runner, "run_action", 2, "grouping, step 0 (group); checkpoint at step 0", None),
@@ -164,7 +164,10 @@ STOPS = [
 ]
 
 
-@pytest.mark.parametrize(("place", "name", "number", "seen", "step"), STOPS)
+@pytest.mark.parametrize(
+    ("place", "name", "number", "seen", "step"),
+    [STOPS[0], *(pytest.param(*stop, marks=pytest.mark.slow) for stop in STOPS[1:])],
+)
 def test_a_signal_in_any_phase(short, monkeypatch, capsys, place, name, number, seen, step):
     complete = weights(run_elsewhere(short))
     with monkeypatch.context() as patch:
@@ -214,12 +217,14 @@ def test_a_signal_before_the_first_checkpoint(short, monkeypatch):
     assert len(short().rows) == 4
 
 
+@pytest.mark.slow
 def test_a_signal_within_an_accumulated_step(short, monkeypatch):
     before_call(monkeypatch, StageModule, "training_step", 0, send)
     with pytest.raises(Stopped, match="step 1; checkpoint at step 1"):
         short(lambda keys: keys["stages"][0].update(accumulate_grad_batches=3))
 
 
+@pytest.mark.slow
 def test_a_second_stop_of_the_same_run(short, monkeypatch):
     for resume in (False, True):
         with monkeypatch.context() as patch:
@@ -229,6 +234,7 @@ def test_a_second_stop_of_the_same_run(short, monkeypatch):
     assert short.checkpoints.newest()["training"]["step"] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("place", "name"), [(runner, "evaluate"), (runner, "write_samples")])
 def test_a_failing_report_loses_no_weights(short, monkeypatch, place, name):
     complete = weights(run_elsewhere(short))
@@ -244,6 +250,7 @@ def test_a_failing_report_loses_no_weights(short, monkeypatch, place, name):
         assert torch.equal(value, complete[key]), key
 
 
+@pytest.mark.slow
 def test_a_failing_logger_loses_no_step(short, monkeypatch):
     complete = weights(run_elsewhere(short))
     with monkeypatch.context() as patch:
@@ -255,6 +262,7 @@ def test_a_failing_logger_loses_no_step(short, monkeypatch):
         assert torch.equal(value, complete[key]), key
 
 
+@pytest.mark.slow
 def test_a_failing_validation_loses_no_step(short, monkeypatch):
     def change(keys):
         keys["stages"][0].update(validate="epoch", steps=6, keep_best=True)
