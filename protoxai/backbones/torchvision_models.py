@@ -2,6 +2,7 @@
 
 import copy
 import math
+import re
 from typing import Any, Literal, NamedTuple, Self, TypeAlias
 
 from torch import Tensor, nn
@@ -170,6 +171,8 @@ def _not_divided(model: nn.Module, levels: list[str]) -> list[type[nn.Module]]:
     """
     inside = [name.split(".")[:depth] for name in levels for depth in range(name.count(".") + 1)]
     divided = [model.get_submodule(".".join(names)) for names in inside]
+    # The extractor would take a number at the end of a name for that of a repeated call.
+    divided += [module for name, module in model.named_modules() if re.search(r"_\d+$", name)]
     kinds = {type(module) for module in model.modules()}
     return [kind for kind in kinds if not any(isinstance(module, kind) for module in divided)]
 

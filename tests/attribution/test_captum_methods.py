@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from protoxai import ScaleProtoSeg
 from protoxai.attribution import CaptumAttribution
 from protoxai.attribution.captum_methods import LAYER_METHODS, METHODS, RANDOM, WITH_UNITS
 from tests.attribution.toys import (
@@ -185,3 +186,19 @@ def test_device(name: str, device: torch.device) -> None:
     assert result.map.device.type == device.type
     torch.testing.assert_close(result.map.cpu(), expected.map, rtol=1e-2, atol=1e-3)
     assert (result.cost.peak_memory is None) == (device.type == "cpu")
+
+
+def test_stages_of_torchvision_trunks_are_layers() -> None:
+    model = ScaleProtoSeg("torchvision/resnet18", 2, prototype_dim=4, pretrained=False)
+    task = torch.rand(1, 3, 32, 32), torch.ones(1, 32, 32, dtype=torch.bool), torch.tensor([1])
+    for layer in ("backbone", "backbone.features.layer3", "backbone.features.layer4.1"):
+        assert CaptumAttribution("LayerGradCam", model, layer=layer)(*task).map.isfinite().all()
+
+
+def test_a_missing_layer_comes_with_names_that_exist() -> None:
+    model = Colours(WEIGHT)
+    with pytest.raises(ValueError, match=r"has no layer 'backbone\.layer4'") as error:
+        CaptumAttribution("LayerGradCam", model, layer="backbone.layer4")
+    assert "such as 'backbone.layer4'" not in str(error.value)
+    with pytest.raises(TypeError, match="layer is 3, expected a module of the model, its name"):
+        CaptumAttribution("LayerGradCam", model, layer=3)  # type: ignore[arg-type]

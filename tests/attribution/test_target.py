@@ -113,8 +113,16 @@ def test_logits_elsewhere_than_the_class_are_not_resized(monkeypatch) -> None:
         ({0: torch.zeros(2, 3, 8, 8, dtype=torch.uint8)}, TypeError, "uint8.*/ 255"),
         ({0: torch.zeros(0, 3, 8, 8)}, ValueError, "at least one pixel"),
         ({1: torch.ones(2, 8, 8)}, TypeError, "float32, expected bool"),
-        ({1: torch.ones(1, 8, 8, dtype=torch.bool)}, ValueError, r"\(1, 8, 8\).*\(batch=2, height=8"),
-        ({1: torch.ones(2, 4, 4, dtype=torch.bool)}, ValueError, r"\(2, 4, 4\).*\(batch=2, height=8"),
+        (
+            {1: torch.ones(1, 8, 8, dtype=torch.bool)},
+            ValueError,
+            r"\(1, 8, 8\).*\(batch=2, height=8",
+        ),
+        (
+            {1: torch.ones(2, 4, 4, dtype=torch.bool)},
+            ValueError,
+            r"\(2, 4, 4\).*\(batch=2, height=8",
+        ),
         ({2: torch.tensor([0.0, 1.0])}, TypeError, "float32, expected integers"),
         ({2: torch.tensor(1)}, ValueError, r"one class per image"),
         ({2: torch.tensor([0, 2])}, ValueError, "holds 2, expected 0 to 1"),
