@@ -183,11 +183,6 @@ class LabelReport:
                 )
         return found
 
-    def check(self) -> None:
-        """Raise :class:`DataError` if no model can be trained on the labels."""
-        if self.errors:
-            raise DataError("; ".join(self.errors))
-
     def to_plain(self) -> dict[str, Any]:
         """Return the report as plain values."""
         splits = {name: asdict(counts) for name, counts in self.splits.items()}

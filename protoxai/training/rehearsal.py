@@ -1,21 +1,24 @@
-"""One batch of everything before a run begins, so that what cannot work fails at once."""
+"""What is checked before a run begins, so that what cannot work fails at once."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from protoxai.data.label_check import DataError, report_labels
 from protoxai.labels import labels_at
 from protoxai.losses import ScaleProtoSegLoss
 from protoxai.model.prediction import predicted_labels
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
 from protoxai.model.segmenter import Segmenter
 from protoxai.projection.search import PrototypeSearch
-from protoxai.runtime.distributed import own_device
+from protoxai.runtime.distributed import gather, own_device, rank
+from protoxai.runtime.files import write_json
 from protoxai.training.feeding.loaders import (
     Splits,
     evaluation_loader,
@@ -26,6 +29,41 @@ from protoxai.training.recipes.recipe import Recipe
 from protoxai.training.stages.errors import explaining
 
 Batch = Mapping[str, Any]
+CLASSES_SHOWN = 40
+"""Number of classes up to which the table of the labels is logged."""
+
+
+def check_data(recipe: Recipe, splits: Splits, output: Path, log: Callable[[str], None]) -> None:
+    """Refuse labels that teach nothing, in all processes after the first one has counted them.
+
+    Args:
+        recipe: Recipe of the run.
+        splits: Data of the run.
+        output: Folder of the run, which gets ``labels.json``.
+        log: Function that receives the table and the warnings.
+
+    Raises:
+        DataError: If no model can be trained on the labels, or some cannot be read.
+    """
+    errors = _count_labels(recipe, splits, output, log) if rank() == 0 else []
+    errors = gather(errors)[0]
+    if errors:
+        raise DataError("; ".join(errors))
+
+
+def _count_labels(
+    recipe: Recipe, splits: Splits, output: Path, log: Callable[[str], None]
+) -> list[str]:
+    try:
+        report = report_labels(splits.by_name(recipe.data))
+    except (ValueError, OSError) as error:
+        return [str(error)]
+    write_json(output / "labels.json", report.to_plain())
+    if len(report.class_names) <= CLASSES_SHOWN:
+        log(f"labels:\n{report}")
+    for warning in report.warnings:
+        log(f"warning: {warning}")
+    return report.errors
 
 
 def rehearse(model: Segmenter, recipe: Recipe, splits: Splits) -> None:

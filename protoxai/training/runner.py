@@ -9,14 +9,12 @@ from pathlib import Path
 
 import torch
 
-from protoxai.data.label_check import report_labels
 from protoxai.evaluation.scores import evaluate
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
 from protoxai.model.segmenter import Segmenter
 from protoxai.prototypes.provenance import Provenance
 from protoxai.runtime.console import PLAIN, print_line
 from protoxai.runtime.distributed import own_device, process_group, rank, world_size
-from protoxai.runtime.files import write_json
 from protoxai.runtime.slug import slug
 from protoxai.runtime.stopping import finish_first, on_stop, stoppable
 from protoxai.training.build_model import build_model
@@ -30,7 +28,7 @@ from protoxai.training.feeding.seeded_sampling import mixed_seed
 from protoxai.training.recipes.recipe import Recipe
 from protoxai.training.recipes.stage_recipe import Action, Stage
 from protoxai.training.recipes.yaml_files import RunError
-from protoxai.training.rehearsal import rehearse
+from protoxai.training.rehearsal import check_data, rehearse
 from protoxai.training.results import Row, RunResult, write_metrics
 from protoxai.training.run_folder.ownership import owned
 from protoxai.training.run_folder.resuming import Place, place_of, state_to_resume
@@ -42,8 +40,6 @@ from protoxai.training.stages.errors import explaining
 from protoxai.training.stages.stage import StageRun, fit_stage, run_loggers
 
 TITLES = {"project": "projection"}
-CLASSES_SHOWN = 40
-"""Number of classes up to which the table of the labels is logged."""
 
 
 def run(
@@ -105,7 +101,7 @@ def run(
         with on_stop(state.describe_stop):
             state.start(resume=resume)
             if check and not resume:
-                state.check_data()
+                check_data(recipe, splits, output, state.write_log)
                 rehearse(model, recipe, splits)
             state.run_stages()
             result = RunResult(recipe, model.eval(), splits, tuple(state.rows))
@@ -156,17 +152,6 @@ class _RunState:
         # Some keys may change when a run continues.
         write_recipe(self.recipe, self.output)
         self.loggers = run_loggers(self.recipe, self.output)
-
-    def check_data(self) -> None:
-        """Count the labels, log what is unusual, and refuse labels that teach nothing."""
-        if rank() == 0:
-            report = report_labels(self.splits.by_name(self.recipe.data))
-            write_json(self.output / "labels.json", report.to_plain())
-            if len(report.class_names) <= CLASSES_SHOWN:
-                self.log(str(report))
-            for warning in report.warnings:
-                self.write_log(f"warning: {warning}")
-            report.check()
 
     def run_stages(self) -> None:
         """Run the remaining stages."""
