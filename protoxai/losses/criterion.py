@@ -177,7 +177,7 @@ class ScaleProtoSegLoss(nn.Module):
 
     Example:
         >>> import torch
-        >>> from protoxai import MultiScalePrototypeLayer, PrototypeTable
+        >>> from protoxai import MultiScalePrototypeLayer, PrototypeHead, PrototypeTable
         >>> from protoxai.model import SegmentationOutput
         >>> table = PrototypeTable.regular(num_classes=2, num_scales=1, per_scale=2)
         >>> layer, head = MultiScalePrototypeLayer(table, dim=4), PrototypeHead(table)

@@ -110,7 +110,7 @@ def test_logits_elsewhere_than_the_class_are_not_resized(monkeypatch) -> None:
     ("change", "error", "message"),
     [
         ({0: torch.zeros(3, 8, 8)}, ValueError, r"image\[None\]"),
-        ({0: torch.zeros(2, 3, 8, 8, dtype=torch.uint8)}, TypeError, "uint8.*/ 255"),
+        ({0: torch.zeros(2, 3, 8, 8, dtype=torch.uint8)}, TypeError, r"uint8.*/ 255"),
         ({0: torch.zeros(0, 3, 8, 8)}, ValueError, "at least one pixel"),
         ({1: torch.ones(2, 8, 8)}, TypeError, "float32, expected bool"),
         (

@@ -75,5 +75,5 @@ def test_logits_are_resized_to_their_window() -> None:
 
 @pytest.mark.parametrize("stride", [(5, 4), (4, 7), (0, 4), (-1, 1)])
 def test_strides_that_leave_pixels_out_are_refused(stride: tuple[int, int]) -> None:
-    with pytest.raises(ValueError, match=r"stride is .* expected (strides from 1 to the window|a whole number of at least 1)"):
+    with pytest.raises(ValueError, match=r"stride is .* expected (strides from 1|a whole number)"):
         sliding_logits(ReadsLogits(), torch.zeros(1, 3, 9, 11), (4, 6), stride)

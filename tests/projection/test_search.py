@@ -265,7 +265,7 @@ def test_rounding_of_the_fast_distances_decides_nothing() -> None:
 @pytest.mark.parametrize(
     ("embedding", "labels", "indices", "message"),
     [
-        ((2, 1, 1, 3, 4), (2, 3, 5), 2, r"labels: got shape \(2, 3, 5\).*on the grid of the embedding"),
+        ((2, 1, 1, 3, 4), (2, 3, 5), 2, r"labels: got shape \(2, 3, 5\).*on the grid"),
         ((2, 1, 1, 3, 4), (2, 3, 4), 1, "image_indices is .*expected 2 whole numbers"),
         ((2, 1, 3, 4), (2, 3, 4), 2, r"embedding: got shape \(2, 1, 3, 4\)"),
         ((2, 2, 1, 3, 4), (2, 3, 4), 2, r"embedding: got shape \(2, 2, 1, 3, 4\), expected"),
