@@ -278,5 +278,5 @@ def test_range_of_other_types_is_unknown():
 def test_one_mean_and_deviation_per_channel():
     with pytest.raises(ValueError, match=r"mean is \[0.5\].*expected 3 finite numbers"):
         normalise(torch.zeros(3, 2, 2), [0.5], [0.5, 0.5, 0.5])
-    with pytest.raises(ValueError, match="std is 0.0, expected a number above 0"):
+    with pytest.raises(ValueError, match=r"std is 0\.0, expected a number above 0"):
         normalise(torch.zeros(1, 2, 2), [0.5], [0.0])
