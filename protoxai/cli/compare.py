@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from protoxai.cli.plugins import add_plugin_option, import_plugins
 from protoxai.runtime.checks import POSITIVE, did_you_mean, number, positive, shown
 from protoxai.runtime.extras import require
+from protoxai.runtime.paths import expanded
 from protoxai.runtime.stopping import on_stop, stop_if_requested
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def recipe_keys() -> dict[str, Any]:
 def run(options: Namespace, parser: ArgumentParser) -> int:
     """Run the command and return its exit code."""
     del parser
+    output = expanded(options.output, "--output")
     positive("--images", options.images)
     if options.budget is not None:
         number("--budget", options.budget, POSITIVE)
@@ -92,16 +94,16 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
             f"none of {len(view)} images shows a class to explain (classes left out: {skipped}): "
             "check the labels, or leave out other classes by --skip"
         )
-    with on_stop(lambda: _kept(Path(options.output))):
+    with on_stop(lambda: _kept(output)):
         table = compare(
             explainers,
             tasks,
             metrics=options.metrics,
-            output=Path(options.output),
+            output=output,
             budget=options.budget,
             log=_log,
         )
-    print(f"\n{table.to_text()}\n{options.output}: comparison.txt, .csv, .json, .md, .png")
+    print(f"\n{table.to_text()}\n{output}: comparison.txt, .csv, .json, .md, .png")
     return 0
 
 

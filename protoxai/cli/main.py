@@ -65,11 +65,11 @@ def _run(arguments: Sequence[str]) -> int:
     require("train", "jsonargparse", "yaml")
     from jsonargparse import ArgumentError
 
-    from protoxai.training.recipes.command_line import join_stage_changes
+    from protoxai.training.recipes.command_line import join_key_changes
 
     parser, parsers = build_parser()
     try:
-        options = parser.parse_args(join_stage_changes(arguments))
+        options = parser.parse_args(join_key_changes(arguments))
     except ArgumentError as error:
         raise ValueError(_explain(str(error), arguments, parsers)) from None
     if options.command is None:

@@ -14,6 +14,7 @@ from protoxai.cli.plugins import add_plugin_option, import_plugins
 from protoxai.runtime.distributed import process_group, rank
 from protoxai.runtime.extras import require
 from protoxai.runtime.files import write_file
+from protoxai.runtime.paths import expanded
 from protoxai.runtime.slug import slug
 from protoxai.runtime.stopping import on_stop
 
@@ -85,7 +86,7 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
         raise ValueError("--resume needs --output: the folder of the run to continue")
     return train(
         options.recipe,
-        None if options.output is None else Path(options.output),
+        None if options.output is None else expanded(options.output, "--output"),
         given_keys(Recipe, options),
         plugins=import_plugins(options),
         resume=options.resume,

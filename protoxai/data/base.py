@@ -2,7 +2,7 @@
 
 import copy
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NotRequired, Self, TypedDict, cast
 
@@ -103,11 +103,16 @@ class SegmentationDataset(Dataset[Sample]):
         ignore_index: int = 255,
         transform: Transform | None = None,
     ) -> None:
-        is_list = isinstance(class_names, Iterable) and not isinstance(class_names, str)
+        is_list = isinstance(class_names, Sequence) and not isinstance(class_names, str)
         if not is_list or not all(isinstance(name, str) for name in class_names):
             raise TypeError(f"class_names is {shown(class_names)}, expected a list of names")
         if not class_names:
             raise ValueError("class_names is empty: give one class or more")
+        for name in class_names:
+            if not name or not name.isprintable():
+                raise ValueError(
+                    f"class_names has {shown(name)}, expected printable characters: rename it"
+                )
         check_distinct("class_names", class_names)
         self.class_names = tuple(class_names)
         self.ignore_index = check_ignore_index(ignore_index, self.num_classes)

@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Literal
 
 from protoxai.data.base import Transform
-from protoxai.data.file_tree import Entry, Layout, expanded, official_split
+from protoxai.data.file_tree import Entry, Layout, official_split
 from protoxai.data.folder import FolderDataset
 from protoxai.data.registry import register
+from protoxai.runtime.paths import expanded
 
 CLASSES = {
     "Sky": (128, 128, 128),

@@ -7,10 +7,11 @@ from PIL import Image
 from torch import Tensor
 
 from protoxai.data.base import Transform
-from protoxai.data.file_tree import Entry, Layout, complete_names, expanded, official_split
+from protoxai.data.file_tree import Entry, Layout, complete_names, official_split
 from protoxai.data.label_images import check_stored, grey_image, read_labels
 from protoxai.data.paired import PairedDataset
 from protoxai.data.registry import register
+from protoxai.runtime.paths import expanded
 
 CLASSES = {
     "road": (7, (128, 64, 128)),

@@ -7,10 +7,11 @@ from PIL import Image
 from torch import Tensor
 
 from protoxai.data.base import RawSample, SegmentationDataset, Transform
-from protoxai.data.file_tree import Entry, Layout, expanded, official_split
+from protoxai.data.file_tree import Entry, Layout, official_split
 from protoxai.data.label_images import grey_image, read_labels
 from protoxai.data.registry import register
 from protoxai.images import count_pages, read_image
+from protoxai.runtime.paths import expanded
 
 SPLITS = {name: name for name in ("train", "val", "test")}
 CLASSES = {"membrane": (0, 0, 0), "cell": (255, 255, 255)}

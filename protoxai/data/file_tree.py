@@ -3,11 +3,11 @@
 Nothing is ever downloaded: the error shows what was expected, what is there, and where to get it.
 """
 
-import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+
+from protoxai.runtime.paths import expanded
 
 SHOWN = 8
 
@@ -79,38 +79,6 @@ class Layout:
             f"Nothing is downloaded: get {self.source}, extract it there, or give another root"
         )
         raise LayoutError("\n".join(lines))
-
-
-def expanded(root: str | Path) -> Path:
-    """Return a path in which ``~`` and variables (``$NAME``, ``${NAME}``) are replaced.
-
-    Args:
-        root: Path that the user gave; one that exists with a ``$`` in its name is kept.
-
-    Raises:
-        ValueError: If it is empty, or a variable or the user of ``~`` is unknown.
-
-    Example:
-        >>> os.environ["SCANS"] = "/data/scans"
-        >>> expanded("$SCANS/2020").as_posix()
-        '/data/scans/2020'
-    """
-    text = os.fspath(root)
-    if not text:
-        raise ValueError("root is empty: give the folder of the data set, '.' for the current one")
-    names = [] if Path(text).exists() else re.findall(r"\$(\w+|\{[^}]*\})", text)
-    for name in names:
-        if name.strip("{}") not in os.environ:
-            raise ValueError(
-                f"root is {text}, but there is no environment variable {name.strip('{}')}: set it, "
-                "or write the folder's name instead"
-            )
-    try:
-        return Path(os.path.expandvars(text) if names else text).expanduser()
-    except RuntimeError:
-        raise ValueError(
-            f"root is {text}, but there is no such user: write the home folder's name instead of ~"
-        ) from None
 
 
 def locate(root: str | Path, *nested: str, marker: str) -> Path:

@@ -6,13 +6,13 @@ from pathlib import Path
 from torch import Tensor
 
 from protoxai.data.base import Transform
-from protoxai.data.file_tree import expanded
 from protoxai.data.listing import pair_files, read_lines
 from protoxai.data.paired import PairedDataset
 from protoxai.data.palette import Colour
 from protoxai.data.registry import register
 from protoxai.images import Exif
-from protoxai.runtime.checks import positive, shown, whole
+from protoxai.runtime.checks import instance, positive, shown, whole
+from protoxai.runtime.paths import expanded
 
 
 @register("folder")
@@ -21,14 +21,14 @@ class FolderDataset(PairedDataset):
 
     A label map has the stem of its image and is a PNG of one channel, 8 or 16 bits, whose values
     are the class numbers; palette images are read as indices. Class names are taken from
-    ``class_names``, or from ``num_classes`` ("class 0", …), or from ``<root>/classes.txt`` (UTF-8,
-    one per line, in the order of the labels; blank lines are skipped, comments are an error).
+    ``class_names``, or from ``<root>/classes.txt`` (UTF-8, one per line, in the order of the
+    labels; blank lines are skipped, comments are an error), or from ``num_classes`` ("class 0", …).
 
     Args:
         root: Folder of the data set; ``~`` and variables are expanded.
         split: Subfolder with ``images`` and ``labels``, e.g. ``"train"``; None is the root itself.
         class_names: Name of each class.
-        num_classes: Number of classes, if there are no names.
+        num_classes: Number of classes, which that of the names has to equal, if there are any.
         palette: Colour (red, green, blue) of each class, 0-255.
         void: Value, or values, of pixels that never count, in the label files.
         ignore_index: Label that ``void`` becomes.
@@ -70,9 +70,9 @@ class FolderDataset(PairedDataset):
         exif: Exif | None = None,
     ) -> None:
         self.root = expanded(root)
-        folder = self.root / split if split else self.root
-        names = _class_names(self.root, class_names, num_classes)
+        folder = self.root / instance("split", split, str) if split else self.root
         self.pairs = pair_files(folder / "images", folder / "labels")
+        names = _class_names(self.root, class_names, num_classes)
         super().__init__(
             [image.stem for image, _ in self.pairs],
             names,
@@ -123,14 +123,15 @@ def _class_names(
             f"the classes of {root} are unknown: give class_names or num_classes, or write "
             f"{listing} with one name per line"
         )
-    if class_names is None and num_classes is not None:
+    if class_names is None and num_classes is not None and not listing.exists():
         return [f"class {index}" for index in range(positive("num_classes", num_classes))]
+    source = "class_names"
     if class_names is None:
-        return _listed(listing)
+        class_names, source = _listed(listing), f"names in {listing}"
     if num_classes is not None and num_classes != len(class_names):
         raise ValueError(
-            f"num_classes={num_classes}, but there are {len(class_names)} class_names: give one of "
-            "the two"
+            f"num_classes={num_classes}, but there are {len(class_names)} {source}: give one of "
+            "the two, or make them agree"
         )
     return class_names
 

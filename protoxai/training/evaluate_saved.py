@@ -54,10 +54,8 @@ def open_evaluation(
         recipe: DataRecipe = Recipe.load(run / "recipe.yaml", overrides).data
         source = run / "model"
     else:
-        keys = {key.removeprefix("data."): value for key, value in overrides.items()}
-        _check_source(source, has_data="dataset" in keys)
-        # Evaluation does not crop.
-        recipe = construct_data(DataRecipe, {"crop": [1, 1], **keys})
+        _check_source(source, has_data="data.dataset" in overrides)
+        recipe = construct_data(DataRecipe, overrides)
     options = {**recipe.options, **({"root": recipe.root} if recipe.root else {})}
     dataset = create_dataset(recipe.dataset, split=recipe.validation_split, **options)
     return source, recipe, dataset

@@ -15,14 +15,11 @@ from protoxai.model.segmenter import Segmenter
 from protoxai.prototypes.provenance import Provenance
 from protoxai.runtime.console import PLAIN, print_line
 from protoxai.runtime.distributed import own_device, process_group, rank, world_size
+from protoxai.runtime.paths import expanded
 from protoxai.runtime.slug import slug
 from protoxai.runtime.stopping import finish_first, on_stop, stoppable
 from protoxai.training.build_model import build_model
-from protoxai.training.class_names import (
-    check_classes_fit,
-    check_same_classes,
-    check_splits_fit,
-)
+from protoxai.training.class_names import check_classes_fit, check_same_classes, check_splits_fit
 from protoxai.training.feeding.loaders import Splits, evaluation_loader, evaluation_view
 from protoxai.training.feeding.seeded_sampling import mixed_seed
 from protoxai.training.recipes.recipe import Recipe
@@ -90,7 +87,7 @@ def run(
     Example:
         >>> result = run(Recipe.load("shapes"), "runs/shapes")  # doctest: +SKIP
     """
-    output = Path(output)
+    output = expanded(output, "output")
     with stoppable(), process_group(), owned(output):
         splits = splits or Splits.of(recipe.data)
         torch.manual_seed(recipe.seed)

@@ -64,7 +64,11 @@ def test_ignore_index_inside_the_classes():
 def test_class_names_are_distinct_texts():
     with pytest.raises(ValueError, match="class_names has 'sky' twice, as names 1 and 3"):
         Fixed([[0]], class_names=["sky", "road", "sky"])
-    for wrong in ("sky", ["sky", 7]):
+    for wrong in ("", "road\x1b[31m", "0\troad"):
+        with pytest.raises(ValueError, match=r"class_names has .*, expected printable characters"):
+            Fixed([[0]], class_names=["sky", wrong])
+    # A set has no order.
+    for wrong in ("sky", ["sky", 7], {"sky", "road"}):
         with pytest.raises(TypeError, match=r"class_names is .*sky.*, expected a list of names"):
             Fixed([[0]], class_names=wrong)
 

@@ -202,3 +202,16 @@ def test_cache_is_shared_by_views_and_never_written(write_pair, monkeypatch, cac
     assert view[0]["labels"].tolist() == EXPECTED
     assert dataset[0]["labels"].tolist() == EXPECTED
     assert len(read_paths) == reads
+
+
+def test_num_classes_and_the_list_of_classes_agree(write_pair):
+    root = write_pair("a", LABELS)
+    (root / "classes.txt").write_text("sky\nroad\ntree\n", encoding="utf-8")
+    assert FolderDataset(root, num_classes=3).class_names == ("sky", "road", "tree")
+    with pytest.raises(ValueError, match=r"num_classes=2, but there are 3 names in .*classes\.txt"):
+        FolderDataset(root, num_classes=2)
+
+
+def test_a_split_is_a_name(write_pair):
+    with pytest.raises(TypeError, match=r"split is 5 .*expected a str"):
+        FolderDataset(write_pair("a", LABELS), 5, num_classes=3)

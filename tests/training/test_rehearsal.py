@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from protoxai.cli.main import main
+from protoxai.data import DATASETS
 from protoxai.data.label_check import DataError
 from protoxai.training import Recipe, run
 from protoxai.training.build_model import build_model
@@ -137,3 +138,23 @@ def test_data_check_prints_the_counts_of_any_data_set(
     assert json.loads((tmp_path / "x.json").read_text())["errors"] == []
     assert main(["data", "check", str(folder([0, 255]))]) == 1
     assert "error: train: every labelled pixel" in capsys.readouterr().err
+
+
+def test_data_check_refuses_splits_of_other_classes(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    plugin = tmp_path / "two_orders.py"
+    plugin.write_text(
+        "from protoxai.data import Shapes, register\n"
+        "@register('two-orders')\n"
+        "class TwoOrders(Shapes):\n"
+        "    def __init__(self, split):\n"
+        "        super().__init__(size=64, length=2, split=split)\n"
+        "        self.class_names = self.class_names[:: 1 if split == 'train' else -1]\n"
+    )
+    try:
+        arguments = ["data", "check", "--plugin", str(plugin), "--data.dataset=two-orders"]
+        assert main(arguments) == 2
+    finally:
+        DATASETS.pop("two_orders", None)
+    assert "have the classes in another order" in capsys.readouterr().err

@@ -4,9 +4,10 @@ from pathlib import Path
 
 from protoxai.data.base import Transform
 from protoxai.data.coco_stuff.classes import CLASSES
-from protoxai.data.file_tree import Entry, Layout, complete_names, expanded, official_split
+from protoxai.data.file_tree import Entry, Layout, complete_names, official_split
 from protoxai.data.paired import PairedDataset
 from protoxai.data.registry import register
+from protoxai.runtime.paths import expanded
 
 SPLITS = {
     "train": "train2017",

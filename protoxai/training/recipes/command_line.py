@@ -15,7 +15,9 @@ from protoxai.training.recipes.construct import field_types, not_as_expected
 from protoxai.training.recipes.renamed import RENAMED
 from protoxai.training.recipes.yaml_files import RecipeError
 
-STAGE_CHANGE = "--stage_change"
+KEY_CHANGE = "--key_change"
+OPEN_KEYS = ("--stages.", "--data.options.")
+"""Beginnings of keys that the parser cannot know: those of stages and of a data set's options."""
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
@@ -31,28 +33,10 @@ def add_recipe_keys(parser: ArgumentParser, recipe: type, section: str = "") -> 
         recipe: The dataclass of the recipe or of the section.
         section: Key of the section; empty for the recipe itself.
     """
-    title = f"keys of {section}" if section else "keys of the recipe"
-    group = parser.add_argument_group(title, str(recipe.__doc__).partition("\n")[0])
-    docs, hints = _attribute_docs(recipe), get_type_hints(recipe)
-    sections: list[tuple[Any, str]] = []
-    for field in dataclasses.fields(recipe):
-        hint = hints[field.name]
-        if dataclasses.is_dataclass(hint):
-            sections.append((hint, field.name))
-            continue
-        if any(map(dataclasses.is_dataclass, get_args(hint))):
-            hint = list[dict[str, Any]]  # checked with the rest of the recipe
-            parser.add_argument(
-                STAGE_CHANGE, action="append", default=argparse.SUPPRESS, help=argparse.SUPPRESS
-            )
-        group.add_argument(
-            f"--{section}.{field.name}" if section else f"--{field.name}",
-            type=hint,
-            default=argparse.SUPPRESS,
-            help=docs[field.name] + _default_text(field),
-        )
-    for inner, name in sections:
-        add_recipe_keys(parser, inner, name)
+    parser.add_argument(
+        KEY_CHANGE, action="append", default=argparse.SUPPRESS, help=argparse.SUPPRESS
+    )
+    _add_section(parser, recipe, section)
 
 
 def given_keys(recipe: type, options: Namespace, section: str = "") -> dict[str, Any]:
@@ -64,14 +48,19 @@ def given_keys(recipe: type, options: Namespace, section: str = "") -> dict[str,
         section: Key of the section; empty for the recipe itself.
     """
     given = {key: options[key] for key, _ in _keys(recipe, section) if key in options}
-    for change in options.get(STAGE_CHANGE.removeprefix("--"), []):
+    for change in options.get(KEY_CHANGE.removeprefix("--"), []):
         key, _, text = change.partition("=")
+        if section and not key.startswith(f"{section}."):
+            raise RecipeError(
+                f"there is no argument --{short(key)}: expected keys of {section} only, such as "
+                "--data.root=FOLDER"
+            )
         given[key] = _value_of(key, text)
     return given
 
 
-def join_stage_changes(arguments: Sequence[str]) -> list[str]:
-    """Return arguments in which changes of stages are values of one option.
+def join_key_changes(arguments: Sequence[str]) -> list[str]:
+    """Return arguments in which changes of stages, and of a data set's options, are one option.
 
     Their names are those of a recipe, which the parser cannot know.
 
@@ -79,17 +68,17 @@ def join_stage_changes(arguments: Sequence[str]) -> list[str]:
         arguments: Arguments, some perhaps as ``--stages.NAME.KEY=VALUE``.
 
     Example:
-        >>> join_stage_changes(["--seed=3", "--stages.joint.steps", "10"])
-        ['--seed=3', '--stage_change=stages.joint.steps=10']
+        >>> join_key_changes(["--seed=3", "--stages.joint.steps", "10"])
+        ['--seed=3', '--key_change=stages.joint.steps=10']
     """
     joined: list[str] = []
     rest = iter(arguments)
     for argument in rest:
-        if argument.startswith("--stages."):
+        if argument.startswith(OPEN_KEYS):
             change = argument.removeprefix("--")
             if "=" not in change:
                 change = f"{change}={next(rest, '')}"
-            joined.append(f"{STAGE_CHANGE}={change}")
+            joined.append(f"{KEY_CHANGE}={change}")
         else:
             joined.append(argument)
     return joined
@@ -110,13 +99,19 @@ def parse_overrides(recipe: type, arguments: Sequence[str], section: str = "") -
         raise RecipeError(
             f"the arguments are the text {shown(arguments)}, expected a list: [{shown(arguments)}]"
         )
+    is_list = isinstance(arguments, Iterable)
+    if not is_list or not all(isinstance(argument, str) for argument in arguments):
+        raise RecipeError(
+            f"the keys are {shown(arguments)}, expected a list such as ['--seed=3'] or a mapping "
+            "such as {'seed': 3}"
+        )
     require("train", "jsonargparse", "yaml")
     from jsonargparse import ArgumentError, ArgumentParser
 
     parser = ArgumentParser(exit_on_error=False, allow_abbrev=False, add_help=False)
     add_recipe_keys(parser, recipe, section)
     try:
-        options = parser.parse_args(join_stage_changes(arguments))
+        options = parser.parse_args(join_key_changes(arguments))
     except ArgumentError as error:
         keys = dict(_keys(recipe, section))
         raise RecipeError(
@@ -138,7 +133,7 @@ def explain_argument(message: str, options: Iterable[str], keys: Mapping[str, An
         options: The options that would have been accepted, such as ``--data.root``.
         keys: Type of each key of a recipe among them.
     """
-    message = message.replace(f"{STAGE_CHANGE}=", "--")
+    message = message.replace(f"{KEY_CHANGE}=", "--")
     unknown = re.search(r"unrecognized arguments: (\S+)", message)
     if unknown is not None:
         return _explain_unknown(unknown[1], list(options), bool(keys))
@@ -150,6 +145,28 @@ def explain_argument(message: str, options: Iterable[str], keys: Mapping[str, An
     if wrong is not None and kind:
         return not_as_expected(f"--{wrong[1]}", wrong[3], {"int": int, "float": float}[kind[1]])
     return " ".join(message.split())
+
+
+def _add_section(parser: ArgumentParser, recipe: type, section: str) -> None:
+    title = f"keys of {section}" if section else "keys of the recipe"
+    group = parser.add_argument_group(title, str(recipe.__doc__).partition("\n")[0])
+    docs, hints = _attribute_docs(recipe), get_type_hints(recipe)
+    sections: list[tuple[Any, str]] = []
+    for field in dataclasses.fields(recipe):
+        hint = hints[field.name]
+        if dataclasses.is_dataclass(hint):
+            sections.append((hint, field.name))
+            continue
+        if any(map(dataclasses.is_dataclass, get_args(hint))):
+            hint = list[dict[str, Any]]  # checked with the rest of the recipe
+        group.add_argument(
+            f"--{section}.{field.name}" if section else f"--{field.name}",
+            type=hint,
+            default=argparse.SUPPRESS,
+            help=docs[field.name] + _default_text(field),
+        )
+    for inner, name in sections:
+        _add_section(parser, inner, name)
 
 
 def _value_of(key: str, text: str) -> Any:

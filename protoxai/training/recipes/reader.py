@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from protoxai.runtime.checks import short
 from protoxai.runtime.extras import require
+from protoxai.runtime.paths import expanded
 from protoxai.runtime.plugins import import_plugin
 from protoxai.training.recipes.command_line import parse_overrides
 from protoxai.training.recipes.construct import construct, fitted
@@ -60,16 +60,20 @@ def construct_recipe(recipe: type, values: Values) -> Any:
     return dataclasses.replace(built, data=_with_root(built.data))
 
 
-def construct_data(data: type, values: Values) -> Any:
-    """Return the data section that has these values.
+def construct_data(data: type, given: Mapping[str, Any]) -> Any:
+    """Return the data section of these keys, for what does not crop.
 
     Args:
         data: The dataclass of the section.
-        values: Plain values by key.
+        given: Values by dotted keys, such as ``data.root``.
 
     Raises:
         RecipeError: If a key or a value does not fit.
     """
+    for key in given:
+        if not str(key).startswith("data."):
+            raise RecipeError(f"there is no key {short(key)}, expected keys such as data.root")
+    values = with_keys({"data": {"crop": [1, 1]}}, given)["data"]
     return _with_root(construct(data, values, "data"))
 
 
@@ -77,14 +81,7 @@ def _with_root(data: Any) -> Any:
     if data.root is None:
         return data
     try:
-        expanded = str(Path(os.path.expandvars(data.root)).expanduser())
-    except RuntimeError:
-        raise RecipeError(
-            f"data.root is {short(data.root)}, but there is no such user: give --data.root=FOLDER"
-        ) from None
-    if "$" in expanded:
-        raise RecipeError(
-            f"data.root is {short(data.root)}, but that environment variable is not set: set it, "
-            "or give --data.root=FOLDER"
-        )
-    return dataclasses.replace(data, root=expanded)
+        root = expanded(data.root, "data.root")
+    except ValueError as error:
+        raise RecipeError(f"{error}, such as --data.root=FOLDER") from None
+    return dataclasses.replace(data, root=str(root))

@@ -83,6 +83,8 @@ class Stage:
         _check_names(f"{place}: losses", self.losses, loss_terms())
         if not self.learning_rates:
             raise RecipeError(f"{place}: no learning_rates, so nothing would train")
+        if not any(self.loss_weights.values()):
+            raise RecipeError(f"{place}: all losses have the weight 0, so nothing would train")
         if self.validate == "never" and (self.patience is not None or self.keep_best):
             raise RecipeError(
                 f"{place}: patience and keep_best need validations: set validate: epoch"

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from protoxai.runtime.checks import did_you_mean, short, shown
+from protoxai.runtime.checks import did_you_mean, instance, short, shown
 from protoxai.runtime.files import FileError, read_text
 
 Values = dict[str, Any]
@@ -38,6 +38,7 @@ def find_recipe(source: str | Path) -> Path:
     Raises:
         RecipeError: If there is no such recipe.
     """
+    instance("the recipe", source, (str, Path), "a YAML file, or a recipe's name")
     if _is_file(source):
         return Path(source)
     shipped, name = shipped_recipes(), str(source)

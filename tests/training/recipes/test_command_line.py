@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,3 +40,25 @@ def test_stages_on_the_command_line_are_checked_as_in_a_file(tmp_path: Path) -> 
     assert [(stage.name, stage.steps) for stage in recipe.stages] == [("only", 4)]
     with pytest.raises(RecipeError, match=r"there is no key stages\[only\]\.stepz"):
         Recipe.load(path, [f"--stages=[{only.replace('steps', 'stepz')}]"])
+
+
+def test_one_option_of_the_data_leaves_the_others(tmp_path: Path) -> None:
+    path = write(micro(), tmp_path)
+    before = Recipe.load(path).data.options
+    assert len(before) > 1
+    for given in (["--data.options.size=32"], ["--data.options.size", "32"]):
+        assert Recipe.load(path, given).data.options == {**before, "size": 32}
+    both = ["--data.options.size=32", "--data.options={length: 3}"]
+    assert Recipe.load(path, both).data.options == {"length": 3, "size": 32}
+
+
+@pytest.mark.parametrize("overrides", [None, 3, [3]])
+def test_overrides_that_are_no_arguments(tmp_path: Path, overrides: Any) -> None:
+    with pytest.raises(RecipeError, match=r"the keys are .*, expected a list such as"):
+        Recipe.load(write(micro(), tmp_path), overrides)
+
+
+def test_a_recipe_is_a_path_or_a_name() -> None:
+    wrong: Any = None
+    with pytest.raises(TypeError, match=r"the recipe is None .*a YAML file, or a recipe's name"):
+        Recipe.load(wrong)

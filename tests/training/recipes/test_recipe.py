@@ -109,3 +109,10 @@ def test_a_smoke_test_is_short_and_small_and_else_the_same(tmp_path: Path) -> No
     ]
     data = replace(smoke.data, crop=recipe.data.crop, evaluation_size=recipe.data.evaluation_size)
     assert replace(smoke, stages=restored, data=data) == recipe
+
+
+def test_a_folder_with_a_dollar_in_its_name_is_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "scans$2024"
+    folder.mkdir()
+    recipe = Recipe.load(write(micro(), tmp_path), {"data.root": str(folder)})
+    assert recipe.data.root == str(folder)

@@ -41,3 +41,8 @@ def test_validations_that_never_come(error_of) -> None:
     assert message == (
         "stage joint training: patience and keep_best need validations: set validate: epoch"
     )
+
+
+def test_losses_that_all_have_the_weight_zero(error_of) -> None:
+    message = error_of(lambda r: r["stages"][0].update(losses={"cross_entropy": 0}))
+    assert message == ("stage joint training: all losses have the weight 0, so nothing would train")
