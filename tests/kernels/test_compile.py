@@ -40,6 +40,8 @@ COMPILER = pytest.mark.skipif(
     not shutil.which(os.environ.get("CXX", "g++")), reason="kernels for a CPU are compiled in C++"
 )
 
+pytestmark = pytest.mark.slow
+
 Results = dict[str, Tensor]
 
 
@@ -237,9 +239,9 @@ def model_of(
     ("stage", "input_scales"),
     [
         (2, ()),
-        pytest.param(1, (), marks=pytest.mark.slow),
-        pytest.param(1, (0.5,), marks=pytest.mark.slow),
-        pytest.param(2, (0.5,), marks=pytest.mark.slow),
+        (1, ()),
+        (1, (0.5,)),
+        (2, (0.5,)),
     ],
 )
 def test_model(stage: int, input_scales: tuple[float, ...], device: torch.device) -> None:
@@ -282,7 +284,6 @@ def test_exported_graphs_run_without_this_library_for_any_size(stage: int) -> No
 # --- kernels
 
 
-@pytest.mark.slow
 @COMPILER
 @pytest.mark.parametrize("kind", [PrototypeHead, SparseGroupHead])
 def test_layer_and_head_as_kernels(
@@ -291,7 +292,6 @@ def test_layer_and_head_as_kernels(
     agree(*layer_and_head(kind, device), "inductor")
 
 
-@pytest.mark.slow
 @COMPILER
 def test_model_as_kernels(device: torch.device) -> None:
     agree(*model_of(2, (), device), "inductor")

@@ -163,7 +163,7 @@ def test_no_image(kind: type[Head], elements: int) -> None:
 @pytest.mark.parametrize("kind", HEADS)
 @pytest.mark.parametrize("shape", [(1, 3, 3, 2, 2), (1, 4, 2, 2, 2), (4, 3, 2, 2)])
 def test_embedding_that_does_not_fit(kind: type[Head], shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"\(batch, 4 scales, 3 channels, height, width\)"):
+    with pytest.raises(ValueError, match=r"\(batch, scales=4, channels=3, height, width\)"):
         stream_logits(layer_of(UNEVEN), kind(UNEVEN), torch.rand(shape))
 
 

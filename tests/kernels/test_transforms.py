@@ -44,10 +44,11 @@ def test_vmap_is_a_loop(parts: tuple[MultiScalePrototypeLayer, Head]) -> None:
     "transform",
     [
         torch.func.grad,
-        pytest.param(torch.func.jacfwd, marks=pytest.mark.slow),
-        pytest.param(torch.func.jacrev, marks=pytest.mark.slow),
+        torch.func.jacfwd,
+        torch.func.jacrev,
     ],
 )
+@pytest.mark.slow
 def test_a_compiled_transform_is_the_transform(
     parts: tuple[MultiScalePrototypeLayer, Head],
     transform: Callable[..., Callable[[Tensor], Tensor]],
@@ -61,6 +62,7 @@ def test_a_compiled_transform_is_the_transform(
     torch.testing.assert_close(compiled(embedding), expected)
 
 
+@pytest.mark.slow
 def test_a_compiled_vmap_is_a_loop(parts: tuple[MultiScalePrototypeLayer, Head]) -> None:
     torch.compiler.reset()
     several = torch.rand(3, 1, UNEVEN.num_scales, 4, 3, 2, dtype=torch.float64)
