@@ -143,7 +143,9 @@ class LabelReport:
         """What prevents a training: a split without labels, or a single class to train on."""
         found = []
         for number, (split, counts) in enumerate(self.splits.items()):
-            if counts.labelled == 0:
+            if counts.samples == 0:
+                found.append(f"{split}: there is no sample: check the root and the split")
+            elif counts.labelled == 0:
                 found.append(
                     f"{split}: no pixel is labelled in {counts.scope} (all have the ignore value): "
                     "check the label files, their void value and ignore_index"

@@ -57,6 +57,12 @@ def test_labels_that_teach_nothing_are_errors(
     assert problem in error
 
 
+def test_a_split_without_samples_says_so(write_pair: Write) -> None:
+    dataset = folder(write_pair, [0, 1])
+    dataset.ids = []
+    assert report(dataset).errors == ["train: there is no sample: check the root and the split"]
+
+
 def test_a_single_class_is_an_error_only_where_a_model_trains_on_it(write_pair: Write) -> None:
     one = folder(write_pair, [1, 1])
     found = report_labels({"train": _Both(), "val": one})

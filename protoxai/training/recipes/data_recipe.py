@@ -10,6 +10,8 @@ from protoxai.training.recipes.construct import check_fields
 from protoxai.training.recipes.yaml_files import RecipeError
 
 PIXELS = Range(least=1, most=65_536)
+# PyTorch fails to resize an image to a single pixel.
+RESIZED = Range(least=2, most=65_536)
 IMAGES = Range(least=1, most=65_536)
 
 
@@ -53,7 +55,7 @@ class DataRecipe:
     log_uniform_scale: bool = False
     flip: Annotated[float, SHARE] = 0.5
     color_jitter: Annotated[float, SHARE] = 0.0
-    evaluation_size: Annotated[tuple[int, int] | int | None, PIXELS] = None
+    evaluation_size: Annotated[tuple[int, int] | int | None, RESIZED] = None
     batch_size: Annotated[int, IMAGES] = 2
     evaluation_batch_size: Annotated[int, IMAGES] = 1
     workers: Annotated[int, Range(least=0, most=1024)] = 0

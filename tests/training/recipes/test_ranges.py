@@ -33,7 +33,7 @@ OF_RECIPES: list[tuple[str, Any]] = [
     *[("data.crop", value) for value in ([0, 5], [5, -1], [5, 10**9], [NAN, 5])],
     *[("data.scale_range", value) for value in ([2.0, 1.0], [0.0, 1.0], [-1.0, 1.0], [1.0, INF])],
     *[(f"data.{key}", value) for key in ("flip", "color_jitter") for value in (-0.1, 1.1, NAN)],
-    *[("data.evaluation_size", value) for value in (0, [0, 5], [5], NAN)],
+    *[("data.evaluation_size", value) for value in (0, 1, [0, 5], [5], NAN)],
     *[("data.class_balance", value) for value in (-1.0, INF)],
     *[("data.batch_size", value) for value in (0, -1)],
     *[("data.options", {"size": value}) for value in (NAN, {1, 2}, {1: 2}, object())],
