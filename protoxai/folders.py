@@ -16,7 +16,7 @@ from typing import Any, Self
 from torch import Tensor
 
 from protoxai.runtime.checks import shown
-from protoxai.runtime.files import FileError, to_json, write_file
+from protoxai.runtime.files import FileError, folder_path, to_json, write_file
 from protoxai.runtime.finite import not_finite
 
 WEIGHTS = "model.safetensors"
@@ -50,9 +50,9 @@ def write_folder(
     """
     from safetensors.torch import save
 
-    folder = Path(folder)
+    folder = folder_path("folder", folder)
     for name in documents:
-        if not DOCUMENT.fullmatch(name):
+        if not isinstance(name, str) or not DOCUMENT.fullmatch(name):
             raise ValueError(
                 f"a document is called {shown(name)}, expected a plain file name such as "
                 "training.json"
@@ -121,7 +121,8 @@ class ModelFolder:
             FileError: If there is no such folder, or the file is missing, damaged or of an unknown
                 format.
         """
-        path = Path(source) if Path(source).is_dir() else _download(str(source))
+        path = folder_path("source", source)
+        path = path if path.is_dir() else _download(str(source))
         missing = [name for name in (CONFIG, WEIGHTS) if not (path / name).is_file()]
         if missing:
             inside = path / "model"
@@ -141,7 +142,8 @@ class ModelFolder:
                 f"{path} ({CONFIG}) has the format {number}, but this version of protoxai reads "
                 f"the formats {FORMATS}: update protoxai"
             )
-        content = {key: value for key, value in config.items() if key not in BOOKKEEPING}
+        own = BOOKKEEPING[:1] if number == 1 else BOOKKEEPING
+        content = {key: value for key, value in config.items() if key not in own}
         if number == 1:
             return cls(path, number, content, None, altered=False)
         digests = _check_digests(path, config.get("files"))

@@ -30,6 +30,8 @@ def labels_at(labels: Tensor, size: tuple[int, int]) -> Tensor:
     h, w = size
     if (height, width) == (h, w):
         return labels
+    if not height or not width:
+        raise ValueError(f"labels have shape {tuple(labels.shape)}, expected at least one pixel")
     rows = (2 * torch.arange(h, device=labels.device) + 1) * height // (2 * h)
     cols = (2 * torch.arange(w, device=labels.device) + 1) * width // (2 * w)
     return labels[..., rows[:, None], cols]

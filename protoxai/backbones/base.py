@@ -67,7 +67,21 @@ class Backbone(nn.Module):
             ValueError: If the shape is not (B, 3, H, W), or the backbone does not take this size.
         """
         self._check(images)
-        return self.extract(images)
+        if torch.compiler.is_compiling():
+            return self.extract(images)
+        try:
+            return self.extract(images)
+        except RuntimeError as error:
+            # A module may convert images itself, so types are only compared once it has failed.
+            weight = next(self.parameters(), images)
+            for given, own in ((images.dtype, weight.dtype), (images.device, weight.device)):
+                if given != own:
+                    fix = own if isinstance(own, torch.dtype) else repr(str(own))
+                    raise TypeError(
+                        f"images have {given}, but the weights {own}: convert one of them, as in "
+                        f"images.to({fix})"
+                    ) from error
+            raise
 
     @abstractmethod
     def extract(self, images: Tensor) -> list[Tensor]:
@@ -96,6 +110,8 @@ class Backbone(nn.Module):
                 "add the batch axis with images[None], repeat the channel of grey images"
             )
         height, width = images.shape[-2:]
+        if not height or not width:
+            raise ValueError(f"images are {height}x{width}, expected at least one pixel")
         if self.image_size is not None and (height, width) != self.image_size:
             raise ValueError(
                 f"images are {height}x{width}, this backbone takes only "

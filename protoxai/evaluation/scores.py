@@ -16,11 +16,12 @@ from protoxai.metrics import MeanIoU, active_prototypes, iou_per_class
 from protoxai.model.prediction import predicted_labels
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
 from protoxai.model.segmenter import Segmenter
-from protoxai.runtime.batches import check_iterable, labelled_images
+from protoxai.runtime.batches import check_iterable, labelled_images, names_of
 from protoxai.runtime.checks import function
 from protoxai.runtime.distributed import gather
 from protoxai.runtime.finite import check_each, check_finite_weights, check_images
 from protoxai.runtime.modes import evaluating
+from protoxai.runtime.tensors import tensor
 
 OVERFLOW = "compute in float32, or train with lower learning rates"
 CAUTIONS: dict[int | None, str] = {0: "no pixel is labelled", 1: "a single class is labelled"}
@@ -169,9 +170,12 @@ def _confusion(
         for batch in loader:
             images, labels = labelled_images("loader", batch)
             count += len(images)
-            check_images(images, batch.get("id"))
+            names = names_of("loader", batch, len(images))
+            check_images(images, names)
             logits = (logits_of or model.logits)(images.to(device))
-            check_each(logits, "logits of {image} are NaN or infinite", batch.get("id"), OVERFLOW)
+            sizes = {"batch": len(images), "classes": model.num_classes}
+            tensor("logits_of(images)", logits, "batch classes height width", sizes=sizes)
+            check_each(logits, "logits of {image} are NaN or infinite", names, OVERFLOW)
             labels = labels.to(device)
             check_not_turned(labels.shape[1:], images.shape[2:])
             if not at_labels:

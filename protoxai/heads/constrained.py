@@ -56,7 +56,14 @@ class ConstrainedHead(UnitHead):
             Padded weights (classes with prototypes, G, M): 0 outside of :attr:`member_mask`.
         """
         self._project_updated_by_hand()
-        return self.group_parameter.masked_fill(~self.member_mask, 0)
+        parameter = self.group_parameter
+        if torch.compiler.is_compiling():
+            # A graph cannot write in place only if a value is outside, so it selects.
+            projected = project_to_simplex(parameter.detach(), self.member_mask)
+            # The difference is 0; it gives the projected weights the gradient of the parameter.
+            projected = projected + (parameter - parameter.detach())
+            parameter = torch.where(self._outside(), projected, parameter)
+        return parameter.masked_fill(~self.member_mask, 0)
 
     @torch.no_grad()
     def project_to_simplex_(self) -> None:

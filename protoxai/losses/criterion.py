@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from protoxai.heads.groups import SparseGroupHead
 from protoxai.heads.kinds import Head, check_head
-from protoxai.labels import labels_at
+from protoxai.labels import check_not_turned, labels_at
 from protoxai.losses.activation_norm import activation_norm_loss
 from protoxai.losses.cross_entropy import cross_entropy_loss, read_class_weight
 from protoxai.losses.group_cross_entropy import group_cross_entropy_loss
@@ -253,8 +253,10 @@ class ScaleProtoSegLoss(nn.Module):
     def _pixel_terms(
         self, output: SegmentationOutput | LinearOutput, labels: Tensor, head: Head | None
     ) -> dict[str, Tensor]:
-        labels = labels_at(labels, (output.logits.shape[2], output.logits.shape[3]))
-        terms = {}
+        size = (output.logits.shape[2], output.logits.shape[3])
+        if not torch.compiler.is_compiling():
+            check_not_turned(labels.shape[1:], size)
+        labels, terms = labels_at(labels, size), {}
         for name in self.weights:
             term = TERMS.get(name)
             if isinstance(term, OutputTerm):

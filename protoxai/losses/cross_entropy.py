@@ -99,12 +99,13 @@ def read_class_weight(class_weight: Tensor | Sequence[float] | None) -> Tensor |
 
     Raises:
         TypeError: If they are not a list of numbers.
-        ValueError: If a weight is negative, NaN or infinite.
+        ValueError: If a weight is negative, NaN or infinite, or all are 0.
     """
     if class_weight is None:
         return None
     if not isinstance(class_weight, Tensor):
-        return torch.tensor(numbers_of("class_weight", class_weight, expected=NOT_NEGATIVE))
+        weights = numbers_of("class_weight", class_weight, expected=NOT_NEGATIVE)
+        return check_class_weight(torch.tensor(weights))
     return check_class_weight(class_weight).to(torch.float32)
 
 
@@ -122,9 +123,10 @@ def check_class_weight(class_weight: Tensor, classes: int | None = None) -> Tens
     )
     if class_weight.device.type != "cpu" or torch.compiler.is_compiling():
         return class_weight
-    if not bool(((class_weight >= 0) & (class_weight < torch.inf)).all()):
+    in_range = bool(((class_weight >= 0) & (class_weight < torch.inf)).all())
+    if not in_range or not bool(class_weight.any()):
         raise ValueError(
             f"class_weight holds {shown(class_weight.tolist())}, expected finite numbers of at "
-            "least 0"
+            "least 0, one of them above 0"
         )
     return class_weight

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from protoxai import folders
 from protoxai.model.config import check_config
@@ -16,7 +17,7 @@ from protoxai.model.state_dicts import (
     adopt_names,
     find_mismatch,
 )
-from protoxai.runtime.checks import shown
+from protoxai.runtime.checks import instance, shown
 from protoxai.runtime.files import FileError
 from protoxai.runtime.finite import check_finite_weights
 from protoxai.runtime.wrapped_names import COMPILED
@@ -24,6 +25,8 @@ from protoxai.runtime.wrapped_names import COMPILED
 if TYPE_CHECKING:
     from protoxai.model.segmenter import Segmenter
 
+# How the names of weights end that torch.nn.utils.prune masks.
+PRUNED = "_orig"
 # Keys of config.json that are neither options nor arguments of the constructor.
 SEPARATE = ("architecture", "structure")
 
@@ -42,7 +45,8 @@ def save_model(
     """
     own = model.documents()
     own[folders.CONFIG] = _checked_config(model, own[folders.CONFIG])
-    taken = [name for name in documents or {} if name in own]
+    documents = instance("documents", documents or {}, Mapping)
+    taken = [name for name in documents if name in own]
     if taken:
         raise ValueError(f"a document is called {taken[0]}, a file of the model's own: rename it")
     state = model.state_dict()
@@ -53,9 +57,27 @@ def save_model(
                 f"{name} is {shown(value)}, expected a tensor: a model folder holds no other state "
                 "of modules"
             )
+    _check_computed(model)
     tensors = {name.replace(COMPILED, ""): value for name, value in state.items()}
     check_finite_weights(tensors, "the model to save")
-    folders.write_folder(folder, {**own, **(documents or {})}, tensors)
+    folders.write_folder(folder, {**own, **documents}, tensors)
+
+
+def _check_computed(model: Segmenter) -> None:
+    """Raise ``TypeError`` if weights are computed from others, which a new model would not know.
+
+    Modules of the user's own are rebuilt by the user, with whatever they compute.
+    """
+    own = tuple(f"{part}." for part in ("backbone", "scales") if model.config[part] is None)
+    for name, module in model.named_modules():
+        weights = [weight for weight, _ in module.named_parameters(recurse=False)]
+        pruned = any(weight.endswith(PRUNED) for weight in weights)
+        if (pruned or is_parametrized(module)) and not f"{name}.".startswith(own):
+            raise TypeError(
+                f"{name or 'the model'} computes its weights by pruning or a parametrisation, "
+                "which a model folder cannot hold: make them permanent with "
+                "torch.nn.utils.prune.remove or torch.nn.utils.parametrize.remove_parametrizations"
+            )
 
 
 def load_model_folder(

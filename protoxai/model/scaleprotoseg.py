@@ -19,6 +19,7 @@ from protoxai.model.outputs import SegmentationOutput
 from protoxai.model.segmenter import Segmenter
 from protoxai.model.structure import (
     adopt_structure,
+    check_parts,
     check_structure,
     encode_structure,
     find_structure,
@@ -276,6 +277,7 @@ class ScaleProtoSeg(Segmenter):
 
     def documents(self) -> dict[str, Any]:
         """Return the content of the JSON files of the model's folder, by file name."""
+        check_parts(self.head, self.table, self.config["last_layer"], self.provenance)
         documents = super().documents()
         documents[folders.CONFIG] |= {
             "epsilon": self.prototype_layer.epsilon,

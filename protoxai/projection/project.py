@@ -16,8 +16,8 @@ from protoxai.projection.active_region import ActiveRegions, patch_box
 from protoxai.projection.search import ProjectionRecord, PrototypeSearch
 from protoxai.prototypes.provenance import Provenance
 from protoxai.prototypes.table import PrototypeTable
-from protoxai.runtime.batches import check_iterable, check_labelled
-from protoxai.runtime.checks import instance
+from protoxai.runtime.batches import check_iterable, check_labelled, names_of
+from protoxai.runtime.checks import NOT_NEGATIVE, instance, wholes_of
 from protoxai.runtime.distributed import gather, world_size
 from protoxai.runtime.finite import check_finite_weights, check_images
 from protoxai.runtime.modes import evaluating
@@ -122,6 +122,8 @@ def _unpack(
         )
     check_labelled("batches", images, labels)
     check_not_turned(labels.shape[1:], images.shape[2:])
+    if isinstance(batch, Mapping):
+        names = names_of("batches", batch, len(images))
     if indices is None and world_size() > 1:
         raise ValueError(
             "a batch has no data set indices, and several processes would number their images "
@@ -129,7 +131,7 @@ def _unpack(
         )
     if indices is None:
         indices = range(count, count + len(images))
-    numbers = [int(index) for index in indices]
+    numbers = list(wholes_of("batches: image_indices", indices, len(images) or None, NOT_NEGATIVE))
     return images, labels, numbers, [str(name) for name in (numbers if names is None else names)]
 
 

@@ -51,6 +51,31 @@ def labelled_images(name: str, batch: Mapping[str, Any], dims: str = "batch") ->
     return images, labels
 
 
+def names_of(name: str, batch: Mapping[str, Any], count: int) -> list[object] | None:
+    """Return the names of the images of a batch, or None if it has none.
+
+    Args:
+        name: Name of the argument that the batch is from, for the error.
+        batch: Mapping with, perhaps, "id".
+        count: Number of images in the batch.
+
+    Raises:
+        TypeError: If "id" is no list.
+        ValueError: If there is not one name per image.
+    """
+    names = batch.get("id")
+    if names is None:
+        return None
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise TypeError(f'{name}: "id" is {shown(names)}, expected a list with one name per image')
+    found = list(names)
+    if len(found) != count:
+        raise ValueError(
+            f'{name}: "id" holds {len(found)} names for {count} images, expected one per image'
+        )
+    return found
+
+
 def check_labelled(name: str, images: Tensor, labels: Tensor, dims: str = "batch") -> None:
     """Raise an error unless images are floating point (B, C, H, W), and labels integers (B, h, w).
 

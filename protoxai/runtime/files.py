@@ -38,6 +38,24 @@ def regular_file(path: str | Path) -> Path:
     return Path(path)
 
 
+def folder_path(name: str, value: str | os.PathLike[str]) -> Path:
+    """Return the path of a folder; an empty text, which would be the current folder, is an error.
+
+    Args:
+        name: Name of the argument, for the error.
+        value: Its value.
+
+    Raises:
+        TypeError: If the value is no path.
+        ValueError: If it is empty.
+    """
+    if not isinstance(value, str | os.PathLike):
+        raise TypeError(f"{name} is {shown(value)}, expected the path of a folder")
+    if value == "":
+        raise ValueError(f'{name} is empty, expected the path of a folder: "." is the current one')
+    return Path(value)
+
+
 def write_file(path: str | Path, content: bytes | str) -> None:
     """Write a file as a whole: whoever reads it finds the old content or the new, never a part.
 

@@ -130,3 +130,20 @@ def test_every_batch_is_handed_over_with_its_predictions() -> None:
     assert torch.equal(first, classes)
     assert batch is batches[0]
     assert second.shape == (1, 4, 2)
+
+
+@pytest.mark.parametrize("logits", [torch.zeros(1, 2, 4, 4), torch.zeros(2, 3, 4, 4), None])
+def test_logits_of_other_classes_or_images(logits: Tensor | None) -> None:
+    model = LinearSegmenter(nn.Conv2d(3, 8, 3, stride=8), 3)
+    batch = {"image": torch.rand(1, 3, 32, 32), "labels": torch.zeros(1, 32, 32).long()}
+    with pytest.raises((TypeError, ValueError), match=r"logits_of.*batch=1, classes=3"):
+        evaluate(model, [batch], logits_of=lambda _: logits)  # type: ignore[arg-type,return-value]
+
+
+def test_one_name_per_image() -> None:
+    model = LinearSegmenter(nn.Conv2d(3, 8, 3, stride=8), 3)
+    batch = {"image": torch.rand(2, 3, 32, 32), "labels": torch.zeros(2, 32, 32).long()}
+    with pytest.raises(ValueError, match="1 names for 2 images"):
+        evaluate(model, [{**batch, "id": ["a"]}])
+    with pytest.raises(TypeError, match="one name per image"):
+        evaluate(model, [{**batch, "id": "ab"}])

@@ -355,3 +355,18 @@ def test_heads_made_in_inference_mode_can_be_used_outside_of_it() -> None:
     with torch.no_grad():
         assert_on_simplex(head)
         assert head(torch.rand(1, 8, 2, 2)).isfinite().all()
+
+
+def test_a_compiled_head_projects_updates_by_hand() -> None:
+    head = SparseGroupHead(UNEVEN, num_groups=2)
+    compiled = torch.compile(head, backend="aot_eager", fullgraph=True)
+    activations = torch.rand(1, 8, 2, 2)
+    compiled(activations)
+    subtract_data_(head.group_parameter, torch.rand_like(head.group_parameter) * 3)
+    logits = compiled(activations)
+    gradient = torch.autograd.grad(logits.sum(), [head.group_parameter])
+    expected = head(activations)
+    torch.testing.assert_close(logits, expected)
+    torch.testing.assert_close(
+        gradient, torch.autograd.grad(expected.sum(), [head.group_parameter])
+    )

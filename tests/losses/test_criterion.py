@@ -21,6 +21,7 @@ from protoxai.losses import (
 )
 from protoxai.model.outputs import SegmentationOutput
 from tests.cases import UNEVEN, VOID
+from tests.toys import small_model
 
 GROUP_TERMS = ["group_diversity", "group_entropy", "group_cross_entropy", "scale_max"]
 # Powers of 3 tell from a sum which weight went with which term.
@@ -233,3 +234,12 @@ def test_a_registered_group_term_without_groups() -> None:
     head = PrototypeHead(UNEVEN).double()
     with pytest.raises(ValueError, match=r"term mine needs a SparseGroupHead.*model\.group\(\)"):
         ScaleProtoSegLoss(mine=1.0)(output_of(head, 6, 8), image_labels(), head)
+
+
+def test_labels_turned_against_the_output() -> None:
+    model = small_model()
+    output = model(torch.rand(1, 3, 32, 64))
+    with pytest.raises(ValueError, match="turned against each other"):
+        ScaleProtoSegLoss()(output, torch.zeros(1, 64, 32).long(), model.head)
+    with pytest.raises(ValueError, match="at least one pixel"):
+        ScaleProtoSegLoss()(output, torch.zeros(1, 0, 64).long(), model.head)

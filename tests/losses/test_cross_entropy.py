@@ -104,3 +104,10 @@ def test_module_is_the_function() -> None:
     assert repr(again) == repr(module)
     assert torch.equal(again(logits, labels), expected)
     assert repr(CrossEntropyLoss()) == "CrossEntropyLoss(class_weight=None, ignore_index=255)"
+
+
+def test_weights_that_are_all_0() -> None:
+    with pytest.raises(ValueError, match="one of them above 0"):
+        CrossEntropyLoss([0.0, 0.0])
+    with pytest.raises(ValueError, match="one of them above 0"):
+        CrossEntropyLoss(torch.zeros(2))

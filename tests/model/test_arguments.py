@@ -94,6 +94,8 @@ def test_wrong_arguments(arguments: dict[str, Any], error: type[Exception], mess
         (torch.zeros(1, 3, 16, 20, dtype=torch.uint8), TypeError, "torch.uint8.*divide by 255"),
         (torch.zeros(3, 16, 20), ValueError, r"\(3, 16, 20\), expected \(B, 3, H, W\)"),
         (torch.zeros(1, 1, 16, 20), ValueError, r"\(1, 1, 16, 20\), expected \(B, 3, H, W\)"),
+        (torch.zeros(1, 3, 16, 0), ValueError, "images are 16x0, expected at least one pixel"),
+        (torch.zeros(1, 3, 16, 20).double(), TypeError, "float64, but the weights torch.float32"),
         ([torch.zeros(3, 16, 20)], TypeError, "images are a list, expected a torch.Tensor"),
     ],
 )

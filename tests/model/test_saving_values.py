@@ -3,17 +3,19 @@
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.nn.utils.prune import l1_unstructured
 
-from protoxai import LinearSegmenter, ScaleProtoSeg, project_prototypes
+from protoxai import LinearSegmenter, PrototypeHead, ScaleProtoSeg, project_prototypes
 from protoxai.folders import read_folder
 from protoxai.model import load_model
+from protoxai.prototypes.provenance import Provenance
 from tests.toys import SMALL, Trunk, random_batch, small_model
 
 
@@ -206,3 +208,46 @@ def test_state_that_is_no_tensor_is_named(tmp_path: Path) -> None:
 
 def small_model_of(trunk: nn.Module) -> ScaleProtoSeg:
     return ScaleProtoSeg(trunk, 3, **SMALL)
+
+
+@pytest.mark.parametrize("computed", ["pruned", "parametrised"])
+def test_computed_weights_are_not_saved(computed: str, tmp_path: Path) -> None:
+    model = ScaleProtoSeg(nn.Conv2d(3, 8, 3, stride=8), 2, prototype_dim=4)
+    if computed == "pruned":
+        l1_unstructured(model.head, "weight", 0.5)
+    else:
+        nn.utils.parametrizations.weight_norm(model.head, "weight")
+    with pytest.raises(TypeError, match="head computes its weights"):
+        model.save_pretrained(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("change", ["last layer", "table", "entries", "types"])
+def test_parts_that_do_not_fit_are_not_saved(change: str, tmp_path: Path) -> None:
+    model = ScaleProtoSeg(nn.Conv2d(3, 8, 3, stride=8), 2, prototype_dim=4)
+    if change == "last layer":
+        model.head = PrototypeHead(model.table, last_layer="tied")
+    elif change == "table":
+        model.head = PrototypeHead(model.table.keep([0, 1]))
+    elif change == "entries":
+        model.provenance = (Provenance(projected=False),)
+    else:
+        model.provenance = cast("Any", (None,) * len(model.table))
+    with pytest.raises((TypeError, ValueError), match=r"(head|provenance) (is|has) .*expected"):
+        model.save_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("folder", [None, 3, ""])
+def test_folders_that_are_no_path(folder: Any) -> None:
+    model = ScaleProtoSeg(nn.Conv2d(3, 8, 3, stride=8), 2, prototype_dim=4)
+    with pytest.raises((TypeError, ValueError), match="expected the path of a folder"):
+        model.save_pretrained(folder)
+    with pytest.raises((TypeError, ValueError), match="expected the path of a folder"):
+        ScaleProtoSeg.from_pretrained(folder)
+
+
+def test_format_1_has_no_digests(tmp_path: Path) -> None:
+    saved(tmp_path)
+    edit(tmp_path, lambda config: config.update(format=1))
+    with pytest.raises(ValueError, match="there is no key 'files'"):
+        ScaleProtoSeg.from_pretrained(tmp_path)

@@ -107,3 +107,10 @@ def test_weights_that_lack_a_tensor_are_refused_as_by_any_module() -> None:
     del weights["head.weight"]
     with pytest.raises(RuntimeError, match=r"head\.weight"):
         small_model().load_state_dict(weights)
+
+
+@pytest.mark.parametrize("structure", [None, [1]])
+def test_what_is_no_structure(structure: Any) -> None:
+    model = ScaleProtoSeg(nn.Conv2d(3, 8, 3, stride=8), 2, prototype_dim=4)
+    with pytest.raises(TypeError, match=r"structure is .*expected the result of model\.structure"):
+        model.restructure(structure)

@@ -33,9 +33,11 @@ def iou_per_class(confusion: Tensor) -> Tensor:
     """
     tensor("confusion", confusion, "labels predictions", "real numbers")
     fits = confusion.shape[0] == confusion.shape[1]
-    if not fits or (confusion.device.type == "cpu" and not bool((confusion >= 0).all())):
+    on_cpu = confusion.device.type == "cpu"
+    if not fits or (on_cpu and not bool(((confusion >= 0) & confusion.isfinite()).all())):
         raise ValueError(
-            f"confusion has shape {tuple(confusion.shape)}, expected (C, C) counts of at least 0"
+            f"confusion has shape {tuple(confusion.shape)}, expected (C, C) finite counts of at "
+            "least 0"
         )
     return _iou(confusion.diagonal(), confusion.sum(1), confusion.sum(0)).float()
 
