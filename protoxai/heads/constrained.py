@@ -56,7 +56,7 @@ class ConstrainedHead(UnitHead):
             Padded weights (classes with prototypes, G, M): 0 outside of :attr:`member_mask`.
         """
         self._project_updated_by_hand()
-        parameter = self.group_parameter
+        parameter: Tensor = self.group_parameter
         if torch.compiler.is_compiling():
             # A graph cannot write in place only if a value is outside, so it selects.
             projected = project_to_simplex(parameter.detach(), self.member_mask)

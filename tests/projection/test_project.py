@@ -314,3 +314,16 @@ def test_a_model_that_is_not_finite_is_not_projected() -> None:
     model.backbone.module.convolution.bias.data[3] = math.nan
     with pytest.raises(ValueError, match=r"backbone\.module\.convolution\.bias \(1 of 12 values\)"):
         project_prototypes(model, [(torch.rand(1, 3, 16, 16), torch.zeros(1, 16, 16).long())])
+
+
+@pytest.mark.parametrize("index", [[0.5, 1.5], "ab", [None, None]])
+def test_indices_that_are_no_numbers(index: Any) -> None:
+    batch = {"image": torch.rand(2, 3, 16, 20), "labels": torch.zeros(2, 16, 20).long()}
+    with pytest.raises((TypeError, ValueError), match=r"batches: image_indices is .*expected"):
+        project_prototypes(small_model(), [{**batch, "index": index}])
+
+
+def test_one_name_per_image() -> None:
+    batch = {"image": torch.rand(2, 3, 16, 20), "labels": torch.zeros(2, 16, 20).long()}
+    with pytest.raises(ValueError, match="1 names for 2 images"):
+        project_prototypes(small_model(), [{**batch, "id": ["a"]}])
