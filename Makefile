@@ -20,10 +20,10 @@ demo: $(READY) ## Train on synthetic shapes, compare, and write an explanation
 test: $(READY) ## Run the tests and every docstring example
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --dist loadfile
 
-slow: $(READY) ## Run the tests that take longer: compilers, several processes, kills, timings
+slow: $(READY) ## Run the tests that take longer: compilers, several processes, stops, timings
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --dist loadfile -m slow
 
-nightly: $(READY) ## Run the tests that are too long for every change: long fuzzing
+nightly: $(READY) ## Run the tests that are too long for every change: kernels in C++, long fuzzing
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --dist loadfile -m nightly
 
 lowest: ## Run the tests with the lowest versions allowed, in .venv-lowest

@@ -49,7 +49,7 @@ def case() -> tuple[nn.Module, list[Task]]:
     return model, tasks
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_black_box_goes_through_all_methods_and_metrics(case) -> None:
     model, tasks = case
     before = {name: value.clone() for name, value in model.state_dict().items()}

@@ -40,8 +40,6 @@ COMPILER = pytest.mark.skipif(
     not shutil.which(os.environ.get("CXX", "g++")), reason="kernels for a CPU are compiled in C++"
 )
 
-pytestmark = pytest.mark.slow
-
 Results = dict[str, Tensor]
 
 
@@ -121,6 +119,7 @@ def layer_and_head(
 
 @pytest.mark.parametrize("last_layer", ["dense", "tied"])
 @pytest.mark.parametrize("kind", [PrototypeHead, SparseGroupHead])
+@pytest.mark.slow
 def test_layer_and_head(
     kind: type[PrototypeHead | SparseGroupHead], last_layer: str, device: torch.device
 ) -> None:
@@ -129,6 +128,7 @@ def test_layer_and_head(
 
 @pytest.mark.parametrize("backend", ["eager", QUICK])
 @pytest.mark.parametrize("kind", [PrototypeHead, SparseGroupHead])
+@pytest.mark.slow
 def test_autocast_changes_nothing_in_a_graph(
     kind: type[PrototypeHead | SparseGroupHead], backend: str, device: torch.device
 ) -> None:
@@ -149,6 +149,7 @@ def test_autocast_changes_nothing_in_a_graph(
 
 
 @pytest.mark.parametrize("kind", [PrototypeHead, SparseGroupHead])
+@pytest.mark.slow
 def test_maps_from_a_graph_can_be_changed_in_place(
     kind: type[PrototypeHead | SparseGroupHead],
 ) -> None:
@@ -184,16 +185,19 @@ def every_loss(
 
 
 @pytest.mark.parametrize("stage", [1, 2])
+@pytest.mark.slow
 def test_every_loss(stage: int, device: torch.device) -> None:
     agree(*every_loss(stage, device), QUICK)
 
 
+@pytest.mark.slow
 def test_no_loss_is_left_out() -> None:
     assert loss_terms() >= STAGE_1
     of_head = {name for name, term in TERMS.items() if isinstance(term, HeadTerm)}
     assert loss_terms() - STAGE_1 >= {*of_head, "group_diversity"} - STAGE_1
 
 
+@pytest.mark.slow
 def test_a_table_is_moved_in_the_graph() -> None:
     table = fresh(REGULAR)
     # Stands for every device other than the CPU, whose numbers cannot be read while compiling.
@@ -244,6 +248,7 @@ def model_of(
         (2, (0.5,)),
     ],
 )
+@pytest.mark.slow
 def test_model(stage: int, input_scales: tuple[float, ...], device: torch.device) -> None:
     agree(*model_of(stage, input_scales, device), QUICK)
 
@@ -258,6 +263,7 @@ def own_operations(program: torch.export.ExportedProgram) -> list[str]:
 
 
 @pytest.mark.parametrize("loss", [prototype_diversity_loss, spatial_entropy_loss])
+@pytest.mark.slow
 def test_exported_losses_run_without_this_library(loss: Callable[..., Tensor]) -> None:
     class Loss(nn.Module):
         def forward(self, maps: Tensor, labels: Tensor) -> Tensor:
@@ -271,6 +277,7 @@ def test_exported_losses_run_without_this_library(loss: Callable[..., Tensor]) -
 
 
 @pytest.mark.parametrize("stage", [1, 2])
+@pytest.mark.slow
 def test_exported_graphs_run_without_this_library_for_any_size(stage: int) -> None:
     _, [[images], [others], *_], model = model_of(stage, (), torch.device("cpu"))
     sizes = dict.fromkeys((0, 2, 3), torch.export.Dim.DYNAMIC)
@@ -286,6 +293,7 @@ def test_exported_graphs_run_without_this_library_for_any_size(stage: int) -> No
 
 @COMPILER
 @pytest.mark.parametrize("kind", [PrototypeHead, SparseGroupHead])
+@pytest.mark.nightly
 def test_layer_and_head_as_kernels(
     kind: type[PrototypeHead | SparseGroupHead], device: torch.device
 ) -> None:
@@ -293,5 +301,6 @@ def test_layer_and_head_as_kernels(
 
 
 @COMPILER
+@pytest.mark.nightly
 def test_model_as_kernels(device: torch.device) -> None:
     agree(*model_of(2, (), device), "inductor")
