@@ -1,6 +1,7 @@
 """What every test stands on: one thread, one seed, each device, and the golden figures."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,10 @@ GOLDEN = Path(__file__).parent / "golden"
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
 torch.set_num_threads(1)
+
+# A shell lets its background jobs ignore Ctrl-C; the tests send it to themselves and to others.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The first example pays for imports and caches, so a deadline would only measure those.
 settings.register_profile("local", deadline=None)
