@@ -123,18 +123,17 @@ def _project(model: Segmenter, recipe: Recipe, batch: Batch, ignore_index: int) 
 
 def _train(model: Segmenter, recipe: Recipe, batch: Batch, ignore_index: int) -> None:
     """Compute the loss of every stage, and the gradient of the first."""
-    output = model.train()(batch["image"].to(own_device()))
-    labels = batch["labels"].to(own_device())
+    images, labels = batch["image"].to(own_device()), batch["labels"].to(own_device())
     for number, stage in enumerate(recipe.stages):
         weights: dict[str, Any] = stage.loss_weights
         criterion = ScaleProtoSegLoss(**weights, ignore_index=ignore_index)
-        if isinstance(model, ScaleProtoSeg):
-            if "group" in stage.before:
-                model.group(stage.num_groups)
-            if number:
-                output = model.forward_embedding(output.embedding.detach())
-            terms = criterion(output, labels, model.head)
-        else:
-            terms = criterion(output, labels)
+        if isinstance(model, ScaleProtoSeg) and "group" in stage.before:
+            model.group(stage.num_groups)
+        if number == 0:
+            output = model.train()(images)
+        elif isinstance(model, ScaleProtoSeg):
+            output = model.forward_embedding(output.embedding.detach())
+        head = model.head if isinstance(model, ScaleProtoSeg) else None
+        terms = criterion(output, labels, head)
         if number == 0:
             terms["loss"].backward()

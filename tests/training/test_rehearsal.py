@@ -123,6 +123,18 @@ def test_a_rehearsal_changes_neither_the_model_nor_the_random_numbers(tmp_path: 
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
+def test_stages_are_rehearsed_with_the_head_that_they_train(tmp_path: Path) -> None:
+    keys = micro()
+    grouping = keys["stages"][1]
+    grouping["losses"]["group_diversity"] = 0.1
+    for stages in ([grouping], [keys["stages"][0], grouping]):
+        recipe = Recipe.load(write({**keys, "stages": stages}, tmp_path))
+        splits = Splits.of(recipe.data)
+        model = build_model(recipe.model, splits.train)
+        rehearse(model, recipe, splits)
+        assert not model.grouped
+
+
 def test_data_check_prints_the_counts_of_any_data_set(
     folder: Folder, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
