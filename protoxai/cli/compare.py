@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from protoxai.cli.plugins import add_plugin_option, import_plugins
+from protoxai.cli.data_options import add_data_options, data_keys, given_data_keys
+from protoxai.cli.plugins import import_plugins
 from protoxai.runtime.checks import POSITIVE, did_you_mean, number, positive, shown
 from protoxai.runtime.extras import require
 from protoxai.runtime.paths import expanded
@@ -21,13 +22,11 @@ DESCRIPTION = (
     "Captum's of every model. For a run folder the keys of the data are those of its recipe; for "
     "other models --data.dataset and the like name the data."
 )
+recipe_keys = data_keys
 
 
 def add_options(parser: ArgumentParser) -> None:
     """Add the options of the command."""
-    from protoxai.training.recipes.command_line import add_recipe_keys
-    from protoxai.training.recipes.data_recipe import DataRecipe
-
     parser.add_argument("models", nargs="+", help="Run folders, model folders or hub ids.")
     parser.add_argument(
         "--methods",
@@ -49,16 +48,7 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--output", metavar="FOLDER", default="runs/comparison", help="Folder for the table."
     )
-    add_plugin_option(parser)
-    add_recipe_keys(parser, DataRecipe, "data")
-
-
-def recipe_keys() -> dict[str, Any]:
-    """Return the type of each recipe key that is an option."""
-    from protoxai.training.recipes.command_line import keys_of
-    from protoxai.training.recipes.data_recipe import DataRecipe
-
-    return keys_of(DataRecipe, "data")
+    add_data_options(parser)
 
 
 def run(options: Namespace, parser: ArgumentParser) -> int:
@@ -75,10 +65,8 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
     from protoxai.training.class_names import check_classes_fit
     from protoxai.training.evaluate_saved import open_evaluation
     from protoxai.training.feeding.loaders import evaluation_view
-    from protoxai.training.recipes.command_line import given_keys
-    from protoxai.training.recipes.data_recipe import DataRecipe
 
-    keys = given_keys(DataRecipe, options, "data")
+    keys = given_data_keys(options)
     opened = [open_evaluation(source, keys) for source in options.models]
     models = [load_model(folder) for folder, _, _ in opened]
     _, recipe, dataset = opened[0]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from protoxai.cli.plugins import add_plugin_option, import_plugins
+from protoxai.cli.data_options import add_data_options, data_keys, given_data_keys
+from protoxai.cli.plugins import import_plugins
 from protoxai.runtime.checks import positive
 from protoxai.runtime.extras import require
 from protoxai.runtime.paths import expanded
@@ -18,13 +19,11 @@ DESCRIPTION = (
     "Score a model on the validation split of a data set. For a run folder the keys of the data "
     "are those of its recipe; for other models --data.dataset and the like name the data."
 )
+recipe_keys = data_keys
 
 
 def add_options(parser: ArgumentParser) -> None:
     """Add the options of the command."""
-    from protoxai.training.recipes.command_line import add_recipe_keys
-    from protoxai.training.recipes.data_recipe import DataRecipe
-
     parser.add_argument("model", help="Run folder, model folder, or hub id OWNER/NAME.")
     parser.add_argument(
         "--window",
@@ -44,16 +43,7 @@ def add_options(parser: ArgumentParser) -> None:
         "--predictions", metavar="FOLDER", help="Folder for PNGs in the benchmark server's form."
     )
     parser.add_argument("--output", metavar="FILE", help="JSON file for the scores.")
-    add_plugin_option(parser)
-    add_recipe_keys(parser, DataRecipe, "data")
-
-
-def recipe_keys() -> dict[str, Any]:
-    """Return the type of each recipe key that is an option."""
-    from protoxai.training.recipes.command_line import keys_of
-    from protoxai.training.recipes.data_recipe import DataRecipe
-
-    return keys_of(DataRecipe, "data")
+    add_data_options(parser)
 
 
 def run(options: Namespace, parser: ArgumentParser) -> int:
@@ -68,8 +58,6 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
     import_plugins(options)
     from protoxai.runtime.distributed import process_group, rank
     from protoxai.training.evaluate_saved import evaluate_model
-    from protoxai.training.recipes.command_line import given_keys
-    from protoxai.training.recipes.data_recipe import DataRecipe
 
     kept = "no scores were written; the same command starts again"
     if predictions is not None:
@@ -77,7 +65,7 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
     with on_stop(lambda: f"stopped in the evaluation; {kept}"), process_group():
         scores = evaluate_model(
             options.model,
-            given_keys(DataRecipe, options, "data"),
+            given_data_keys(options),
             window=window,
             stride=stride,
             predictions=predictions,

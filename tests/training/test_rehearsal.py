@@ -148,8 +148,8 @@ def test_data_check_prints_the_counts_of_any_data_set(
     assert printed[0] == printed[1]
     assert "train (2 of 2 samples)" in printed[0]
     assert json.loads((tmp_path / "x.json").read_text())["errors"] == []
-    assert main(["data", "check", str(folder([0, 255]))]) == 1
-    assert "error: train: every labelled pixel" in capsys.readouterr().err
+    assert main(["data", "check", str(folder([0, 255]))]) == 2
+    assert capsys.readouterr().err.startswith("protoxai: train: every labelled pixel")
 
 
 def test_data_check_refuses_splits_of_other_classes(
