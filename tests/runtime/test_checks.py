@@ -58,6 +58,15 @@ def test_a_share_is_accepted_exactly_between_its_ends(value: float) -> None:
     assert (value in SHARE) == (0 <= value <= 1)
 
 
+def test_open_ends_do_not_belong_to_a_range() -> None:
+    assert [value in Range(above=0, below=2) for value in (0, 1e-9, 2 - 1e-9, 2)] == [
+        False,
+        True,
+        True,
+        False,
+    ]
+
+
 def test_ranges_read_as_words() -> None:
     assert [str(Range()), str(POSITIVE), str(SHARE)] == ["that is finite", "above 0", "from 0 to 1"]
 
