@@ -154,8 +154,5 @@ def _end_step(optimizer: Optimizer, _: Any, __: Any) -> None:
         head._project_changed(before)
 
 
-for _hook in (_begin_step, _end_step):
-    # A compiled step calls them outside of its graph.
-    _hook._torchdynamo_disable = True  # type: ignore[attr-defined]
 register_optimizer_step_pre_hook(_begin_step)
 register_optimizer_step_post_hook(_end_step)
