@@ -22,6 +22,7 @@ from protoxai.runtime.files import write_json
 from protoxai.training.feeding.loaders import (
     Splits,
     evaluation_loader,
+    projection_loader,
     training_loader,
     training_view,
 )
@@ -90,7 +91,7 @@ def rehearse(model: Segmenter, recipe: Recipe, splits: Splits) -> None:
     )
     parts = [
         ("evaluation", evaluation_loader(splits.validation, data, model), _evaluate),
-        ("projection", evaluation_loader(splits.projection, data, model), _project),
+        ("projection", projection_loader(splits.projection, data, model), _project),
         ("training", training, _train),
     ]
     ignore_index = splits.train.ignore_index

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor
@@ -133,6 +133,16 @@ def evaluation_loader(data: SegmentationDataset, recipe: DataRecipe, model: Segm
         num_workers=recipe.workers,
         collate_fn=collate,
     )
+
+
+def projection_loader(data: SegmentationDataset, recipe: DataRecipe, model: Segmenter) -> Loader:
+    """Return this process's share of the images, each once, at the projection size.
+
+    Images of their own sizes come one by one, since they cannot be stacked.
+    """
+    if recipe.projection_size == "native":
+        recipe = replace(recipe, evaluation_size=None, evaluation_batch_size=1)
+    return evaluation_loader(data, recipe, model)
 
 
 def evaluation_view(

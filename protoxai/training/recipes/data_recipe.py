@@ -33,8 +33,10 @@ class DataRecipe:
         log_uniform_scale: Whether the logarithm of the scale is uniform, instead of the scale.
         flip: Probability of a horizontal flip.
         color_jitter: Relative strength of random brightness and contrast.
-        evaluation_size: Height and width of images in evaluation and projection, or the length of
-            their shorter side; null: their own size.
+        evaluation_size: Height and width of images in evaluation, or the length of their shorter
+            side; null: their own size.
+        projection_size: Size of images in projection: native (their own, one image at a time, as
+            in the paper's recipes), or size (evaluation_size).
         batch_size: Number of images per training batch and process.
         evaluation_batch_size: Number of images per evaluation batch; more than 1 only if all have
             one size.
@@ -56,6 +58,7 @@ class DataRecipe:
     flip: Annotated[float, SHARE] = 0.5
     color_jitter: Annotated[float, SHARE] = 0.0
     evaluation_size: Annotated[tuple[int, int] | int | None, RESIZED] = None
+    projection_size: Literal["native", "size"] = "size"
     batch_size: Annotated[int, IMAGES] = 2
     evaluation_batch_size: Annotated[int, IMAGES] = 1
     workers: Annotated[int, Range(least=0, most=1024)] = 0

@@ -126,7 +126,8 @@ class Recipe:
     def smoke(self) -> Self:
         """Return the recipe with one step per stage, small crops and a small evaluation."""
         stages = [replace(stage, steps=1) for stage in self.stages]
-        data = replace(self.data, crop=SMOKE_SIZE, evaluation_size=SMOKE_SIZE)
+        sizes: dict[str, Any] = {"evaluation_size": SMOKE_SIZE, "projection_size": "size"}
+        data = replace(self.data, crop=SMOKE_SIZE, **sizes)
         return replace(self, data=data, stages=stages)
 
     def as_baseline(self) -> Self:

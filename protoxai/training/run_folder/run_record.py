@@ -97,10 +97,14 @@ def differences(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
     """
     skipped = set(INCIDENTAL)
     stages = [stage for recipe in (first, second) for stage in recipe["stages"]]
+    projects = any("project" in stage["after"] for stage in stages)
+    sizes = [recipe["data"]["projection_size"] for recipe in (first, second)]
+    if not projects:
+        skipped.add("data.projection_size")
     if all(stage["validate"] == "never" for stage in stages):
         skipped.add("data.validation_split")
-        # The projection reads images at the size of the evaluation.
-        if not any("project" in stage["after"] for stage in stages):
+        # The projection may read images at the size of the evaluation.
+        if not projects or all(size == "native" for size in sizes):
             skipped.add("data.evaluation_size")
     return sorted(set(_differences(first, second, "")) - skipped)
 

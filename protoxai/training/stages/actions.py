@@ -12,7 +12,7 @@ from protoxai.projection.project import project_prototypes
 from protoxai.runtime.finite import check_finite_weights
 from protoxai.training.feeding.loaders import (
     Splits,
-    evaluation_loader,
+    projection_loader,
     training_loader,
     training_view,
 )
@@ -76,7 +76,7 @@ def _initialise(
 
 def _project(model: ScaleProtoSeg, stage: Stage, recipe: Recipe, splits: Splits, seed: int) -> None:
     del stage, seed
-    loader = evaluation_loader(splits.projection, recipe.data, model)
+    loader = projection_loader(splits.projection, recipe.data, model)
     project_prototypes(model, loader, ignore_index=splits.train.ignore_index)
 
 

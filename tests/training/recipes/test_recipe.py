@@ -100,14 +100,16 @@ def test_a_missing_extra_names_the_command(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_smoke_test_is_short_and_small_and_else_the_same(tmp_path: Path) -> None:
-    recipe = Recipe.load(write(micro(), tmp_path))
+    recipe = Recipe.load(write(micro(), tmp_path), {"data.projection_size": "native"})
     smoke = recipe.smoke()
     assert all(stage.steps <= 2 for stage in smoke.stages)
     restored = [
         replace(short, steps=stage.steps)
         for short, stage in zip(smoke.stages, recipe.stages, strict=True)
     ]
-    data = replace(smoke.data, crop=recipe.data.crop, evaluation_size=recipe.data.evaluation_size)
+    sizes = {name: getattr(recipe.data, name) for name in ("crop", "evaluation_size")}
+    assert smoke.data.projection_size == "size"
+    data = replace(smoke.data, projection_size=recipe.data.projection_size, **sizes)
     assert replace(smoke, stages=restored, data=data) == recipe
 
 
