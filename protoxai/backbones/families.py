@@ -14,6 +14,7 @@ BUILT_IN = {
     "timm": "protoxai.backbones.timm_models",
     "torchvision": "protoxai.backbones.torchvision_models",
     "deeplabv2": "protoxai.backbones.deeplabv2",
+    "unet": "protoxai.backbones.unet",
 }
 """Module of each built-in family, which registers the family when it is imported."""
 
@@ -61,6 +62,8 @@ def register_backbone(
     family: str, *, names: Callable[[], Iterable[str]] = tuple
 ) -> Callable[[Create], Create]:
     """Make a family of backbones available as "<family>/<name>", in models and recipes.
+
+    A family whose names include the empty one is also available as "<family>".
 
     Args:
         family: Name of the family.
@@ -116,13 +119,19 @@ def unknown_backbone(spec: str) -> ValueError:
         spec: Name of the backbone that was given.
     """
     families = list(dict.fromkeys([*BUILT_IN, *_REGISTERED]))
-    known = [f"{family}/{name}" for family in families for name in _names(family)]
+    known = [_full_name(family, name) for family in families for name in _names(family)]
     same_name = [full for full in known if full.partition("/")[2] == spec.rpartition("/")[-1]]
     hint = f" (did you mean {' or '.join(map(repr, same_name))}?)" if same_name else ""
-    forms = ", ".join(f"'{family}/<name>'" for family in families)
+    forms = ", ".join(
+        repr(_full_name(family, "" if "" in _names(family) else "<name>")) for family in families
+    )
     return ValueError(
         f"backbone {spec!r} is unknown, expected {forms}{hint or did_you_mean(spec, known)}"
     )
+
+
+def _full_name(family: str, name: str) -> str:
+    return f"{family}/{name}" if name else family
 
 
 def _names(family: str) -> Iterable[str]:

@@ -18,8 +18,8 @@ class LinearSegmenter(Segmenter):
     It is the black box to compare with, on the same trunk. Source: Chen et al., arXiv 1606.00915.
 
     Args:
-        backbone: ``"timm/<name>"``, ``"torchvision/<name>"``, ``"deeplabv2/<resnet>"``, or a module
-            that returns a map, a list of maps or a dict of maps.
+        backbone: ``"timm/<name>"``, ``"torchvision/<name>"``, ``"deeplabv2/<resnet>"``,
+            ``"unet"``, or a module that returns a map, a list of maps or a dict of maps.
         num_classes: Number of classes C.
         scales: "atrous-sum", "atrous", "pyramid" or a module; the logits are the sum of all scales.
         **options: Options of the trunk.

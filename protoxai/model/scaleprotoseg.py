@@ -40,8 +40,8 @@ class ScaleProtoSeg(Segmenter):
     WACV 2023, arXiv 2301.12276).
 
     Args:
-        backbone: ``"timm/<name>"``, ``"torchvision/<name>"``, ``"deeplabv2/<resnet>"``, or a module
-            that returns a map, a list of maps or a dict of maps.
+        backbone: ``"timm/<name>"``, ``"torchvision/<name>"``, ``"deeplabv2/<resnet>"``,
+            ``"unet"``, or a module that returns a map, a list of maps or a dict of maps.
         num_classes: Number of classes C.
         scales: "atrous", "atrous-sum" (one scale), "pyramid", or a module with ``num_scales`` and
             ``dim`` that maps a list of feature maps to (B, S, D, h, w).

@@ -35,8 +35,8 @@ class Segmenter(nn.Module):
     returns an object whose ``logits`` are (B, C, h, w) from ``forward``.
 
     Args:
-        backbone: ``"timm/<name>"``, ``"torchvision/<name>"``, ``"deeplabv2/<resnet>"``, or a module
-            that returns a map, a list of maps or a dict of maps.
+        backbone: ``"timm/<name>"``, ``"torchvision/<name>"``, ``"deeplabv2/<resnet>"``,
+            ``"unet"``, or a module that returns a map, a list of maps or a dict of maps.
         num_classes: Number of classes C.
         scales: "atrous", "atrous-sum", "pyramid", or a module with ``num_scales`` and ``dim`` that
             maps a list of feature maps to (B, S, D, h, w).

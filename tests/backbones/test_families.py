@@ -24,7 +24,7 @@ def create_stem(name, *, weights, output_stride, levels):
 @pytest.mark.parametrize("family", BUILT_IN)
 def test_built_in_families_know_their_models(family):
     found = family_named(family)
-    assert "resnet50" in found.names()
+    assert ("" if family == "unet" else "resnet50") in found.names()
     assert found.create.__module__ == BUILT_IN[family]
 
 
@@ -38,6 +38,18 @@ def test_own_family_by_name():
         create_backbone("steam/small")
     with pytest.raises(ValueError, match=r"'stem/<name>'"):
         create_backbone("stem")
+
+
+def test_a_family_whose_names_include_the_empty_one_goes_by_its_own():
+    def create_only(name, *, weights, output_stride, levels):
+        assert name == ""
+        return create_stem("small", weights=weights, output_stride=output_stride, levels=levels)
+
+    register_backbone("sprout", names=lambda: [""])(create_only)
+    assert create_backbone("sprout").channels == (4,)
+    for unknown in ("sprout/", "spruot"):
+        with pytest.raises(ValueError, match=r"is unknown, expected .*'unet', 'sprout'"):
+            create_backbone(unknown)
 
 
 def test_models_of_an_own_family_are_saved_and_loaded(tmp_path):

@@ -93,6 +93,11 @@ def test_deeplabv2() -> None:
     assert_runs("deeplabv2/resnet50", (32, 48), freeze_batchnorm=True)
 
 
+def test_unet() -> None:
+    assert_runs("unet", (33, 46))
+    assert_runs("unet", (33, 46), scales="pyramid")
+
+
 @pytest.mark.parametrize("scales", ["atrous", "atrous-sum"])
 @pytest.mark.parametrize("form", OWN)
 def test_own_module(form: str, scales: str) -> None:

@@ -56,7 +56,7 @@ class ModelRecipe:
 
     Attributes:
         architecture: ScaleProtoSeg, or LinearSegmenter for plain DeepLabv2.
-        backbone: Name of the backbone: timm/NAME, torchvision/NAME or deeplabv2/RESNET.
+        backbone: Name of the backbone: timm/NAME, torchvision/NAME, deeplabv2/RESNET or unet.
         scales: Module that makes the scales' embeddings: atrous, atrous-sum or pyramid.
         batchnorm_momentum: Momentum of the running statistics; null: the backbone's own.
     """
