@@ -26,19 +26,23 @@ PIXELS, FACTOR = Range(least=1, most=100_000), Range(above=0, most=100)
 
 @dataclass(frozen=True)
 class RandomScale:
-    """Resize by a random factor: the image bilinearly with antialiasing, masks by nearest pixels.
+    """Resize by a random factor: the image bilinearly, masks by nearest pixels.
+
+    Sizes are truncated to whole pixels.
 
     Args:
         size: Height and width of the crop that follows.
         scale: Smallest and largest factor.
         relative_to: Size that factor 1 stands for, see :func:`training_transform`.
         log_uniform: Whether the logarithm of the factor is distributed uniformly.
+        antialias: Whether the image is smoothed before it is made smaller.
     """
 
     size: tuple[int, int]
     scale: tuple[float, float]
     relative_to: Literal["image", "crop"]
     log_uniform: bool
+    antialias: bool
 
     def __call__(self, image: Tensor, masks: Masks) -> tuple[Tensor, Masks]:
         """Resize the image and the masks by the same factor."""
@@ -46,8 +50,8 @@ class RandomScale:
         factor = self._random_factor()
         if self.relative_to == "crop":
             factor *= min(self.size[0] / height, self.size[1] / width)
-        target = max(1, round(height * factor)), max(1, round(width * factor))
-        resized = F.resize(image, list(target), antialias=True)
+        target = _truncated(height * factor), _truncated(width * factor)
+        resized = F.resize(image, list(target), antialias=self.antialias)
         return resized, {name: _nearest(mask, target) for name, mask in masks.items()}
 
     def _random_factor(self) -> float:
@@ -101,17 +105,19 @@ class PadTo:
 
 @dataclass(frozen=True)
 class ResizeImage:
-    """Resize the image bilinearly with antialiasing; the masks keep their size.
+    """Resize the image bilinearly; the masks keep their size.
 
     Args:
         size: List of height and width, or of the shorter side, which keeps the aspect ratio.
+        antialias: Whether the image is smoothed before it is made smaller.
     """
 
     size: list[int]
+    antialias: bool
 
     def __call__(self, image: Tensor, masks: Masks) -> tuple[Tensor, Masks]:
         """Resize the image."""
-        return F.resize(image, self.size, antialias=True), masks
+        return F.resize(image, self.size, antialias=self.antialias), masks
 
 
 @dataclass(frozen=True)
@@ -146,6 +152,7 @@ def training_transform(
     ignore_index: int = 255,
     relative_to: Literal["image", "crop"] = "image",
     log_uniform: bool = False,
+    antialias: bool = True,
 ) -> Transform:
     """Return a transform that scales, crops, pads, flips and jitters at random, and normalises.
 
@@ -165,6 +172,8 @@ def training_transform(
             large images are resampled only once.
         log_uniform: Whether the logarithm of the factor is distributed uniformly, so that halving
             is as probable as doubling.
+        antialias: Whether images are smoothed before they are made smaller. The paper's recipes
+            sample every result between its four nearest pixels, without smoothing.
 
     Returns:
         A transform for a :class:`SegmentationDataset`: image (3, height, width), float32, and masks
@@ -186,12 +195,10 @@ def training_transform(
     if smallest > largest:
         raise ValueError(f"scale is {scale}, expected (smallest, largest), such as (0.5, 1.5)")
     flip, color_jitter = number("flip", flip, SHARE), number("color_jitter", color_jitter, SHARE)
-    ignore_index, log_uniform = (
-        whole("ignore_index", ignore_index),
-        flag("log_uniform", log_uniform),
-    )
+    ignore_index, antialias = whole("ignore_index", ignore_index), flag("antialias", antialias)
+    log_uniform = flag("log_uniform", log_uniform)
     choice("relative_to", relative_to, ("image", "crop"))
-    scaling = RandomScale(size, (smallest, largest), relative_to, log_uniform)
+    scaling = RandomScale(size, (smallest, largest), relative_to, log_uniform, antialias)
     steps: list[Transform] = [scaling, RandomCrop(size)]
     if color_jitter:
         steps.append(v2.ColorJitter(brightness=color_jitter, contrast=color_jitter))
@@ -201,7 +208,11 @@ def training_transform(
 
 
 def evaluation_transform(
-    size: tuple[int, int] | int | None, *, mean: Sequence[float], std: Sequence[float]
+    size: tuple[int, int] | int | None,
+    *,
+    mean: Sequence[float],
+    std: Sequence[float],
+    antialias: bool = True,
 ) -> Transform:
     """Return a transform that resizes and normalises the image; the labels keep their size.
 
@@ -210,6 +221,8 @@ def evaluation_transform(
             keeps the aspect ratio; or None for the image's own size.
         mean: Mean of the RGB values of the backbone's training images, in [0, 1].
         std: Standard deviation of the RGB values of the backbone's training images, above 0.
+        antialias: Whether images are smoothed before they are made smaller. Without it, floating
+            point numbers are resized, after the normalisation, as in the paper's recipes.
 
     Returns:
         A transform for a :class:`SegmentationDataset`: image (3, height, width), float32, and masks
@@ -227,11 +240,19 @@ def evaluation_transform(
         (torch.Size([3, 80, 100]), torch.Size([160, 200]))
     """
     steps: list[Transform] = [Normalise(mean, std)]
+    # Before the normalisation, the resized image is rounded to 8 bits.
+    position = 0 if flag("antialias", antialias) else 1
     if isinstance(size, Sequence):
-        steps.insert(0, ResizeImage(list(pair("size", size, PIXELS))))
+        steps.insert(position, ResizeImage(list(pair("size", size, PIXELS)), antialias))
     elif size is not None:
-        steps.insert(0, ResizeImage([whole("size", size, PIXELS)]))
+        steps.insert(position, ResizeImage([whole("size", size, PIXELS)], antialias))
     return cast(Transform, v2.Compose(steps))
+
+
+def _truncated(length: float) -> int:
+    """Return the whole number of pixels in a length, but at least one."""
+    # The rounding of 49 * (1 / 49), which is below 1, must not cost a pixel.
+    return max(1, math.floor(length + 1e-6))
 
 
 def _nearest(mask: Tensor, size: tuple[int, int]) -> Tensor:

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from torchvision import tv_tensors
@@ -179,3 +180,61 @@ def test_scaling_down_is_antialiased():
         grey = unnormalised(scaled)[:, 2:-3, 2:-3]
         assert grey.min() > 96
         assert grey.max() < 160
+
+
+def between_four(pixels, size):
+    """Bilinear resizing with half-pixel centres, by its formula: each pixel from its four."""
+    (height, width), resized = pixels.shape, np.empty(size)
+    for i, j in np.ndindex(*size):
+        y = np.clip((i + 0.5) * height / size[0] - 0.5, 0, height - 1)
+        x = np.clip((j + 0.5) * width / size[1] - 0.5, 0, width - 1)
+        top, left = int(y), int(x)
+        low, right = min(top + 1, height - 1), min(left + 1, width - 1)
+        above = (1 - x + left) * pixels[top, left] + (x - left) * pixels[top, right]
+        below = (1 - x + left) * pixels[low, left] + (x - left) * pixels[low, right]
+        resized[i, j] = (1 - y + top) * above + (y - top) * below
+    return resized
+
+
+def noise(height, width):
+    pixels = np.random.default_rng(height).integers(0, 256, (height, width))
+    image = tv_tensors.Image(torch.tensor(pixels, dtype=torch.uint8).expand(3, -1, -1).clone())
+    return pixels, image, {"labels": tv_tensors.Mask(torch.zeros(height, width).long())}
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.61, 0.87, 1.0, 1.43])
+def test_the_training_scale_without_antialiasing(factor):
+    pixels, *sample = noise(41, 57)
+    size = (int(41 * factor), int(57 * factor))
+    options = {"scale": (factor, factor), "flip": 0, **HALF}
+    expected = between_four(pixels, size)
+    images = [
+        training_transform(size, antialias=antialias, **options)(*sample)[0][0] * 127.5 + 127.5
+        for antialias in (False, True)
+    ]
+    assert np.abs(images[0].numpy() - expected).max() < 1
+    if factor < 0.9:
+        assert np.abs(images[1].numpy() - expected).max() > 38
+
+
+@pytest.mark.parametrize(("size", "resized"), [((20, 33), (20, 33)), (27, (27, 37))])
+def test_the_evaluation_without_antialiasing_does_not_round(size, resized):
+    pixels, *sample = noise(41, 57)
+    image, _ = evaluation_transform(size, antialias=False, **HALF)(*sample)
+    expected = between_four(pixels, resized) / 127.5 - 1
+    np.testing.assert_allclose(image[0].numpy(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("image", "options", "kept"),
+    [
+        ((101, 7), {"scale": (0.999, 0.999)}, (100, 6)),
+        ((5, 17), {"scale": (0.15, 0.15)}, (1, 2)),
+        # The product of a size and its inverse may lie just below 1.
+        ((49, 98), {"scale": (1, 1), "relative_to": "crop", "size": (1, 2)}, (1, 2)),
+    ],
+)
+def test_scaled_sizes_are_truncated(image, options, kept):
+    options = {"size": (128, 128), **HALF, **options}
+    labels = training_transform(**options)(*aligned(*image))[1]["labels"]
+    assert (int((labels != 255).any(1).sum()), int((labels != 255).any(0).sum())) == kept

@@ -74,6 +74,7 @@ call(
     ignore_index=wholes(255, least=None),
     relative_to=words("image"),
     log_uniform=flags(),
+    antialias=flags(),
 )
 call(
     "protoxai.data",
@@ -82,6 +83,7 @@ call(
     size=SIZES.but("none", "number").also(zero=0, fraction=8.5, nan=NAN, flag=True),
     mean=COLOURS,
     std=STD,
+    antialias=flags(),
 )
 
 

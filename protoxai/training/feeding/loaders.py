@@ -89,6 +89,7 @@ def training_view(
             flip=recipe.flip,
             color_jitter=recipe.color_jitter,
             ignore_index=data.ignore_index,
+            antialias=recipe.antialias,
         )
     )
 
@@ -149,7 +150,9 @@ def evaluation_view(
     data: SegmentationDataset, recipe: DataRecipe, model: Segmenter
 ) -> SegmentationDataset:
     """Return the data set with resizing to the recipe's evaluation size."""
-    transform = evaluation_transform(recipe.evaluation_size, mean=model.mean, std=model.std)
+    transform = evaluation_transform(
+        recipe.evaluation_size, mean=model.mean, std=model.std, antialias=recipe.antialias
+    )
     return data.with_transform(transform)
 
 

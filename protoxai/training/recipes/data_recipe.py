@@ -33,6 +33,8 @@ class DataRecipe:
         log_uniform_scale: Whether the logarithm of the scale is uniform, instead of the scale.
         flip: Probability of a horizontal flip.
         color_jitter: Relative strength of random brightness and contrast.
+        antialias: Whether images are smoothed before they are made smaller; false in the paper's
+            recipes.
         evaluation_size: Height and width of images in evaluation, or the length of their shorter
             side; null: their own size.
         projection_size: Size of images in projection: native (their own, one image at a time, as
@@ -57,6 +59,7 @@ class DataRecipe:
     log_uniform_scale: bool = False
     flip: Annotated[float, SHARE] = 0.5
     color_jitter: Annotated[float, SHARE] = 0.0
+    antialias: bool = True
     evaluation_size: Annotated[tuple[int, int] | int | None, RESIZED] = None
     projection_size: Literal["native", "size"] = "size"
     batch_size: Annotated[int, IMAGES] = 2
