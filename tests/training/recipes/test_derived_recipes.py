@@ -73,3 +73,29 @@ def test_protoseg_has_one_scale_and_no_groups(tmp_path: Path) -> None:
     assert (protoseg.model.scales, protoseg.model.prototypes_per_scale) == ("atrous-sum", 10)
     assert protoseg.stages == recipe.stages[:1]
     assert recipe.as_protoseg(per_class=4).model.prototypes_per_scale == 4
+
+
+def test_the_three_methods_on_camvid_share_trunk_data_and_steps() -> None:
+    keys = {"data.root": "/data", "baseline": False}
+    names = ("camvid", "camvid_protoseg", "camvid_deeplabv2")
+    recipe, protoseg, plain = (Recipe.load(name, keys) for name in names)
+    assert [r.method for r in (recipe, protoseg, plain)] == [
+        "ScaleProtoSeg",
+        "ProtoSeg",
+        "DeepLabv2",
+    ]
+    assert plain == replace(recipe.as_baseline(), name="camvid_deeplabv2")
+    model = replace(recipe.model, scales="atrous-sum", prototypes_per_scale=12)
+    grouping = recipe.stages[1]
+    last_layer = replace(
+        grouping,
+        name="last layer",
+        before=(),
+        after=(),
+        learning_rates={"last_layer": grouping.learning_rates["last_layer"]},
+        losses={name: grouping.losses[name] for name in ("cross_entropy", "off_class_l1")},
+    )
+    stages = [recipe.stages[0], last_layer]
+    assert protoseg == replace(recipe, name="camvid_protoseg", model=model, stages=stages)
+    # ScaleProtoSeg's prototypes of a class, on its four scales.
+    assert len(recipe.model.atrous_rates) * recipe.model.prototypes_per_scale == 12
