@@ -20,6 +20,7 @@ OLD_NAMES = {
     "accumulate_grad_batches": "accumulate",
 }
 NEW_MODEL_KEYS = {"epsilon", "off_class", "last_layer"}
+NEW_DATA_KEYS = {"projection_size", "antialias"}
 
 
 def as_before(values: dict[str, Any]) -> dict[str, Any]:
@@ -29,9 +30,10 @@ def as_before(values: dict[str, Any]) -> dict[str, Any]:
         return {OLD_NAMES.get(key, key): value for key, value in section.items()}
 
     model = {key: value for key, value in values["model"].items() if key not in NEW_MODEL_KEYS}
+    data = {key: value for key, value in values["data"].items() if key not in NEW_DATA_KEYS}
     old = {
         **values,
-        "data": renamed(values["data"]),
+        "data": renamed(data),
         "model": model,
         "stages": [renamed(stage) for stage in values["stages"]],
     }

@@ -33,8 +33,8 @@ def changed_keys(folder: Path, change: Change, prepare: Change = lambda keys: No
         (lambda keys: keys["data"].update(workers=2, evaluation_batch_size=1), []),
         (lambda keys: keys["data"].update(root="/elsewhere", validation_split="train"), []),
         (
-            lambda keys: keys["data"].update(batch_size=3, flip=0.1),
-            ["data.batch_size", "data.flip"],
+            lambda keys: keys["data"].update(batch_size=3, flip=0.1, antialias=False),
+            ["data.antialias", "data.batch_size", "data.flip"],
         ),
         (lambda keys: keys["data"]["options"].update(length=9), ["data.options.length"]),
         (lambda keys: keys.update(precision="bf16-mixed"), ["precision"]),
@@ -58,10 +58,16 @@ def test_the_evaluation_changes_training_only_where_a_stage_depends_on_it(tmp_pa
     def without_projection(keys: dict[str, Any]) -> None:
         keys["stages"][0].update(after=[])
 
+    def native_projection(keys: dict[str, Any]) -> None:
+        keys["data"].update(projection_size="native")
+
     def validating(keys: dict[str, Any]) -> None:
         keys["stages"][0].update(after=[], validate="epoch")
 
     assert changed_keys(tmp_path, evaluation, without_projection) == []
+    assert changed_keys(tmp_path, evaluation, native_projection) == []
+    assert changed_keys(tmp_path, native_projection, without_projection) == []
+    assert changed_keys(tmp_path, native_projection) == ["data.projection_size"]
     assert changed_keys(tmp_path, evaluation, validating) == [
         "data.evaluation_size",
         "data.validation_split",
