@@ -43,7 +43,8 @@ class Stage:
         num_groups: Number of groups per class, for the action group.
         threshold: Smallest group weight that the action threshold keeps.
         validate: When to measure the validation accuracy (the share of labelled pixels that are
-            right, at feature resolution) during training: never, or once per epoch.
+            right, at feature resolution) during training: never, once per epoch, or after every so
+            many batches, a multiple of accumulate_grad_batches.
         patience: Number of validations without a better accuracy after which the stage stops;
             null: it never stops early.
         keep_best: Whether to end with the weights of the best validation.
@@ -69,7 +70,7 @@ class Stage:
     batch_size: Annotated[int | None, Range(least=1, most=65_536)] = None
     num_groups: Annotated[int, Range(least=1, most=1000)] = 3
     threshold: Annotated[float, Range(least=0, below=1)] = 0.05
-    validate: Literal["never", "epoch"] = "never"
+    validate: Annotated[int | Literal["never", "epoch"], STEPS] = "never"
     patience: Annotated[int | None, AT_LEAST_ONE] = None
     keep_best: bool = False
 
@@ -88,6 +89,11 @@ class Stage:
         if self.validate == "never" and (self.patience is not None or self.keep_best):
             raise RecipeError(
                 f"{place}: patience and keep_best need validations: set validate: epoch"
+            )
+        if isinstance(self.validate, int) and self.validate % self.accumulate_grad_batches:
+            raise RecipeError(
+                f"{place}: validate is {self.validate} batches, expected a multiple of the "
+                f"{self.accumulate_grad_batches} batches of a step (accumulate_grad_batches)"
             )
         if self.cached_views and {"backbone", "scales"} & set(self.learning_rates):
             raise RecipeError(

@@ -163,10 +163,8 @@ def _train(
     """Train until the stage is over, and return the number of its steps that are done."""
     stage, recipe = run.stage, run.recipe
     callbacks: list[lightning.Callback] = []
-    if stage.validate == "epoch":
-        share = recipe.data.batch_size * stage.accumulate_grad_batches * world_size()
-        every = max(1, len(run.splits.train) // share)
-        callbacks.append(Validate(every, validation))
+    if stage.validate != "never":
+        callbacks.append(Validate(_steps_between_validations(run), validation))
     saving = SaveSteps(
         recipe.checkpoint_every,
         lambda module: _save(run, module, validation),
@@ -203,6 +201,15 @@ def _train(
     if saving.stopped:
         stop_if_requested()
     return module.step
+
+
+def _steps_between_validations(run: StageRun) -> int:
+    """Return the number of optimizer steps from one validation to the next."""
+    batches, accumulated = run.stage.validate, run.stage.accumulate_grad_batches
+    if isinstance(batches, int):
+        return batches // accumulated
+    batch_size = run.stage.batch_size or run.recipe.data.batch_size
+    return max(1, len(run.splits.train) // (batch_size * accumulated * world_size()))
 
 
 def _save(run: StageRun, module: StageModule, validation: Validation) -> None:

@@ -43,6 +43,17 @@ def test_validations_that_never_come(error_of) -> None:
     )
 
 
+def test_batches_between_validations_make_whole_steps(error_of) -> None:
+    message = error_of(
+        lambda r: r["stages"][0].update(validate=2001, accumulate_grad_batches=5, patience=3)
+    )
+    assert message == (
+        "stage joint training: validate is 2001 batches, expected a multiple of the 5 batches of a "
+        "step (accumulate_grad_batches)"
+    )
+    assert stage(validate=2000, accumulate_grad_batches=5, keep_best=True).validate == 2000
+
+
 def test_losses_that_all_have_the_weight_zero(error_of) -> None:
     message = error_of(lambda r: r["stages"][0].update(losses={"cross_entropy": 0}))
     assert message == ("stage joint training: all losses have the weight 0, so nothing would train")
