@@ -124,7 +124,7 @@ def _route_last(output: Any, identity: nn.Module) -> Any:
         mapping = copy(output)
         mapping[key] = _route_last(output[key], identity)
         return mapping
-    if isinstance(output, list | tuple) and output:
+    if isinstance(output, (list, tuple)) and output:
         maps = [*output[:-1], _route_last(output[-1], identity)]
         return maps if isinstance(output, list) else tuple(maps)
     if not isinstance(output, Tensor) or output.dim() < 4:

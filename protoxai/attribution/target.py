@@ -101,7 +101,7 @@ def logits_of(output: Any) -> Tensor:
     Raises:
         TypeError: If there are no logits.
     """
-    if isinstance(output, list | tuple) and output and not hasattr(output, "logits"):
+    if isinstance(output, (list, tuple)) and output and not hasattr(output, "logits"):
         return logits_of(output[0])
     logits = output
     if hasattr(output, "logits"):

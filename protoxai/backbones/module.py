@@ -122,7 +122,7 @@ def _named_maps(output: Any) -> tuple[list[str], list[Tensor]]:
     maps = [output] if isinstance(output, Tensor) else output
     if isinstance(output, dict):
         names, maps = [str(name) for name in output], list(output.values())
-    if not isinstance(maps, list | tuple) or not maps:
+    if not isinstance(maps, (list, tuple)) or not maps:
         raise TypeError(
             f"the module returned a {type(output).__name__}, expected a map (B, C, h, w), or a "
             "list, tuple or dict of maps: wrap it in a module that returns those alone"

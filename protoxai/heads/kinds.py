@@ -11,7 +11,7 @@ Head = PrototypeHead | SparseGroupHead
 
 def check_head(head: Head) -> Head:
     """Return the head of either stage, or raise ``TypeError`` if it is something else."""
-    if not isinstance(head, PrototypeHead | SparseGroupHead):
+    if not isinstance(head, (PrototypeHead, SparseGroupHead)):
         instance("head", head, UnitHead, "pass model.head")
     return head
 
