@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
 
     from protoxai.data import SegmentationDataset
-    from protoxai.training import RunResult
+    from protoxai.training import Recipe, RunResult, Splits
 
 HELP = "train a recipe through all its stages"
 DESCRIPTION = (
@@ -44,6 +44,13 @@ def add_options(parser: ArgumentParser) -> None:
     add_output_option(parser)
     parser.add_argument(
         "--resume", action="store_true", help="Continue the run in the output folder."
+    )
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        metavar="N",
+        help="Train with N seeds, the recipe's and those that follow, each in a folder of its own, "
+        "and print means and standard deviations.",
     )
     parser.add_argument(
         "--smoke",
@@ -92,6 +99,7 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
         resume=options.resume,
         smoke=options.smoke,
         check=not options.no_check,
+        seeds=options.seeds,
     )
 
 
@@ -104,6 +112,7 @@ def train(
     resume: bool = False,
     smoke: bool = False,
     check: bool = True,
+    seeds: int | None = None,
 ) -> int:
     """Train a recipe, and DeepLabv2 beside it if the recipe has a baseline.
 
@@ -115,6 +124,8 @@ def train(
         resume: Whether to continue the run in the output folder.
         smoke: Whether to run one step per stage only.
         check: Whether to check the labels and to try a batch before the training.
+        seeds: Number of seeds to train with, each in a folder of its own; None for a single run
+            in the output folder itself.
 
     Returns:
         The exit code.
@@ -131,30 +142,46 @@ def train(
 
     splits = Splits.of(recipe.data)
     quiet_lightning()
-    from protoxai.training import run as run_recipe
-    from protoxai.training.results import write_metrics
     from protoxai.training.run_folder.ownership import owned
+    from protoxai.training.seeds import run_seeds
 
     output = output or Path("runs") / f"{slug(recipe.name)}-{time.strftime('%Y%m%d-%H%M%S')}"
-    started = time.monotonic()
+
+    def train_one(each: Recipe, folder: Path, resume: bool) -> None:
+        # The data are the same for every seed.
+        first = each.seed == recipe.seed
+        _train_one(each, folder, splits, resume=resume, check=check and first)
+
     with process_group(), owned(output), on_stop(lambda: _kept(output)):
-        if rank() == 0:
-            print(f"{recipe.name}: {recipe.method}")
-        results = [run_recipe(recipe, output, splits=splits, resume=resume, check=check)]
-        if recipe.baseline:
-            baseline = recipe.as_baseline()
-            if rank() == 0:
-                print(f"{recipe.name}: {baseline.method}, on the same trunk, as many steps")
-            folder = output / "baseline"
-            # The run may have been stopped before its baseline began.
-            begun = resume and any(folder.glob("checkpoints/*.pt"))
-            results.append(run_recipe(baseline, folder, splits=splits, resume=begun, check=False))
-        if rank() == 0:
-            write_metrics(output / "metrics.json", results)
-            _print_table(results)
-            _write_explanation(results[0], output / "explanation.png")
-            print(f"{output}: model/, metrics.json, explanation.png ({_minutes(started)})")
+        if seeds is None:
+            train_one(recipe, output, resume)
+        else:
+            run_seeds(recipe, output, seeds, train_one, resume=resume)
     return 0
+
+
+def _train_one(recipe: Recipe, output: Path, splits: Splits, *, resume: bool, check: bool) -> None:
+    """Train a recipe and its baseline in a folder, and print and write what became of them."""
+    from protoxai.training import run as run_recipe
+    from protoxai.training.results import write_metrics
+
+    started = time.monotonic()
+    if rank() == 0:
+        print(f"{recipe.name}: {recipe.method}")
+    results = [run_recipe(recipe, output, splits=splits, resume=resume, check=check)]
+    if recipe.baseline:
+        baseline = recipe.as_baseline()
+        if rank() == 0:
+            print(f"{recipe.name}: {baseline.method}, on the same trunk, as many steps")
+        folder = output / "baseline"
+        # The run may have been stopped before its baseline began.
+        begun = resume and any(folder.glob("checkpoints/*.pt"))
+        results.append(run_recipe(baseline, folder, splits=splits, resume=begun, check=False))
+    if rank() == 0:
+        write_metrics(output / "metrics.json", results)
+        _print_table(results)
+        _write_explanation(results[0], output / "explanation.png")
+        print(f"{output}: model/, metrics.json, explanation.png ({_minutes(started)})")
 
 
 def quiet_lightning() -> None:

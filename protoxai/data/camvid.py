@@ -128,5 +128,5 @@ def _without_or_only(
             f"{pairs[0][0].parent}, which has {', '.join(known)}: a frame's video is its file's "
             "name up to the first _"
         )
-    wanted = split == "val"
-    return [pair for pair, own in zip(pairs, videos, strict=True) if (own == video) == wanted]
+    validates = split == "val"
+    return [pair for pair, own in zip(pairs, videos, strict=True) if (own == video) == validates]

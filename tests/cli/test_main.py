@@ -85,7 +85,7 @@ def test_evaluate_and_compare_show_the_keys_of_the_data(capsys: pytest.CaptureFi
         (["demo", "--fast"], "there is no argument --fast; expected some of --help, --output"),
         (["demo", "--outpt=x"], "there is no argument --outpt=x (did you mean '--output'?)"),
         (["train", "shaps"], "there is no recipe shaps (did you mean 'shapes'?)"),
-        (["train", "shapes", "--sede=3"], "there is no argument --sede=3 (did you mean '--seed'?)"),
+        (["train", "shapes", "--sede=3"], "--sede=3 (did you mean '--seed' or '--seeds'?)"),
         (["train", "shapes", "extra"], "there is no argument extra; expected keys of the recipe"),
         (["train", "shapes", "--seed=x"], "--seed is 'x', expected a whole number"),
         (["train", "shapes", "--output"], "argument --output: expected one argument"),

@@ -41,13 +41,15 @@ def test_the_demo_is_the_shapes_recipe(calls: list[tuple[Any, ...]]) -> None:
 def test_keys_of_the_recipe_are_options_anywhere(calls: list[tuple[Any, ...]]) -> None:
     arguments = ["--data.root=/data", "camvid", "--output", "out", "--seed", "3"]
     assert main(["train", *arguments, "--data.crop=[32, 48]", "--data.evaluation_size=null"]) == 0
-    assert main(["train", "my.yaml", "--smoke", "--resume", "--output", "out"]) == 0
+    arguments = ["my.yaml", "--smoke", "--resume", "--output", "out", "--seeds", "5"]
+    assert main(["train", *arguments]) == 0
     first, second = calls
     keys = {"data.root": "/data", "seed": 3, "data.crop": (32, 48), "data.evaluation_size": None}
     assert first[0] == ("camvid", Path("out"), keys)
-    assert first[1] == {"plugins": (), "resume": False, "smoke": False, "check": True}
+    single = {"plugins": (), "resume": False, "smoke": False, "check": True, "seeds": None}
+    assert first[1] == single
     assert second[0] == ("my.yaml", Path("out"), {})
-    assert second[1] == {"plugins": (), "resume": True, "smoke": True, "check": True}
+    assert second[1] == {**single, "resume": True, "smoke": True, "seeds": 5}
 
 
 def test_the_process_group_ends_however_training_ends(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from protoxai.runtime.distributed import world_size
 from protoxai.training.recipes.recipe import Recipe
@@ -77,12 +78,7 @@ def state_to_resume(output: Path, checkpoints: Checkpoints, recipe: Recipe) -> S
             f"none of the {len(paths)} checkpoints in {checkpoints.folder} is intact: restore them "
             "from a copy, or start a new run in another output folder"
         )
-    changed = differences(recorded_recipe(state["recipe"]), plain_recipe(recipe))
-    if changed:
-        raise RunError(
-            f"{output} holds a run of another recipe (it differs in {', '.join(changed)}): resume "
-            f"with the recipe in {output}/recipe.yaml, or choose another output folder"
-        )
+    check_same_recipe(output, recorded_recipe(state["recipe"]), recipe)
     # Earlier versions did not store it.
     processes = state.get("processes", world_size())
     if processes != world_size():
@@ -92,3 +88,22 @@ def state_to_resume(output: Path, checkpoints: Checkpoints, recipe: Recipe) -> S
             f"{processes} -m protoxai.cli train ...), or choose another output folder"
         )
     return state
+
+
+def check_same_recipe(output: Path, recorded: dict[str, Any], recipe: Recipe) -> None:
+    """Raise an error if a run folder holds a run whose training would differ.
+
+    Args:
+        output: Run folder.
+        recorded: Recipe of the run in the folder, as plain values.
+        recipe: Recipe to continue with.
+
+    Raises:
+        RunError: If they differ in a key on which the training depends.
+    """
+    changed = differences(recorded, plain_recipe(recipe))
+    if changed:
+        raise RunError(
+            f"{output} holds a run of another recipe (it differs in {', '.join(changed)}): resume "
+            f"with the recipe in {output}/recipe.yaml, or choose another output folder"
+        )
