@@ -5,6 +5,7 @@ from protoxai.heads.simplex import project_to_simplex as project_to_simplex
 from protoxai.model.linear import LinearSegmenter as LinearSegmenter
 from protoxai.model.scaleprotoseg import ScaleProtoSeg as ScaleProtoSeg
 from protoxai.projection.project import project_prototypes as project_prototypes
+from protoxai.projection.prune import prune_prototypes as prune_prototypes
 from protoxai.projection.search import PrototypeSearch as PrototypeSearch
 from protoxai.prototypes.layer import MultiScalePrototypeLayer as MultiScalePrototypeLayer
 from protoxai.prototypes.table import PrototypeTable as PrototypeTable

@@ -62,6 +62,7 @@ NOT_CALLED = [
     "PerImageMetric",
     "ModelMetric",
     "ProjectionRecord",
+    "PruningRecord",
     "PrototypeOutput",
     "Provenance",
     "Scores",

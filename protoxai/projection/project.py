@@ -8,20 +8,14 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from protoxai.labels import check_labels, check_not_turned, labels_at
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
 from protoxai.projection.active_region import ActiveRegions, patch_box
+from protoxai.projection.batches import embedded, stage_1_model
 from protoxai.projection.search import ProjectionRecord, PrototypeSearch
 from protoxai.prototypes.provenance import Provenance
 from protoxai.prototypes.table import PrototypeTable
-from protoxai.runtime.batches import check_iterable, check_labelled, names_of
-from protoxai.runtime.checks import NOT_NEGATIVE, instance, wholes_of
-from protoxai.runtime.distributed import gather, world_size
-from protoxai.runtime.finite import check_finite_weights, check_images
 from protoxai.runtime.modes import evaluating
-from protoxai.runtime.wrappers import unwrapped
 
 
 def project_prototypes(
@@ -60,31 +54,14 @@ def project_prototypes(
         >>> len(record.kept) == len(model.table) == len(model.provenance)
         True
     """
-    model = instance("model", unwrapped(model), ScaleProtoSeg)
-    check_iterable("batches", batches)
-    if model.grouped:
-        raise ValueError(
-            "projection is for stage 1, but the model is in stage 2: project before model.group()"
-        )
-    check_finite_weights(model)
+    model = stage_1_model(model, "project")
     prototypes = model.prototype_layer.prototypes
     search = PrototypeSearch(model.table, prototypes, ignore_index=ignore_index)
     regions = ActiveRegions(model.table, prototypes, model.prototype_layer.activation)
-    count = 0
     with evaluating(model), torch.no_grad():
-        for batch in batches:
-            images, labels, indices, names = _unpack(batch, count)
-            count += len(images)
-            check_labels(labels, model.num_classes, ignore_index, name="batches: labels")
-            check_images(images, names)
-            embedding = model.embed(images.to(prototypes.device))
-            on_grid = labels_at(labels, (embedding.shape[3], embedding.shape[4]))
+        for embedding, labels, on_grid, indices, names in embedded(model, batches, ignore_index):
             updated = search.update(embedding, on_grid, indices)
             regions.record(updated, search.place[updated], embedding, labels, indices, names)
-    if sum(gather(count)) == 0:
-        raise ValueError(
-            "batches: there was no batch to project on: pass a loader over training images"
-        )
     record = search.compute()
     regions.merge_ranks(record.image_index)
     provenance = _provenance(record, regions)
@@ -94,45 +71,6 @@ def project_prototypes(
     model.provenance = provenance
     _warn_of_absent_classes(model, record, search.table)
     return replace(record, provenance=provenance)
-
-
-def _unpack(
-    batch: Mapping[str, Any] | Sequence[Any], count: int
-) -> tuple[Tensor, Tensor, list[int], list[str]]:
-    if isinstance(batch, Mapping):
-        missing = [f'"{name}"' for name in ("image", "labels") if name not in batch]
-        if missing:
-            raise ValueError(
-                f"batches: a batch has {sorted(batch)} but no {' and no '.join(missing)}: expected "
-                'a mapping with "image", "labels", "index" and "id"'
-            )
-        images, labels = batch["image"], batch["labels"]
-        indices, names = batch.get("index"), batch.get("id")
-    elif isinstance(batch, Tensor | str) or not isinstance(batch, Sequence):
-        raise TypeError(
-            f"batches: a batch is a {type(batch).__name__}, expected (images, labels) or a "
-            "mapping: projection needs labels"
-        )
-    elif 2 <= len(batch) <= 3:
-        images, labels, indices, names = (*batch, None, None)[:4]
-    else:
-        raise ValueError(
-            f"batches: a batch has {len(batch)} parts, expected (images, labels), (images, labels, "
-            'indices) or a mapping with "image", "labels", "index" and "id"'
-        )
-    check_labelled("batches", images, labels)
-    check_not_turned(labels.shape[1:], images.shape[2:])
-    if isinstance(batch, Mapping):
-        names = names_of("batches", batch, len(images))
-    if indices is None and world_size() > 1:
-        raise ValueError(
-            "a batch has no data set indices, and several processes would number their images "
-            'alike: pass (images, labels, indices) or "index"'
-        )
-    if indices is None:
-        indices = range(count, count + len(images))
-    numbers = list(wholes_of("batches: image_indices", indices, len(images) or None, NOT_NEGATIVE))
-    return images, labels, numbers, [str(name) for name in (numbers if names is None else names)]
 
 
 def _provenance(record: ProjectionRecord, regions: ActiveRegions) -> tuple[Provenance, ...]:

@@ -136,7 +136,7 @@ class PrototypeSearch:
             "repair or remove the image, or check the model's weights",
         )
         candidates = self._candidates(embedding, labels)
-        return self._merge(*_nearest(*self._measure(embedding, candidates, images)))
+        return self._merge(*nearest_of_each(*self._measure(embedding, candidates, images)))
 
     def compute(self) -> ProjectionRecord:
         """Return the nearest patches so far, over all ranks."""
@@ -156,13 +156,11 @@ class PrototypeSearch:
     def _candidates(self, embedding: Tensor, labels: Tensor) -> Tensor:
         """Return image, prototype and position (n, 3) of all patches that may be the nearest.
 
-        Pixels of a class are compared with its own prototypes only. The fast distances are rounded,
-        so all patches within the rounding error of the smallest distance are candidates.
+        Pixels of a class are compared with its own prototypes only.
         """
         flat = labels.flatten(1)
         vectors, prototypes = widen(embedding, self.prototypes)
         columns = rearrange(vectors, "b s d h w -> s b (h w) d").contiguous()
-        rounding = torch.finfo(columns.dtype).eps * (columns.shape[-1] + 2)
         candidates = [torch.empty(0, 3, dtype=torch.long, device=labels.device)]
         for class_index in flat.unique().tolist():
             if class_index == self.ignore_index or not bool(self._is_member[class_index].any()):
@@ -173,11 +171,7 @@ class PrototypeSearch:
                 own, pixels = members[is_member], columns[scale][image, position]
                 if len(own) == 0:
                     continue
-                maps = squared_distances(rearrange(pixels, "n d -> 1 d 1 n"), prototypes[own])
-                distances = maps[0, :, 0]
-                smallest = torch.minimum(distances.amin(1), self.distance[own].to(distances))
-                margin = rounding * (_longest(pixels) + _longest(prototypes[own]))
-                slot, pixel = (distances <= smallest[:, None] + margin).nonzero(as_tuple=True)
+                slot, pixel = possibly_nearest(pixels, prototypes[own], self.distance[own])
                 candidates.append(torch.stack([image[pixel], own[slot], position[pixel]], 1))
         return torch.cat(candidates)
 
@@ -211,6 +205,32 @@ class PrototypeSearch:
             self._merge(index, distance[index], place[index], vector[index])
 
 
+def possibly_nearest(
+    vectors: Tensor, prototypes: Tensor, at_most: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return the pairs that may turn out to be the nearest once distances are computed exactly.
+
+    The fast distances are rounded, so these are all pairs within the rounding error of each
+    prototype's smallest distance.
+
+    Args:
+        vectors: Embedding vectors (n, D), n at least 1.
+        prototypes: Prototypes (m, D).
+        at_most: Squared distances (m,) already reached, which the pairs have to reach as well.
+
+    Returns:
+        Indices of the prototypes and of the vectors, both (pairs,).
+    """
+    distances = squared_distances(rearrange(vectors, "n d -> 1 d 1 n"), prototypes)[0, :, 0]
+    smallest = distances.amin(1)
+    if at_most is not None:
+        smallest = torch.minimum(smallest, at_most.to(distances))
+    rounding = torch.finfo(distances.dtype).eps * (vectors.shape[-1] + 2)
+    margin = rounding * (_longest(vectors) + _longest(prototypes))
+    prototype, vector = (distances <= smallest[:, None] + margin).nonzero(as_tuple=True)
+    return prototype, vector
+
+
 def _longest(vectors: Tensor) -> Tensor:
     """Return the largest squared length of vectors (n, D), from the origin of the distances."""
     lengths: Tensor = torch.linalg.vector_norm(vectors - CENTRE, dim=1)
@@ -224,10 +244,20 @@ def _precedes(first: Tensor, second: Tensor) -> Tensor:
     return (first.gather(1, at) < second.gather(1, at)).squeeze(1)
 
 
-def _nearest(
-    prototype: Tensor, distance: Tensor, place: Tensor, vector: Tensor
+def nearest_of_each(
+    prototype: Tensor, distance: Tensor, place: Tensor, content: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Keep the first candidate of each prototype by distance, then image, row, column."""
+    """Keep the first candidate of each prototype, by distance and then by place.
+
+    Args:
+        prototype: Index (n,) of each candidate's prototype.
+        distance: Squared distances (n,).
+        place: Integers (n, k), of which the first matter most.
+        content: What the candidates hold, (n, ...).
+
+    Returns:
+        The four of the candidates that are kept, in the order of the prototypes.
+    """
     order = torch.arange(len(prototype), device=prototype.device)
     for key in (*place.flip(1).unbind(1), distance, prototype):
         order = order[key[order].argsort(stable=True)]
@@ -235,7 +265,7 @@ def _nearest(
     is_first = torch.ones_like(ordered, dtype=torch.bool)
     is_first[1:] = ordered[1:] != ordered[:-1]
     first = order[is_first]
-    return prototype[first], distance[first], place[first], vector[first]
+    return prototype[first], distance[first], place[first], content[first]
 
 
 def _without_duplicates(scale: Tensor, vector: Tensor) -> Tensor:

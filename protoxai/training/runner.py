@@ -36,7 +36,7 @@ from protoxai.training.stages.checkpoints import Checkpoints, State
 from protoxai.training.stages.errors import explaining
 from protoxai.training.stages.stage import StageRun, fit_stage, run_loggers
 
-TITLES = {"project": "projection"}
+TITLES = {"project": "projection", "prune": "pruning"}
 
 
 def run(

@@ -93,6 +93,24 @@ call(
     batches=BATCHES.also(empty=[]),
     ignore_index=VOID,
 )
+
+
+def projected() -> P.ScaleProtoSeg:
+    model = v.small_model(3)
+    R.project_prototypes(model, [v.batch()])
+    return model
+
+
+call(
+    "protoxai.projection",
+    "prune_prototypes",
+    R.prune_prototypes,
+    model=objects(projected, unlike=v.Unlike(), grouped=v.grouped(), fresh=v.small_model(3)),
+    batches=BATCHES.also(empty=[]),
+    nearest=wholes(6, least=3),
+    least=wholes(1, most=6),
+    ignore_index=VOID,
+)
 call(
     "protoxai.projection",
     "initialise_prototypes",

@@ -1,5 +1,6 @@
-"""The projection spread over processes."""
+"""The projection and the pruning spread over processes."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from protoxai import PrototypeTable, project_prototypes
+from protoxai import PrototypeTable, project_prototypes, prune_prototypes
+from protoxai.projection import PruningRecord
 from protoxai.projection.search import ProjectionRecord
 from tests.toys import FIELDS, colour_model, loaded_colours, set_prototypes
 
@@ -28,9 +30,18 @@ def spread_data() -> tuple[Tensor, Tensor]:
 def spread_record(chosen: Sequence[int]) -> tuple[ProjectionRecord, Any]:
     model = colour_model(SPREAD)
     set_prototypes(model, [i / 18 for i in range(18)])
+    return project_prototypes(model, batches_of(chosen)), model
+
+
+def batches_of(chosen: Sequence[int]) -> list[Any]:
     images, labels = spread_data()
-    batches = [(images[[i]], labels[[i]], [i]) for i in chosen]
-    return project_prototypes(model, batches), model
+    return [(images[[i]], labels[[i]], [i]) for i in chosen]
+
+
+def pruned_record(model: Any, chosen: Sequence[int]) -> PruningRecord:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return prune_prototypes(model, batches_of(chosen), nearest=3, least=2)
 
 
 def project_on_a_share(rank: int, shares: Sequence[Sequence[int]], folder: Path) -> None:
@@ -43,21 +54,29 @@ def project_on_a_share(rank: int, shares: Sequence[Sequence[int]], folder: Path)
         with pytest.raises(ValueError, match="indices"):
             project_prototypes(colour_model(SPREAD), [spread_data()])
         record, model = spread_record(shares[rank])
+        pruned = pruned_record(model, shares[rank])
     finally:
         torch.distributed.destroy_process_group()
-    torch.save({name: getattr(record, name) for name in FIELDS}, folder / f"{rank}.pt")
+    torch.save(
+        {name: getattr(record, name) for name in FIELDS} | {"pruned": vars(pruned)},
+        folder / f"{rank}.pt",
+    )
     model.save_pretrained(folder / str(rank))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shares", [[[0, 4, 2], [3, 1, 5]], [[5, 4, 3, 2, 1, 0], []]])
-def test_two_processes_give_the_record_of_one(shares: list[list[int]], tmp_path: Path) -> None:
+def test_two_processes_give_the_records_of_one(shares: list[list[int]], tmp_path: Path) -> None:
     record, model = spread_record(range(6))
+    pruned = pruned_record(model, range(6))
+    assert 0 < len(pruned.kept) < len(pruned.own)
     torch.multiprocessing.spawn(project_on_a_share, (shares, tmp_path), nprocs=2)
     for rank in ("0", "1"):
         result = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
         for name in FIELDS:
             assert torch.equal(result[name], getattr(record, name)), name
+        for name, values in vars(pruned).items():
+            assert torch.equal(result["pruned"][name], values), name
         loaded = loaded_colours(tmp_path / rank)
         assert loaded.provenance == model.provenance
         assert torch.equal(loaded.prototype_layer.prototypes, model.prototype_layer.prototypes)

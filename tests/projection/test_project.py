@@ -258,7 +258,7 @@ def test_stage_2_is_an_error() -> None:
 def test_an_empty_loader_is_an_error_that_changes_nothing() -> None:
     model = colour_model(TWO)
     before = model.prototype_layer.prototypes.detach().clone()
-    with pytest.raises(ValueError, match="no batch to project on: pass a loader"):
+    with pytest.raises(ValueError, match="there was no batch: pass a loader"):
         project_prototypes(model, [])
     assert torch.equal(model.prototype_layer.prototypes.detach(), before)
     assert model.provenance is None

@@ -241,7 +241,7 @@ def test_fewer_views_than_a_batch(run_with) -> None:
     assert [row.step for row in run_with(change).rows] == STEPS
 
 
-@pytest.mark.parametrize("action", ["initialise", "project", "group", "threshold"])
+@pytest.mark.parametrize("action", ["initialise", "project", "prune", "group", "threshold"])
 def test_actions_of_prototypes_on_a_black_box(run_with, action: str) -> None:
     def change(keys: dict[str, Any]) -> None:
         keys["model"].update(architecture="LinearSegmenter", scales="atrous-sum")
@@ -263,6 +263,28 @@ def test_a_threshold_before_there_are_groups(run_with) -> None:
 
     with pytest.raises(RecipeError, match=r"stage joint training: threshold needs groups"):
         run_with(change)
+
+
+@pytest.mark.filterwarnings("ignore:pruning leaves no prototype", "ignore:no pixel has class")
+def test_prototypes_are_pruned_after_the_projection(run_with) -> None:
+    def change(keys: dict[str, Any]) -> None:
+        keys["stages"][0]["after"] = ["project", "prune"]
+
+    rows = run_with(change).rows
+    assert [row.step for row in rows] == [*STEPS[:2], "pruning", *STEPS[2:]]
+
+
+@pytest.mark.parametrize(
+    ("stage", "actions", "message"),
+    [
+        (0, ["prune"], "joint training: prune needs projected prototypes: project first"),
+        (0, ["prune", "project"], "joint training: prune needs projected prototypes"),
+        (1, ["prune"], "grouping: prune is for stage 1: put it before group"),
+    ],
+)
+def test_prune_follows_the_projection(run_with, stage: int, actions: Any, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        run_with(lambda keys: keys["stages"][stage].update(after=actions))
 
 
 def test_groups_that_were_never_made(run_with) -> None:

@@ -80,7 +80,8 @@ class Recipe:
                     "name in files: rename one"
                 )
             names[file_name] = stage.name
-        has_prototypes, grouped = self.model.architecture == "ScaleProtoSeg", False
+        has_prototypes = self.model.architecture == "ScaleProtoSeg"
+        grouped = projected = False
         for stage in self.stages:
             place = f"stage {short(stage.name)}"
             parts = {*stage.before, *stage.after, *stage.learning_rates} - {"backbone", "scales"}
@@ -98,8 +99,11 @@ class Recipe:
                         f"{place}: {name} needs groups: put group into `before` of this stage or "
                         "of one before it"
                     )
-                if name in ("initialise", "project") and grouped:
+                if name in ("initialise", "project", "prune") and grouped:
                     raise RecipeError(f"{place}: {name} is for stage 1: put it before group")
+                projected = projected or name == "project"
+                if name == "prune" and not projected:
+                    raise RecipeError(f"{place}: prune needs projected prototypes: project first")
 
     @classmethod
     def load(cls, source: str | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Self:

@@ -13,7 +13,7 @@ from protoxai.training.recipes.construct import check_fields
 from protoxai.training.recipes.yaml_files import RecipeError
 
 PARTS = ("backbone", "scales", "prototypes", "groups", "last_layer")
-Action = Literal["initialise", "project", "group", "threshold"]
+Action = Literal["initialise", "project", "prune", "group", "threshold"]
 STEPS = Range(least=1, most=10**9)
 
 
@@ -25,7 +25,8 @@ class Stage:
         name: Short name, for files and tables.
         steps: Number of optimizer steps.
         before: Actions before the training, in order: initialise (prototypes by k-means), group.
-        after: Actions after the training, in order: project, threshold; the model is evaluated
+        after: Actions after the training, in order: project, prune (prototypes whose 6 nearest
+            training patches hold fewer than 3 of their class), threshold; the model is evaluated
             after each.
         learning_rates: Learning rate of each part: backbone, scales, prototypes, groups,
             last_layer. A part without one is frozen.

@@ -1,4 +1,4 @@
-"""The actions between stages: initialise, project, group, threshold."""
+"""The actions between stages: initialise, project, prune, group, threshold."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from protoxai.model.scaleprotoseg import ScaleProtoSeg
 from protoxai.model.segmenter import Segmenter
 from protoxai.projection.kmeans import initialise_prototypes
 from protoxai.projection.project import project_prototypes
+from protoxai.projection.prune import prune_prototypes
 from protoxai.runtime.finite import check_finite_weights
 from protoxai.training.feeding.loaders import (
     Splits,
@@ -80,6 +81,12 @@ def _project(model: ScaleProtoSeg, stage: Stage, recipe: Recipe, splits: Splits,
     project_prototypes(model, loader, ignore_index=splits.train.ignore_index)
 
 
+def _prune(model: ScaleProtoSeg, stage: Stage, recipe: Recipe, splits: Splits, seed: int) -> None:
+    del stage, seed
+    loader = projection_loader(splits.projection, recipe.data, model)
+    prune_prototypes(model, loader, ignore_index=splits.train.ignore_index)
+
+
 def _group(model: ScaleProtoSeg, stage: Stage, recipe: Recipe, splits: Splits, seed: int) -> None:
     del recipe, splits, seed
     model.group(stage.num_groups)
@@ -97,6 +104,7 @@ def _threshold(
 ACTIONS: dict[Action, Callable[[ScaleProtoSeg, Stage, Recipe, Splits, int], None]] = {
     "initialise": _initialise,
     "project": _project,
+    "prune": _prune,
     "group": _group,
     "threshold": _threshold,
 }
