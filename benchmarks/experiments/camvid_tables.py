@@ -1,0 +1,133 @@
+"""Tables of the experiment on CamVid, from the records of its runs, in README and documentation.
+
+Run ``python benchmarks/experiments/camvid_tables.py`` when records in
+``benchmarks/experiments/results/`` are new. It replaces what stands between the two comments
+``<!-- camvid: ... -->`` and ``<!-- camvid: end -->`` in ``README.md`` and ``docs/camvid.md``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from protoxai.runtime.files import read_json, read_text, write_file
+from protoxai.training.run_folder.run_record import differences, recorded_recipe
+from protoxai.training.seed_scores import SeedScores, Spread, conditions
+
+ROOT = Path(__file__).parents[2]
+RESULTS = Path(__file__).parent / "results"
+METHODS = ("ScaleProtoSeg", "ProtoSeg", "DeepLabv2")
+VIDEO = "0006R0"
+SPLITS = {
+    None: "Usual split",
+    VIDEO: f"Without the video {VIDEO}, validated on it",
+}
+BLOCK = re.compile(r"(<!-- camvid: (?!end)[^>]*-->\n).*?(<!-- camvid: end -->)", re.DOTALL)
+
+Record = dict[str, Any]
+
+
+def main() -> None:
+    """Write the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--results", type=Path, default=RESULTS, help="JSON files")
+    records = read(parser.parse_args().results)
+    for page, text in (
+        (ROOT / "README.md", short(records)),
+        (ROOT / "docs/camvid.md", full(records)),
+    ):
+        write_file(page, with_block(read_text(page), text))
+    print(f"{len(records)} runs")
+
+
+def read(folder: Path) -> list[Record]:
+    """Return the records of all runs, ordered by method and seed."""
+    records: list[Record] = [read_json(path) for path in sorted(folder.glob("camvid-*.json"))]
+    records.sort(key=lambda record: (METHODS.index(record["method"]), record["seed"]))
+    check(records)
+    return records
+
+
+def check(records: Sequence[Record]) -> None:
+    """Raise an error unless runs that differ in their seed alone have one recipe."""
+    first: dict[tuple[str, str | None], Record] = {}
+    for record in records:
+        other = first.setdefault((record["method"], record["held_out"]), record)
+        recipes = [recorded_recipe({**each["recipe"], "seed": 0}) for each in (other, record)]
+        changed = differences(*recipes)
+        if changed:
+            raise ValueError(
+                f"the recipes of {record['method']}, seeds {other['seed']} and {record['seed']}, "
+                f"differ in {', '.join(changed)}: run both by one recipe"
+            )
+
+
+def with_block(page: str, text: str) -> str:
+    """Return a page whose block is replaced."""
+    if len(BLOCK.findall(page)) != 1:
+        raise ValueError("expected one block from `<!-- camvid: ... -->` to `<!-- camvid: end -->`")
+    return BLOCK.sub(lambda found: f"{found[1]}\n{text}\n{found[2]}", page)
+
+
+def short(records: Sequence[Record]) -> str:
+    """Return the table of final scores."""
+    columns = [(split, "validation") for split in SPLITS] + [(None, "test")]
+    columns = [column for column in columns if any(_final(records, m, *column) for m in METHODS)]
+    if not columns:
+        return "No run is finished yet.\n"
+    heads = [_head(*column) for column in columns]
+    lines = [["model", *heads, "prototypes in use"], ["---"] * (len(heads) + 2)]
+    for method in METHODS:
+        cells = [_with_count(_final(records, method, *column)) for column in columns]
+        lines.append([method, *cells, _active(records, method)])
+    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return f"{table}\n{_note(records)}\n"
+
+
+def full(records: Sequence[Record]) -> str:
+    """Return the tables of all steps, a section for each split."""
+    sections = []
+    for split, title in SPLITS.items():
+        own = [record for record in records if record["held_out"] == split]
+        if not own:
+            continue
+        images = own[0]["images"]
+        runs = {method: [r["steps"] for r in own if r["method"] == method] for method in METHODS}
+        table = SeedScores.of({method: seeds for method, seeds in runs.items() if seeds})
+        counts = f"{images['train']} images to train on, {images['val']} to validate on."
+        sections.append(f"### {title}\n\n{counts}\n\n{table.to_markdown()}\n{_note(own)}\n")
+    return "\n".join([short(records), *sections])
+
+
+def _final(records: Sequence[Record], method: str, split: str | None, images: str) -> list[float]:
+    """Return the mean IoU of each seed after the last step, in percent."""
+    own = [r for r in records if r["method"] == method and r["held_out"] == split]
+    scores = [r["steps"][-1] if images == "validation" else r["test"] for r in own]
+    return [100 * score["mean_iou"] for score in scores if score is not None]
+
+
+def _head(split: str | None, images: str) -> str:
+    return f"mIoU, {images}" if split is None else f"mIoU, {split} left out"
+
+
+def _with_count(values: Sequence[float]) -> str:
+    return f"{Spread(tuple(values))} (n = {len(values)})" if values else "–"
+
+
+def _active(records: Sequence[Record], method: str) -> str:
+    own = [r["steps"][-1] for r in records if r["method"] == method]
+    if not any(step["prototypes"] for step in own):
+        return ""
+    return f"{statistics.fmean(step['active_prototypes'] for step in own):.0f}"
+
+
+def _note(records: Sequence[Record]) -> str:
+    return f"Mean ± standard deviation over n seeds, percent; {conditions(records)}."
+
+
+if __name__ == "__main__":
+    main()
