@@ -6,7 +6,9 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from protoxai import __version__
@@ -14,7 +16,7 @@ from protoxai.cli import compare, data, demo, evaluate, recipes, train
 from protoxai.runtime.checks import did_you_mean
 from protoxai.runtime.console import use_plain_text
 from protoxai.runtime.extras import require
-from protoxai.runtime.failures import explained
+from protoxai.runtime.failures import explained, is_own_file
 from protoxai.runtime.stopping import Stopped, stoppable
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     use_plain_text()
     try:
-        with stoppable():
+        with stoppable(), short_warnings():
             return _run(arguments)
     except Stopped as stop:
         return 128 + stop.number
@@ -58,6 +60,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"protoxai: {line}", file=sys.stderr)
         return 2
+
+
+@contextmanager
+def short_warnings() -> Iterator[None]:
+    """Print warnings of the library in one line, without the place in its code."""
+    usual = warnings.formatwarning
+
+    def formatted(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        line: str | None = None,
+    ) -> str:
+        if is_own_file(filename):
+            return f"warning: {message}\n"
+        return usual(message, category, filename, lineno, line)
+
+    warnings.formatwarning = formatted
+    try:
+        yield
+    finally:
+        warnings.formatwarning = usual
 
 
 def _run(arguments: Sequence[str]) -> int:

@@ -55,7 +55,7 @@ def is_own(error: BaseException) -> bool:
     while traceback.tb_next is not None:
         traceback = traceback.tb_next
     code = traceback.tb_frame.f_code
-    return _is_ours(code.co_filename) and code.co_code[traceback.tb_lasti] == RAISE
+    return is_own_file(code.co_filename) and code.co_code[traceback.tb_lasti] == RAISE
 
 
 def explained(error: BaseException) -> str | None:
@@ -82,7 +82,7 @@ def _worker_message(error: BaseException, text: str) -> str | None:
     """Return the message within a worker's traceback, or None if it reports a bug."""
     frame = re.split(r'^ *File "', text, flags=re.MULTILINE)[-1]
     message = re.search(r"^[\w.]+: (.*)", frame, flags=re.MULTILINE | re.DOTALL)
-    own = _is_ours(frame) and isinstance(error, ValueError | TypeError)
+    own = is_own_file(frame) and isinstance(error, ValueError | TypeError)
     if message is None or not (own or isinstance(error, OSError)):
         return None
     return message[1].strip()
@@ -98,5 +98,6 @@ def _file_message(error: OSError) -> str:
     return f"{place}{error.strerror}" + (f": {fix}" if fix else "")
 
 
-def _is_ours(file: str) -> bool:
+def is_own_file(file: str) -> bool:
+    """Return whether a path, or a text that begins with it, names a file of the library."""
     return file.startswith(PACKAGE)

@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import tomllib
+import warnings
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import protoxai
-from protoxai.cli.main import main
+from protoxai.cli.main import main, short_warnings
 from protoxai.training import DataRecipe, ModelRecipe, Recipe
 from tests.training.cases import micro, write
 
@@ -173,3 +174,14 @@ def test_the_installed_command_is_the_function() -> None:
     # The module of the same name must not shadow it.
     importlib.import_module("protoxai.cli.main")
     assert getattr(importlib.import_module(module), name) is main
+
+
+def test_own_warnings_are_one_line() -> None:
+    usual = warnings.formatwarning
+    message = UserWarning("no pixel has class sky")
+    with short_warnings():
+        ours = warnings.formatwarning(message, UserWarning, protoxai.__file__, 7)
+        foreign = warnings.formatwarning(message, UserWarning, "elsewhere.py", 7)
+    assert ours == "warning: no pixel has class sky\n"
+    assert foreign == "elsewhere.py:7: UserWarning: no pixel has class sky\n"
+    assert warnings.formatwarning is usual

@@ -70,7 +70,7 @@ class Checkpoints:
             newest = max(self.paths(), default=None)
             intact = f"; the last checkpoint, {newest}, is intact" if newest else ""
             raise RunError(
-                f"the checkpoint {path} could not be written ({error}){intact}: free some "
+                f"the checkpoint {path} could not be written ({error.strerror}){intact}: free some "
                 "space, or choose another output folder, and continue with --resume"
             ) from error
         self._prune(stage)
