@@ -12,11 +12,11 @@ from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
 from protoxai.data.label_images import grey_image, indexed_image
-from protoxai.data.listing import check_distinct
 from protoxai.data.palette import Colour, distinct_palette
 from protoxai.images import unit_range
 from protoxai.labels import check_ignore_index, check_labels
-from protoxai.runtime.checks import function, palette_of, shown, whole
+from protoxai.runtime.checks import function, palette_of, whole
+from protoxai.runtime.names import check_class_names
 from protoxai.runtime.tensors import tensor
 
 Masks = dict[str, Tensor]
@@ -103,18 +103,7 @@ class SegmentationDataset(Dataset[Sample]):
         ignore_index: int = 255,
         transform: Transform | None = None,
     ) -> None:
-        is_list = isinstance(class_names, Sequence) and not isinstance(class_names, str)
-        if not is_list or not all(isinstance(name, str) for name in class_names):
-            raise TypeError(f"class_names is {shown(class_names)}, expected a list of names")
-        if not class_names:
-            raise ValueError("class_names is empty: give one class or more")
-        for name in class_names:
-            if not name or not name.isprintable():
-                raise ValueError(
-                    f"class_names has {shown(name)}, expected printable characters: rename it"
-                )
-        check_distinct("class_names", class_names)
-        self.class_names = tuple(class_names)
+        self.class_names = check_class_names(class_names)
         self.ignore_index = check_ignore_index(ignore_index, self.num_classes)
         self.palette = distinct_palette(self.num_classes)
         if palette is not None:

@@ -1,13 +1,12 @@
 """Lists of samples: from a text file, or from the files in two folders."""
 
 import re
-from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
 from protoxai.images import IMAGE_SUFFIXES
-from protoxai.runtime.checks import shown
 from protoxai.runtime.files import read_text, regular_file
+from protoxai.runtime.names import check_distinct
 
 LABEL_SUFFIXES = (".png",)
 
@@ -54,23 +53,6 @@ def read_list(path: Path) -> list[str]:
     names = [_name(line) for line in read_lines(path)]
     check_distinct(path, names)
     return names
-
-
-def check_distinct(source: object, names: Sequence[str]) -> None:
-    """Raise ``ValueError`` if a name occurs twice.
-
-    Args:
-        source: File or argument with the names, for the error.
-        names: Names in order.
-    """
-    if len(set(names)) < len(names):
-        name = next(name for name, count in Counter(names).items() if count > 1)
-        first = names.index(name)
-        second = names.index(name, first + 1)
-        raise ValueError(
-            f"{source} has {shown(name)} twice, as names {first + 1} and {second + 1}: remove or "
-            "rename one of them"
-        )
 
 
 def pair_files(images: Path, labels: Path) -> list[tuple[Path, Path]]:

@@ -21,6 +21,7 @@ from protoxai.model.saving import load_model_folder, save_model
 from protoxai.model.state_dicts import adopt_names
 from protoxai.runtime.checks import shown, whole
 from protoxai.runtime.modes import evaluating
+from protoxai.runtime.names import check_class_names
 from protoxai.runtime.representation import call_repr
 from protoxai.runtime.resize import resize
 from protoxai.scales import PyramidScales, create_scales
@@ -104,7 +105,7 @@ class Segmenter(nn.Module):
 
     @class_names.setter
     def class_names(self, names: Sequence[str] | None) -> None:
-        names = _check_class_names(names, self.num_classes)
+        names = _names_per_class(names, self.num_classes)
         self.config["class_names"] = None if names is None else list(names)
 
     @property
@@ -274,20 +275,14 @@ class Segmenter(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *arguments)
 
 
-def _check_class_names(names: Sequence[str] | None, num_classes: int) -> tuple[str, ...] | None:
+def _names_per_class(names: Sequence[str] | None, num_classes: int) -> tuple[str, ...] | None:
     option = options_of(TrunkOptions)["class_names"]
     names = plain_value("class_names", names, option.type)
     if names is None:
         return None
     if len(names) != num_classes:
         raise ValueError(f"got {len(names)} class_names, expected {num_classes}: one per class")
-    try:
-        "".join(names).encode()
-    except UnicodeEncodeError:
-        raise ValueError(
-            f"class_names are {shown(names)}, expected text that UTF-8 can hold"
-        ) from None
-    return tuple(names)
+    return check_class_names(names)
 
 
 def _check_input_scales(factors: Sequence[float]) -> tuple[float, ...]:

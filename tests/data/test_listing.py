@@ -5,8 +5,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from protoxai.data.listing import check_distinct, read_lines, read_list
+from protoxai.data.listing import read_lines, read_list
 from protoxai.images import IMAGE_SUFFIXES
+from protoxai.runtime.names import check_distinct
 from tests.data.trees import save_list
 
 

@@ -43,6 +43,8 @@ def test_own_scales_that_give_another_number_of_maps(attributes: dict[str, int])
         ({"outputstride": 8}, TypeError, "no option 'outputstride' .did you mean 'output_stride'"),
         ({"class_names": ["a"]}, ValueError, "got 1 class_names, expected 3"),
         ({"class_names": "abc"}, ValueError, "class_names are 'abc', expected a list of names"),
+        ({"class_names": ["a", "b", "a"]}, ValueError, "class_names has 'a' twice"),
+        ({"class_names": ["a", "b", ""]}, ValueError, "class_names has '', expected printable"),
         ({"class_names": [1, 2, 3]}, ValueError, "class_names are .*, expected a list of names"),
         ({"input_scales": (0.5, 0)}, ValueError, r"are \(0.5, 0\), expected a list of"),
         ({"input_scales": (-0.5,)}, ValueError, r"input_scales are \(-0.5,\), expected a list of"),
