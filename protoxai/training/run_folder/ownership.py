@@ -6,7 +6,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ def owned(folder: Path) -> Iterator[None]:
     processes under ``torchrun``, the first one owns the folder.
 
     Args:
-        folder: Run folder, made if it is missing.
+        folder: Run folder, made if it is missing, and then removed again if it stays empty.
 
     Raises:
         RunError: If another process owns the folder.
@@ -36,6 +36,7 @@ def owned(folder: Path) -> Iterator[None]:
     if rank() != 0 or lock in _owned:
         yield
         return
+    missing = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     own = {
         "pid": os.getpid(),
@@ -52,6 +53,10 @@ def owned(folder: Path) -> Iterator[None]:
         # Somebody may have removed the lock, and another run may own the folder since.
         if _owner(lock) == own:
             lock.unlink()
+        if missing:
+            # It stays if it holds anything.
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def _acquire(lock: Path, content: str) -> None:

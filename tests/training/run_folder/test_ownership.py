@@ -54,6 +54,24 @@ def test_the_lock_goes_with_an_error(tmp_path: Path) -> None:
     assert not (tmp_path / LOCK).exists()
 
 
+@pytest.mark.parametrize("file", [None, "log.txt"])
+def test_a_folder_that_was_made_goes_again_if_it_stays_empty(
+    tmp_path: Path, file: str | None
+) -> None:
+    folder = tmp_path / "run"
+    with pytest.raises(RunError), owned(folder):
+        if file:
+            (folder / file).touch()
+        raise RunError
+    assert folder.exists() == (file is not None)
+
+
+def test_an_empty_folder_that_was_there_stays(tmp_path: Path) -> None:
+    with owned(tmp_path):
+        pass
+    assert tmp_path.exists()
+
+
 def test_a_process_that_lives_is_not_disturbed(tmp_path: Path, lock: Holder) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
         with owned(tmp_path):
