@@ -11,6 +11,7 @@ from protoxai.training.feeding.loaders import (
     Splits,
     class_weights,
     evaluation_loader,
+    evaluation_view,
     training_loader,
     training_view,
 )
@@ -81,6 +82,23 @@ def test_every_choice_of_the_recipe_reaches_the_view() -> None:
         for strength in (0.0, 0.9)
     )
     assert not torch.equal(bright, jittered)
+
+
+def test_antialiasing_reaches_both_views() -> None:
+    class Stripes(Halves):
+        def raw(self, index: int):
+            sample = super().raw(index)
+            sample.image[:, :, ::4] = 255
+            return sample
+
+    third = replace(RECIPE, scale_range=(0.34, 0.34), flip=0.0, crop=(8, 8), evaluation_size=8)
+    for view in (training_view, evaluation_view):
+        smooth, plain = (
+            view(Stripes(), replace(third, antialias=antialias), MODEL)[0]["image"]
+            for antialias in (True, False)
+        )
+        assert plain.shape == smooth.shape
+        assert plain.std() > 1.2 * smooth.std()
 
 
 def test_log_uniform_scale_is_as_often_below_as_above_1() -> None:
