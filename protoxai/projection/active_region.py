@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch.nn.functional as F
@@ -86,6 +87,22 @@ class SourceImage:
         return int(rows[0]), int(cols[0]), int(rows[-1]) + 1, int(cols[-1]) + 1
 
 
+class ActiveRegion(NamedTuple):
+    """Active region of a projected prototype, and the image that it lies in.
+
+    Attributes:
+        name: Name of the image.
+        grid: Height and width (h, w) of the feature grid.
+        size: Height and width (H, W) of the image.
+        box: Bounding box of the region.
+    """
+
+    name: str
+    grid: tuple[int, int]
+    size: tuple[int, int]
+    box: Box
+
+
 class ActiveRegions:
     """Record, during the search, of the image with each prototype's nearest patch so far.
 
@@ -153,15 +170,29 @@ class ActiveRegions:
                 own_class[key],
             )
 
-    def merge_ranks(self, image_index: Tensor) -> None:
-        """Adopt, from the rank that recorded it, the source image of each prototype.
+    def compute(self, kept: Tensor, places: Tensor) -> dict[int, ActiveRegion]:
+        """Return the active regions of prototypes, each measured by the rank with its image.
+
+        Ranks exchange boxes, not maps.
 
         Args:
-            image_index: Data set index (P,) of each prototype's image at the end of the search.
+            kept: Indices (n,) of the prototypes.
+            places: Image index, row and column (P, 3) of every prototype's patch over all ranks;
+                -1 if its class never occurred.
+
+        Returns:
+            Active region by prototype, without those whose class never occurred.
         """
-        all_sources = gather(self.sources)
-        for prototype, image in enumerate(image_index.tolist()):
-            for sources in all_sources:
-                if prototype in sources and sources[prototype].image_index == image:
-                    self.sources[prototype] = sources[prototype]
-                    break
+        boxes, images = [], {}
+        for prototype in kept.tolist():
+            image, row, col = places[prototype].tolist()
+            source = self.sources.get(prototype)
+            if source is not None and source.image_index == image:
+                boxes.append((prototype, image, *source.active_region(row, col)))
+                images[image] = source.name, source.grid, source.size
+        regions = {}
+        for rows, known in gather((np.array(boxes, dtype=np.int64).reshape(-1, 6), images)):
+            for prototype, image, *box in rows.tolist():
+                top, left, bottom, right = box
+                regions[prototype] = ActiveRegion(*known[image], (top, left, bottom, right))
+        return regions

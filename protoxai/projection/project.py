@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
-from protoxai.projection.active_region import ActiveRegions, patch_box
+from protoxai.projection.active_region import ActiveRegion, ActiveRegions, patch_box
 from protoxai.projection.batches import embedded, stage_1_model
 from protoxai.projection.search import ProjectionRecord, PrototypeSearch
 from protoxai.prototypes.provenance import Provenance
@@ -63,8 +63,7 @@ def project_prototypes(
             updated = search.update(embedding, on_grid, indices)
             regions.record(updated, search.place[updated], embedding, labels, indices, names)
     record = search.compute()
-    regions.merge_ranks(record.image_index)
-    provenance = _provenance(record, regions)
+    provenance = _provenance(record, regions.compute(record.kept, search.place))
     with torch.no_grad():
         prototypes.copy_(record.vector)
     model.keep_prototypes(record.kept)
@@ -73,11 +72,13 @@ def project_prototypes(
     return replace(record, provenance=provenance)
 
 
-def _provenance(record: ProjectionRecord, regions: ActiveRegions) -> tuple[Provenance, ...]:
+def _provenance(
+    record: ProjectionRecord, regions: Mapping[int, ActiveRegion]
+) -> tuple[Provenance, ...]:
     entries = []
     for prototype in record.kept.tolist():
-        source = regions.sources.get(prototype)
-        if source is None:
+        region = regions.get(prototype)
+        if region is None:
             entries.append(Provenance(projected=False))
             continue
         row, col = int(record.row[prototype]), int(record.col[prototype])
@@ -85,13 +86,13 @@ def _provenance(record: ProjectionRecord, regions: ActiveRegions) -> tuple[Prove
             Provenance(
                 projected=True,
                 image_index=int(record.image_index[prototype]),
-                image_id=source.name,
+                image_id=region.name,
                 row=row,
                 col=col,
-                grid=source.grid,
+                grid=region.grid,
                 distance=float(record.distance[prototype]),
-                patch=patch_box(row, col, source.grid, source.size),
-                active_region=source.active_region(row, col),
+                patch=patch_box(row, col, region.grid, region.size),
+                active_region=region.box,
             )
         )
     return tuple(entries)

@@ -1,4 +1,6 @@
+import pickle
 from collections import deque
+from dataclasses import replace
 from math import floor
 
 import numpy as np
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from protoxai import PrototypeTable
+from protoxai.projection import active_region
 from protoxai.projection.active_region import ActiveRegions, SourceImage, patch_box
 
 SIDE = 20
@@ -181,3 +184,51 @@ def test_a_nearer_patch_replaces_the_last(regions: ActiveRegions) -> None:
         regions.record(torch.tensor([0]), places, embedding, labels, [index], [str(index)])
     assert len(regions.sources) == 1
     assert regions.sources[0].image_index == 4
+
+
+# --- what processes exchange
+
+
+def test_each_rank_measures_the_regions_in_its_own_images(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table = PrototypeTable([0] * 4, [0] * 4, num_classes=1, num_scales=1)
+    ranks = [ActiveRegions(table, torch.zeros(4, 1), lambda d: -d) for _ in range(2)]
+    maps = torch.rand(4, 5, 6)
+    for prototype, rank in enumerate((0, 1, 1)):
+        ranks[rank].sources[prototype] = replace(source(maps[prototype], (20, 30)), image_index=7)
+    # Nearer on the other rank; and of a class that never occurred.
+    ranks[0].sources[1] = replace(source(maps[3], (20, 30)), image_index=2)
+    places = torch.tensor([[7, 1, 2], [7, 0, 0], [7, 4, 5], [-1, -1, -1]])
+    sent: list[object] = []
+    monkeypatch.setattr(active_region, "gather", lambda own: [sent.append(own), own][1:])
+    for rank in ranks:
+        rank.compute(torch.arange(4), places)
+    monkeypatch.setattr(active_region, "gather", lambda own: sent)
+    for rank in ranks:
+        regions = rank.compute(torch.arange(4), places)
+        assert sorted(regions) == [0, 1, 2]
+        for prototype, region in regions.items():
+            expected = source(maps[prototype], (20, 30))
+            assert region.box == expected.active_region(*places[prototype, 1:].tolist())
+            assert region[:3] == (expected.name, expected.grid, expected.size)
+
+
+def test_boxes_are_exchanged_instead_of_maps(monkeypatch: pytest.MonkeyPatch) -> None:
+    count, images = 200, 20
+    table = PrototypeTable([0] * count, [0] * count, num_classes=1, num_scales=1)
+    regions = ActiveRegions(table, torch.zeros(count, 1), lambda d: -d)
+    for prototype in range(count):
+        made = source(torch.rand(64, 64), (64, 64))
+        regions.sources[prototype] = replace(made, image_index=prototype % images)
+    places = torch.tensor([[prototype % images, 3, 4] for prototype in range(count)])
+    sent: list[int] = []
+
+    def gather(own: object) -> list[object]:
+        sent.append(len(pickle.dumps(own)))
+        return [own]
+
+    monkeypatch.setattr(active_region, "gather", gather)
+    assert len(regions.compute(torch.arange(count), places)) == count
+    # Six integers each; a map would be 16 kB.
+    assert sum(sent) < 48 * count + 100 * images
