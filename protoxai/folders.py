@@ -18,6 +18,7 @@ from torch import Tensor
 from protoxai.runtime.checks import shown
 from protoxai.runtime.files import FileError, folder_path, to_json, write_file
 from protoxai.runtime.finite import not_finite
+from protoxai.runtime.hub import download
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
@@ -122,7 +123,7 @@ class ModelFolder:
                 format.
         """
         path = folder_path("source", source)
-        path = path if path.is_dir() else _download(str(source))
+        path = path if path.is_dir() else download(str(source), ("*.json", WEIGHTS))
         missing = [name for name in (CONFIG, WEIGHTS) if not (path / name).is_file()]
         if missing:
             inside = path / "model"
@@ -159,10 +160,6 @@ class ModelFolder:
         Raises:
             FileError: If a file is missing or damaged, or is not the one that was saved.
         """
-        if self.altered:
-            raise self.damaged(
-                CONFIG, "it has changed since it was saved: its digest is not that of its content"
-            )
         names = list(self.digests) if self.digests else [WEIGHTS, PROVENANCE]
         documents = {
             name: _parse(self.path, name, self._content(name))
@@ -170,6 +167,19 @@ class ModelFolder:
             if name != WEIGHTS and (self.digests or (self.path / name).is_file())
         }
         return documents, self._tensors()
+
+    def document(self, name: str) -> Any:
+        """Read and check one of the JSON files; return None if the folder was saved without it.
+
+        Args:
+            name: Name of the file.
+
+        Raises:
+            FileError: If the file is missing or damaged, or is not the one that was saved.
+        """
+        if name not in (self.digests or ()):
+            return None
+        return _parse(self.path, name, self._content(name))
 
     def damaged(self, file: str, reason: str) -> FileError:
         """Return the error that one of the files is not as it should be.
@@ -191,6 +201,10 @@ class ModelFolder:
             raise self.damaged(WEIGHTS, f"it is no safetensors file: {_line(error)}") from None
 
     def _content(self, name: str) -> bytes:
+        if self.altered:
+            raise self.damaged(
+                CONFIG, "it has changed since it was saved: its digest is not that of its content"
+            )
         if not (self.path / name).is_file():
             raise FileError(
                 f"{self.path} holds no {name}, which its {CONFIG} lists: copy the whole folder, or "
@@ -255,22 +269,6 @@ def _parse(folder: Path, name: str, content: bytes) -> Any:
         return json.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise damaged(folder, name, f"it is no JSON: {_line(error)}") from None
-
-
-def _download(source: str) -> Path:
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", source):
-        raise FileError(
-            f"there is no folder {source}: expected a folder written by save_pretrained, or a hub "
-            "id owner/name"
-        )
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(source, allow_patterns=["*.json", WEIGHTS]))
-    except Exception as error:
-        raise FileError(
-            f"{source} is not a folder, and as a hub id it could not be downloaded: {error}"
-        ) from error
 
 
 def _sha256(content: bytes) -> str:

@@ -29,8 +29,11 @@ class Row:
 
     def to_plain(self) -> dict[str, Any]:
         """Return the row as plain values."""
-        values = {"step": self.step, "seconds": self.seconds, **asdict(self.scores)}
-        return {**values, "per_class": list(self.scores.per_class)}
+        scores = {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(self.scores).items()
+        }
+        return {"step": self.step, "seconds": self.seconds, **scores}
 
     @classmethod
     def from_plain(cls, values: dict[str, Any]) -> Row:
@@ -39,8 +42,11 @@ class Row:
         Args:
             values: What :meth:`to_plain` returned.
         """
-        scores = {name: value for name, value in values.items() if name not in ("step", "seconds")}
-        scores["per_class"] = tuple(scores["per_class"])
+        scores = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+            if name not in ("step", "seconds")
+        }
         return cls(values["step"], Scores(**scores), values["seconds"])
 
 

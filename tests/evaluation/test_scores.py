@@ -1,4 +1,6 @@
 import math
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -6,8 +8,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from protoxai import LinearSegmenter
-from protoxai.evaluation import evaluate
+from protoxai.evaluation import Scores, evaluate
 from protoxai.evaluation.scores import grid_scores
+from protoxai.metrics import MeanIoU
 from tests.evaluation.toys import ReadsClass
 from tests.training.cases import toy_batches, toy_model
 
@@ -147,3 +150,104 @@ def test_one_name_per_image() -> None:
         evaluate(model, [{**batch, "id": ["a"]}])
     with pytest.raises(TypeError, match="one name per image"):
         evaluate(model, [{**batch, "id": "ab"}])
+
+
+def numbered(count: int) -> list[dict[str, Tensor]]:
+    """Batches of two images each, whose predictions are right for some two in three pixels."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.randint(3, (count, 4, 5), generator=generator)
+    wrong = torch.rand(labels.shape, generator=generator) < 1 / 3
+    images = images_of_classes(torch.where(wrong, (labels + 1) % 3, labels))
+    return [
+        {"image": images[i : i + 2], "labels": labels[i : i + 2], "index": torch.arange(i, i + 2)}
+        for i in range(0, count, 2)
+    ]
+
+
+def test_scores_of_each_class_by_a_loop() -> None:
+    batches = numbered(4)
+    scores = evaluate(ReadsClass(), batches)
+    predicted = torch.cat([batch["image"][:, 0] for batch in batches])
+    labels = torch.cat([batch["labels"] for batch in batches])
+    for number in range(3):
+        said, true = predicted == number, labels == number
+        hits = int((said & true).sum())
+        assert scores.per_class[number] == pytest.approx(hits / int((said | true).sum()))
+        assert scores.dice[number] == pytest.approx(2 * hits / int(said.sum() + true.sum()))
+        assert scores.precision[number] == pytest.approx(hits / int(said.sum()))
+        assert scores.recall[number] == pytest.approx(hits / int(true.sum()))
+
+
+def test_the_interval_is_that_of_the_metric() -> None:
+    metric = MeanIoU(3)
+    batches = numbered(8)
+    for batch in batches:
+        metric.update(batch["image"][:, 0].long(), batch["labels"], batch["index"])
+    expected = metric.interval()
+    scores = evaluate(ReadsClass(), batches)
+    assert scores.interval == (expected.low, expected.high)
+    assert scores.interval[0] < scores.mean_iou < scores.interval[1]
+    assert (scores.images, scores.unlabelled_images, scores.groups) == (8, 0, None)
+    text = f"mIoU {100 * scores.mean_iou:.2f} [{100 * expected.low:.2f}, {100 * expected.high:.2f}]"
+    assert str(scores).startswith(text)
+    without = [{name: batch[name] for name in ("image", "labels")} for batch in batches]
+    assert evaluate(ReadsClass(), without) == scores
+
+
+def test_a_few_images_have_no_interval() -> None:
+    batches = numbered(6)
+    assert evaluate(ReadsClass(), batches).why_no_interval == ""
+    batches[0]["labels"][0] = 255
+    scores = evaluate(ReadsClass(), batches)
+    assert scores.interval is None
+    assert (scores.images, scores.unlabelled_images) == (5, 1)
+    assert scores.why_no_interval == "5 images with labels, an interval needs 6"
+
+
+def test_images_of_a_group_belong_together() -> None:
+    batches = numbered(12)
+    scores = evaluate(ReadsClass(), batches, group_of=lambda index: index // 2)
+    metric = MeanIoU(3)
+    for batch in batches:
+        metric.update(batch["image"][:, 0].long(), batch["labels"], batch["index"])
+    assert scores.interval == metric.interval(lambda index: index // 2)[1:3]
+    assert scores.interval != evaluate(ReadsClass(), batches).interval
+    assert (scores.images, scores.groups, scores.independent) == (12, 6, "6 groups of images")
+    few = evaluate(ReadsClass(), batches, group_of=lambda index: index % 3)
+    assert few.why_no_interval == "3 groups of images with labels, an interval needs 6"
+    del batches[1]["index"]
+    with pytest.raises(ValueError, match='without "index", but group_of needs'):
+        evaluate(ReadsClass(), batches, group_of=lambda index: index)
+
+
+def test_an_image_that_comes_twice_counts_once() -> None:
+    batches = numbered(8)
+    assert evaluate(ReadsClass(), [*batches, *batches[:2]]) == evaluate(ReadsClass(), batches)
+
+
+def evaluate_a_share(rank: int, folder: Path) -> None:
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder / 'meeting'}", rank=rank, world_size=2
+    )
+    unnamed = [{**batch} for batch in numbered(14)[rank::2]]
+    for batch in unnamed:
+        del batch["index"]
+    try:
+        # Uneven shares, a process without images, images without indices.
+        shares = (numbered(14)[rank::2], [numbered(14), []][rank], unnamed)
+        scores = [asdict(evaluate(ReadsClass(), share)) for share in shares]
+    finally:
+        torch.distributed.destroy_process_group()
+    torch.save(scores, folder / f"{rank}.pt")
+
+
+@pytest.mark.slow
+def test_two_processes_score_as_one(tmp_path: Path) -> None:
+    alone = evaluate(ReadsClass(), numbered(14))
+    torch.multiprocessing.spawn(evaluate_a_share, (tmp_path,), nprocs=2)
+    for number in range(2):
+        for values in torch.load(tmp_path / f"{number}.pt"):
+            scores = Scores(**values)
+            assert scores.interval == pytest.approx(alone.interval, abs=1e-12)
+            assert replace(scores, interval=alone.interval) == alone

@@ -15,7 +15,7 @@ from protoxai.metrics import MeanIoU, ParameterRandomisation, PerImageMetric, Po
 TABLE = PrototypeTable.regular(2, 1, 2)
 PART_CLASS = (0, 0, 1)
 LAYERS = (("2",), ("0",))
-IMAGES = 5
+IMAGES = 6
 
 
 def metrics() -> dict[str, PerImageMetric | MeanIoU]:
@@ -107,7 +107,7 @@ def measure_a_share(rank: int, shares: Sequence[Sequence[int]], folder: Path) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shares", [[[0, 4, 2], [3, 1, 4]], [[4, 3, 2, 1, 0], []]])
+@pytest.mark.parametrize("shares", [[[0, 4, 2, 5], [3, 1, 4]], [[5, 4, 3, 2, 1, 0], []]])
 def test_two_processes_measure_what_one_does(shares: list[list[int]], tmp_path: Path) -> None:
     alone = figures(measure(range(IMAGES)))
     assert len(alone) > 15

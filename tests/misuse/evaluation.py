@@ -130,6 +130,7 @@ call(
     ignore_index=VOID,
     logits_of=functions(lambda x: v.random(2, 3, 4, 6)).but("none"),
     on_batch=functions(lambda *_: None).but("none"),
+    group_of=functions(lambda index: index).but("none"),
 )
 call(
     "protoxai.evaluation",

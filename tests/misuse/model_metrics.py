@@ -189,7 +189,12 @@ def interval(**options: Any) -> Any:
     return metric.interval(**options)
 
 
-call("protoxai.metrics", "MeanIoU.interval", interval, **OPTIONS)
+call(
+    "protoxai.metrics",
+    "MeanIoU.interval",
+    interval,
+    group_of=functions(lambda index: index).but("none"),
+)
 LIST_OF_VALUES = tensors(lambda: v.random(5), fixed=(0,), real=True).but("fewer_dimensions")
 call("protoxai.metrics", "spearman", M.spearman, first=LIST_OF_VALUES, second=LIST_OF_VALUES)
 call(

@@ -15,6 +15,7 @@ from protoxai.metrics.base.per_model import ModelMetric
 from protoxai.runtime.checks import number
 
 SMALLEST_OWN_WEIGHT = 1e-3
+SMALLEST_GROUP_WEIGHT = 0.05
 
 
 class ActiveCounts(NamedTuple):
@@ -34,7 +35,9 @@ class ActiveCounts(NamedTuple):
         return float(self.total)
 
 
-def active_prototypes(head: PrototypeHead | SparseGroupHead, threshold: float = 0.05) -> Tensor:
+def active_prototypes(
+    head: PrototypeHead | SparseGroupHead, threshold: float = SMALLEST_GROUP_WEIGHT
+) -> Tensor:
     """Return the indices of the prototypes that are in use.
 
     Stage 2: those with a weight of at least ``threshold`` in some group (smaller weights count as

@@ -9,9 +9,16 @@ from torch import Tensor
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from protoxai.labels import check_ignore_index, check_labels
-from protoxai.metrics.base.intervals import RESAMPLES, Estimate, estimate
+from protoxai.metrics.base.intervals import Estimate
 from protoxai.metrics.base.per_image import ImageRows, Index
-from protoxai.runtime.checks import Range, whole
+from protoxai.metrics.segmentation.tallies import (
+    GroupOf,
+    class_scores,
+    grouped_tallies,
+    image_tallies,
+    mean_iou_interval,
+)
+from protoxai.runtime.checks import Range, function, whole
 from protoxai.runtime.tensors import tensor
 
 CLASSES = Range(least=1, most=100_000)
@@ -39,7 +46,8 @@ def iou_per_class(confusion: Tensor) -> Tensor:
             f"confusion has shape {tuple(confusion.shape)}, expected (C, C) finite counts of at "
             "least 0"
         )
-    return _iou(confusion.diagonal(), confusion.sum(1), confusion.sum(0)).float()
+    tally = torch.stack([confusion.diagonal(), confusion.sum(1), confusion.sum(0)])
+    return class_scores(tally.double()).iou.float()
 
 
 def mean_iou(
@@ -119,11 +127,6 @@ def _check(
             )
 
 
-def _iou(hits: Tensor, labelled: Tensor, predicted: Tensor) -> Tensor:
-    # The difference is taken of whole numbers, in which large counts stay exact.
-    return hits.double() / (labelled + predicted - hits).double()
-
-
 class MeanIoU(ImageRows, MulticlassConfusionMatrix):
     """Mean over classes of intersection over union, all images in one confusion matrix.
 
@@ -179,7 +182,8 @@ class MeanIoU(ImageRows, MulticlassConfusionMatrix):
         super().update(preds, target)
         if index is not None:
             predicted = preds.argmax(1) if preds.dim() > target.dim() else preds
-            self.add_values(self._tallies(predicted, target), index)
+            tallies = image_tallies(predicted, target, self.num_classes, self.ignore_index)
+            self.add_values(tallies, index)
 
     def compute(self) -> Tensor:
         """Return the mean as a scalar in [0, 1]; NaN before any labelled pixel."""
@@ -195,12 +199,10 @@ class MeanIoU(ImageRows, MulticlassConfusionMatrix):
         with self.sync_context():
             return self._per_class()
 
-    def interval(self, resamples: int = RESAMPLES, seed: int = 0) -> Estimate:
-        """Return the mean with its 95 % bootstrap interval over resampled images.
+    def per_image(self) -> tuple[Tensor, Tensor]:
+        """Return the indices (n,) of the images and their tallies (n, 3, C), over all processes.
 
-        Args:
-            resamples: Number of resamples.
-            seed: Seed of the resampling.
+        A tally holds the hits, the labelled and the predicted pixels of each class, float64.
 
         Raises:
             ValueError: If an update did not name its images.
@@ -211,34 +213,39 @@ class MeanIoU(ImageRows, MulticlassConfusionMatrix):
                     "got updates without index, expected update(preds, target, index) with each "
                     "image's data set index in every update"
                 )
-            rows = self._unique_rows()[1]
-        return estimate(rows, self._mean, resamples=resamples, seed=seed)
+            indices, rows = self._unique_rows()
+        return indices, rows.unflatten(1, (3, -1))
+
+    def interval(self, group_of: GroupOf | None = None) -> Estimate:
+        """Return the mean with its 95 % interval, by the jackknife over images.
+
+        Args:
+            group_of: Function from the index of an image to its group, such as its video: images
+                of a group are left out together. None if images are independent.
+
+        Returns:
+            The estimate; its interval is NaN for fewer than 6 images (groups) with labelled pixels.
+
+        Raises:
+            ValueError: If an update did not name its images.
+        """
+        if group_of is not None:
+            function("group_of", group_of)
+        indices, tallies = self.per_image()
+        low, high = mean_iou_interval(grouped_tallies(indices, tallies, group_of)) or (
+            torch.nan,
+            torch.nan,
+        )
+        mean = class_scores(tallies.sum(0)).iou.nanmean()
+        labelled = int((tallies[:, 1].sum(1) > 0).sum())
+        return Estimate(float(mean), low, high, labelled, len(tallies) - labelled)
 
     def _per_class(self) -> Tensor:
         if not self._images_named():
             return iou_per_class(self.confmat)
-        return _iou(*self._unique_rows()[1].sum(0).view(3, -1)).float()
-
-    def _mean(self, rows: Tensor, counts: Tensor) -> Tensor:
-        totals = (counts @ rows).view(len(counts), 3, -1)
-        return _iou(*totals.unbind(1)).nanmean(1)
+        return class_scores(self._unique_rows()[1].sum(0).view(3, -1)).iou.float()
 
     def _images_named(self) -> bool:
         """Return whether the rows of the images account for all counts."""
         _, labelled, _ = self._all_rows()[1].sum(0).view(3, -1)
         return int(labelled.sum()) == int(self.confmat.sum())
-
-    def _tallies(self, predicted: Tensor, target: Tensor) -> Tensor:
-        """Return the hits, labelled and predicted pixels of each class and image (B, 3, C)."""
-        images = torch.arange(len(target), device=target.device)
-        images = images.view(-1, *[1] * (target.dim() - 1)).expand_as(target)
-        counted = target != self.ignore_index
-        images, predicted, target = images[counted], predicted[counted], target[counted]
-        hit = predicted == target
-        chosen = [(images[hit], target[hit]), (images, target), (images, predicted)]
-        number = len(counted)
-        tallies = [
-            torch.bincount(i * self.num_classes + c, minlength=number * self.num_classes)
-            for i, c in chosen
-        ]
-        return torch.stack([tally.view(number, -1) for tally in tallies], 1)

@@ -120,16 +120,35 @@ def test_images_with_indices_count_once_and_give_the_same_mean() -> None:
     assert apart.interval() == before
 
 
-def test_the_interval_is_that_of_summed_resampled_images() -> None:
-    predicted, labels = torch.tensor([[0, 0, 0], [0, 1, 1]]), torch.tensor([[0, 0, 0], [0, 0, 1]])
-    metric = MeanIoU(num_classes=2)
-    metric.update(predicted, labels, [0, 1])
-    interval = metric.interval()
-    assert interval.mean == pytest.approx((4 / 5 + 1 / 2) / 2)
-    # Both images, the first alone (one class), the second alone.
-    assert interval.low == pytest.approx(1 / 2)
-    assert interval.high == pytest.approx(1)
-    assert interval.images == 2
+def test_the_interval_is_that_of_images_left_out_one_by_one() -> None:
+    labels, predicted = torch.randint(0, 3, (2, 8, 4, 5))
+    labels[7] = VOID
+    metric = MeanIoU(num_classes=3)
+    metric.update(predicted, labels, torch.arange(8))
+    value = metric.interval()
+    assert value.mean == pytest.approx(float(mean_iou(predicted, labels, 3)))
+    parts = [[j for j in range(8) if j != i] for i in range(7)]
+    left_out = torch.stack([mean_iou(predicted[part], labels[part], 3) for part in parts])
+    # Student's quantile for 6 degrees of freedom.
+    half = 2.446912 * (6 / 7 * (left_out - left_out.mean()).square().sum()).sqrt()
+    assert value.low == pytest.approx(value.mean - float(half), abs=1e-5)
+    assert value.high == pytest.approx(value.mean + float(half), abs=1e-5)
+    assert (value.images, value.undefined) == (7, 1)
+
+
+def test_images_of_a_group_are_left_out_together() -> None:
+    labels, predicted = torch.randint(0, 3, (2, 12, 4, 5))
+    metric = MeanIoU(num_classes=3)
+    metric.update(predicted, labels, torch.arange(12))
+    joined = MeanIoU(num_classes=3)
+    joined.update(predicted.view(6, 2, 20), labels.view(6, 2, 20), torch.arange(6))
+    grouped = metric.interval(lambda index: f"video {index // 2}")
+    assert grouped[:3] == pytest.approx(joined.interval()[:3])
+    assert grouped.images == 12
+    few = metric.interval(lambda index: index // 3)
+    assert few.mean == grouped.mean
+    assert few.low != few.low
+    assert few.high != few.high
 
 
 def test_an_interval_needs_indices() -> None:
