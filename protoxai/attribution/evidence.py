@@ -10,6 +10,7 @@ from protoxai.heads.kinds import check_grouped, check_head
 from protoxai.heads.linear import PrototypeHead, check_class
 from protoxai.model.outputs import SegmentationOutput
 from protoxai.runtime.checks import instance, pair
+from protoxai.runtime.precision import full_precision_einsum
 from protoxai.runtime.resize import resize
 from protoxai.runtime.tensors import tensor
 
@@ -87,8 +88,9 @@ def prototype_evidence(
     class_index = check_class(class_index, head.num_classes)
     activations = output.activations
     credit = head.class_weights(class_index)[:, None, None] * _slope(head.scores(activations))
-    factors = torch.matmul(head.group_weights().to(credit).T, credit.flatten(2))
-    return factors.view_as(activations) * activations
+    weights = head.group_weights().to(credit)
+    factors = full_precision_einsum(weights, credit, "n p, b n h w -> b p h w")
+    return factors * activations
 
 
 @torch.no_grad()
@@ -114,7 +116,8 @@ def member_evidence(
     own_groups = head.group_class == class_index
     own_prototypes = head.table.class_index == class_index
     slope = _slope(head.scores(output.activations)[0, own_groups]) * weights
-    means = slope.flatten(1) @ output.activations[0, own_prototypes].flatten(1).T
+    activations = output.activations[0, own_prototypes]
+    means = full_precision_einsum(slope, activations, "g h w, p h w -> g p")
     group_weights = head.group_weights(class_index)
     credit = head.class_weights(class_index)[own_groups][:, None]
     return credit * group_weights * means if len(group_weights) else group_weights

@@ -11,8 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from einops import einsum, rearrange, reduce
+from einops import rearrange, reduce
 from torch import Tensor, nn
+
+from protoxai.runtime.precision import full_precision_einsum
 
 # einops caches each tensor type at its first use. If that happened later, compiled functions would
 # be compiled a second time.
@@ -35,7 +37,7 @@ def squared_distances(vectors: Tensor, prototypes: Tensor) -> Tensor:
         Squared distances (B, P, h, w).
     """
     z, p = vectors - CENTRE, prototypes - CENTRE
-    product = einsum(p, z, "p d, b d h w -> b p h w")
+    product = full_precision_einsum(p, z, "p d, b d h w -> b p h w")
     z_length = reduce(z.square(), "b d h w -> b 1 h w", "sum")
     p_length = reduce(p.square(), "p d -> p 1 1", "sum")
     return (z_length - 2 * product + p_length).relu()
@@ -99,7 +101,7 @@ def group_scores(activations: Tensor, weights: Tensor, members: Tensor) -> Tenso
     """
     own = activations.index_select(1, members.flatten())
     own = rearrange(own, "b (k m) h w -> b k m h w", k=len(members))
-    sums = einsum(weights, own, "k g m, b k m h w -> b k g h w")
+    sums = full_precision_einsum(weights, own, "k g m, b k m h w -> b k g h w")
     return rearrange(sums.exp(), "b k g h w -> b (k g) h w")
 
 
@@ -113,7 +115,7 @@ def class_logits(units: Tensor, weight: Tensor) -> Tensor:
     Returns:
         Logits (B, C, h, w).
     """
-    return einsum(weight, units, "c u, b u h w -> b c h w")
+    return full_precision_einsum(weight, units, "c u, b u h w -> b c h w")
 
 
 def tied_class_logits(
@@ -131,6 +133,6 @@ def tied_class_logits(
         Logits (B, C, h, w).
     """
     own, other = weight
-    shared = einsum(other, units, "u, b u h w -> b h w")
+    shared = full_precision_einsum(other, units, "u, b u h w -> b h w")
     logits: Tensor = shared[:, None].expand(-1, num_classes, -1, -1)
     return logits.index_add(1, unit_class, rearrange(own - other, "u -> u 1 1") * units)

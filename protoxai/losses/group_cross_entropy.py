@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from protoxai.heads.groups import SparseGroupHead
 from protoxai.heads.kinds import check_grouped
-from protoxai.runtime.precision import widen, without_autocast
+from protoxai.runtime.precision import full_precision_einsum, widen, without_autocast
 
 SMALLEST_WEIGHT = 1e-5
 
@@ -36,7 +36,8 @@ def group_cross_entropy_loss(head: SparseGroupHead) -> Tensor:
         (weights,) = widen(head.padded_weights())
         if head.num_groups < 2:
             return weights.sum() * 0
-        products = weights @ weights.clamp_min(SMALLEST_WEIGHT).log().transpose(1, 2)
+        logarithms = weights.clamp_min(SMALLEST_WEIGHT).log()
+        products = full_precision_einsum(weights, logarithms, "k g m, k o m -> k g o")
         same = products.diagonal(dim1=1, dim2=2).sum()
         pairs = len(products) * head.num_groups * (head.num_groups - 1)
         return (products.sum() - same) / pairs
