@@ -198,7 +198,8 @@ def test_each_rank_measures_the_regions_in_its_own_images(
     for prototype, rank in enumerate((0, 1, 1)):
         ranks[rank].sources[prototype] = replace(source(maps[prototype], (20, 30)), image_index=7)
     # Nearer on the other rank; and of a class that never occurred.
-    ranks[0].sources[1] = ranks[1].sources[0] = replace(source(maps[3], (20, 30)), image_index=2)
+    other = replace(source(maps[3], (20, 30)), image_index=2, name="other")
+    ranks[0].sources[1] = ranks[1].sources[0] = other
     places = torch.tensor([[7, 1, 2], [7, 0, 0], [7, 4, 5], [-1, -1, -1]])
     sent: list[object] = []
     monkeypatch.setattr(active_region, "gather", lambda own: [sent.append(own), own][1:])
