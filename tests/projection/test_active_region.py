@@ -195,6 +195,7 @@ def test_each_rank_measures_the_regions_in_its_own_images(
     table = PrototypeTable([0] * 4, [0] * 4, num_classes=1, num_scales=1)
     ranks = [ActiveRegions(table, torch.zeros(4, 1), lambda d: -d) for _ in range(2)]
     maps = torch.rand(4, 5, 6)
+    maps[0, 1:4, 2:5] = HIGH
     for prototype, rank in enumerate((0, 1, 1)):
         ranks[rank].sources[prototype] = replace(source(maps[prototype], (20, 30)), image_index=7)
     # Nearer on the other rank; and of a class that never occurred.
