@@ -109,8 +109,8 @@ def test_a_key_like_no_other_gets_no_suggestion(error_of) -> None:
             "stages[joint training].before is 'initialise', expected a list, each one of",
         ),
         (
-            lambda r: r["stages"][0].update(after=["prune"]),
-            "stages[joint training].after[0] is 'prune', expected one of initialise,",
+            lambda r: r["stages"][0].update(after=["clip"]),
+            "stages[joint training].after[0] is 'clip', expected one of initialise,",
         ),
         (lambda r: r["stages"].append(3), "stages[2] is 3, expected the keys name, steps, "),
         (lambda r: r.update(stages=r["stages"][0]), "stages is {"),
