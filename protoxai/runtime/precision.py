@@ -51,8 +51,8 @@ def full_precision_einsum(first: Tensor, second: Tensor, pattern: str) -> Tensor
     activation. Where such a setting is in force, the product and its gradients are computed in
     float64 instead. No setting is changed, so other threads and the trunk keep the user's.
 
-    Compiled functions follow the settings in force when they are compiled, exported ones those
-    of the export.
+    Compiled functions follow the settings in force when they are compiled, which they are again
+    when those for CUDA change; exported ones follow those of the export.
 
     Args:
         first: Floating-point tensor.
