@@ -68,8 +68,8 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
 
     keys = given_data_keys(options)
     opened = [open_evaluation(source, keys) for source in options.models]
-    models = [load_model(folder) for folder, _, _ in opened]
-    _, recipe, dataset = opened[0]
+    models = [load_model(each.model) for each in opened]
+    recipe, dataset = opened[0].recipe, opened[0].dataset
     for model in models:
         check_classes_fit(model, dataset)
     skip = _numbers(options.skip, dataset.class_names)

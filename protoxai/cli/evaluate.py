@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from protoxai.cli.data_options import add_data_options, data_keys, given_data_keys
 from protoxai.cli.plugins import import_plugins
 from protoxai.runtime.checks import positive
+from protoxai.runtime.console import print_line
 from protoxai.runtime.extras import require
 from protoxai.runtime.paths import expanded
 from protoxai.runtime.stopping import on_stop
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 HELP = "score a model on a data set"
 DESCRIPTION = (
     "Score a model on the validation split of a data set. For a run folder the keys of the data "
-    "are those of its recipe; for other models --data.dataset and the like name the data."
+    "are those of its recipe; for other models --data.dataset and the like name the data, and the "
+    "settings of the evaluation are those that the model folder carries, if any. What is given "
+    "here overrides both."
 )
 recipe_keys = data_keys
 
@@ -30,7 +33,7 @@ def add_options(parser: ArgumentParser) -> None:
         type=int,
         nargs=2,
         metavar=("HEIGHT", "WIDTH"),
-        help="Size of a sliding window, for large images.",
+        help="Size of a sliding window, for large images; none by default.",
     )
     parser.add_argument(
         "--stride",
@@ -63,7 +66,7 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
     if predictions is not None:
         kept += f"; the predictions so far are in {predictions}"
     with on_stop(lambda: f"stopped in the evaluation; {kept}"), process_group():
-        scores = evaluate_model(
+        report = evaluate_model(
             options.model,
             given_data_keys(options),
             window=window,
@@ -72,7 +75,7 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
             output=output,
         )
         if rank() == 0:
-            print(scores)
+            print_line(report.to_text())
     return 0
 
 

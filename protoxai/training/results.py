@@ -42,7 +42,7 @@ class Row:
         Args:
             values: What :meth:`to_plain` returned.
         """
-        scores = {
+        scores: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in values.items()
             if name not in ("step", "seconds")

@@ -20,6 +20,7 @@ from protoxai.runtime.slug import slug
 from protoxai.runtime.stopping import finish_first, on_stop, stoppable
 from protoxai.training.build_model import build_model
 from protoxai.training.class_names import check_classes_fit, check_same_classes, check_splits_fit
+from protoxai.training.evaluation_settings import EvaluationSettings
 from protoxai.training.feeding.loaders import Splits, evaluation_loader, evaluation_view
 from protoxai.training.feeding.seeded_sampling import mixed_seed
 from protoxai.training.recipes.recipe import Recipe
@@ -156,7 +157,8 @@ class _RunState:
             self.run_stage(number)
         if rank() == 0:
             with finish_first():
-                self.model.save_pretrained(self.output / "model")
+                documents = EvaluationSettings.of(self.recipe.data).documents()
+                self.model.save_pretrained(self.output / "model", documents=documents)
         self.report()
 
     def run_stage(self, number: int) -> None:

@@ -1,12 +1,14 @@
 """`protoxai evaluate`: where the data come from, and the numbers among its options."""
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from protoxai import ScaleProtoSeg
+from protoxai import LinearSegmenter, ScaleProtoSeg
 from protoxai.cli.main import main
 from tests.data import trees
 from tests.training.cases import micro, write
@@ -44,6 +46,29 @@ def test_a_run_is_evaluated_where_its_data_are_now(
         assert len(json.loads((tmp_path / "scores.json").read_text())["per_class"]) == 2
     assert main(["evaluate", str(run), "--data.root", str(tmp_path / "there")]) == 2
     assert f"{tmp_path / 'there'}" in capsys.readouterr().err
+
+
+def test_the_table_is_plain_where_the_console_is_no_utf_8(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["Straße", "道"]
+    for split in ("images", "labels"):
+        (tmp_path / "val" / split).mkdir(parents=True)
+    Image.new("RGB", (32, 32)).save(tmp_path / "val" / "images" / "a.png")
+    Image.new("L", (32, 32)).save(tmp_path / "val" / "labels" / "a.png")
+    model = LinearSegmenter("timm/test_resnet", 2, pretrained=False, atrous_rates=(1,))
+    model.save_pretrained(tmp_path / "model")
+    console = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr("sys.stdout", console)
+    arguments = ["--data.dataset=folder", f"--data.root={tmp_path}"]
+    options = json.dumps({"class_names": names})
+    assert main(["evaluate", str(tmp_path / "model"), *arguments, f"--data.options={options}"]) == 0
+    console.seek(0)
+    lines = console.read().splitlines()
+    assert lines[1] == "no interval: 1 image with labels, an interval needs 6"
+    assert lines[3].split() == ["class", "IoU", "Dice", "precision", "recall"]
+    assert lines[4].startswith("Strasse ")
+    assert lines[5].startswith("\\u9053 ")
 
 
 def test_a_missing_folder_is_named_before_its_data(error_of: Check, tmp_path: Path) -> None:

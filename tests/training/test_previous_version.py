@@ -76,7 +76,7 @@ def folder(recipe: Recipe, tmp_path: Path) -> Path:
 def test_an_old_run_folder_is_evaluated_and_resumed(recipe: Recipe, folder: Path) -> None:
     weights = load_file(folder / "model" / "model.safetensors")
     assert Recipe.load(folder / "recipe.yaml") == recipe
-    assert 0 <= evaluate_model(folder).mean_iou <= 1
+    assert 0 <= evaluate_model(folder).scores.mean_iou <= 1
     lines: list[str] = []
     run(recipe, folder, resume=True, log=lines.append, progress=False)
     assert lines[0] == "resumed micro at stage joint training, step 2 (trained)"

@@ -1,4 +1,4 @@
-"""The jackknife of a mean is Student's interval; that of a mean IoU covers 95 times in a hundred."""
+"""The jackknife of a mean is Student's interval; that of a mean IoU covers 95 % of the time."""
 
 import math
 
