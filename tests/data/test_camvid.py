@@ -46,6 +46,7 @@ def test_a_video_is_held_out(tmp_path, nested):
         ["0001TP_5", "0006R0_7"],
     ]
     assert len(CamVid(tmp_path, "train")) == 4
+    assert list(CamVid(tmp_path, "val", held_out="Seq05VD").ids) == ["Seq05VD_f1"]
 
 
 def test_a_video_that_cannot_be_held_out(tmp_path):

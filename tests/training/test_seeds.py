@@ -13,6 +13,7 @@ from protoxai.training import Recipe, RecipeError, RunError
 from protoxai.training.run_folder.run_record import write_environment, write_recipe
 from protoxai.training.seeds import run_seeds
 from tests.training.cases import micro, write
+from tests.training.test_processes import protoxai, started
 
 
 @pytest.fixture
@@ -147,3 +148,21 @@ def test_two_seeds_with_their_baselines(tmp_path, capsys):
     assert main([*arguments, "--resume"]) == 0
     assert (tmp_path / "runs" / "seeds.json").read_bytes() == before
     assert "seed 8 (2 of 2) is finished" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_two_processes_train_each_seed_together(tmp_path):
+    keys = {**micro(), "loggers": []}
+    keys["stages"] = keys["stages"][:1]
+    path, output = write(keys, tmp_path), tmp_path / "runs"
+    arguments = ["train", path, "--output", output, "--smoke", "--no-check"]
+    protoxai(1, *arguments, "--seeds", "1")
+    process = started(2, *arguments, "--seeds", "2", "--resume")
+    shown, error = process.communicate()
+    assert process.returncode == 0, error[-3000:]
+    # The first process alone prints.
+    for line in ("seed 7 (1 of 2) is finished", "seed 8 (2 of 2): ", "1 or 2 processes"):
+        assert shown.count(line) == 1, line
+    content = json.loads((output / "seeds.json").read_text())
+    assert content["seeds"] == [7, 8]
+    assert len(content["rows"][0]["mean_iou"]["values"]) == 2
