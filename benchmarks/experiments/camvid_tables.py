@@ -80,7 +80,7 @@ def short(records: Sequence[Record]) -> str:
     if not columns:
         return "No run is finished yet.\n"
     heads = [_head(*column) for column in columns]
-    lines = [["model", *heads, "prototypes in use"], ["---"] * (len(heads) + 2)]
+    lines = [["model", *heads, "prototypes in use, all runs"], ["---"] * (len(heads) + 2)]
     for method in METHODS:
         cells = [_with_count(_final(records, method, *column)) for column in columns]
         lines.append([method, *cells, _active(records, method)])

@@ -138,7 +138,7 @@ def test_tables_say_how_many_seeds_there_are(tmp_path):
     write_records(tmp_path, records)
     read = camvid_tables.read(tmp_path)
     assert camvid_tables.short(read).splitlines() == [
-        "| model | mIoU, validation | mIoU, 0006R0 left out | prototypes in use |",
+        "| model | mIoU, validation | mIoU, 0006R0 left out | prototypes in use, all runs |",
         "| --- | --- | --- | --- |",
         "| ScaleProtoSeg | 62.0 ± 2.8 (n = 2) | 30.0 (n = 1) | 101 |",
         "| ProtoSeg | – | – |  |",
@@ -154,7 +154,7 @@ def test_tables_say_how_many_seeds_there_are(tmp_path):
 def test_a_column_for_the_test_split_where_there_is_one(tmp_path):
     write_records(tmp_path, [record("ProtoSeg", 1, 0.5, test=0.4), record("ProtoSeg", 2, 0.5)])
     head, _, _, row, *_ = camvid_tables.short(camvid_tables.read(tmp_path)).splitlines()
-    assert head == "| model | mIoU, validation | mIoU, test | prototypes in use |"
+    assert head == "| model | mIoU, validation | mIoU, test | prototypes in use, all runs |"
     assert row == "| ProtoSeg | 50.0 ± 0.0 (n = 2) | 40.0 (n = 1) | 102 |"
 
 
