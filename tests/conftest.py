@@ -17,6 +17,10 @@ DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
 torch.set_num_threads(1)
 
+# Tests are not tasks of the job that runs them.
+for variable in [name for name in os.environ if name.startswith("SLURM_")]:
+    del os.environ[variable]
+
 # A shell lets its background jobs ignore Ctrl-C; the tests send it to themselves and to others.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,14 +1,18 @@
-"""The processes of a run: a single one, or several under ``torchrun``."""
+"""The processes of a run: a single one, or several under ``torchrun`` or Slurm's ``srun``."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed
+
+from protoxai.runtime.launchers import REQUIRED, read_launcher
+
+T = TypeVar("T")
 
 
 def is_distributed() -> bool:
@@ -28,8 +32,9 @@ def world_size() -> int:
 
 @contextmanager
 def process_group() -> Iterator[None]:
-    """Work in a process group while the block runs, where ``torchrun`` started several processes.
+    """Work in a process group while the block runs, where several processes were started together.
 
+    They are recognised by the variables that ``torchrun`` sets, or those of the tasks of ``srun``.
     The group is destroyed on every way out: threads of a live group abort the interpreter at exit.
     A group that exists already belongs to the caller and is used as it is, so blocks may be nested.
     All processes reach the end of the outermost block before any of them leaves, so that the first
@@ -39,14 +44,18 @@ def process_group() -> Iterator[None]:
         >>> with process_group():
         ...     gather(rank())
         [0]
+
+    Raises:
+        ValueError: If the variables do not fit together, or a process has no GPU where others have.
+        ConnectionError: If the processes cannot reach each other.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or is_distributed():
+    if is_distributed() or read_launcher() == 1:
         yield
         return
     device = own_device()
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    _connect("nccl" if device.type == "cuda" else "gloo")
     try:
         yield
         # After an error the others may be anywhere, and waiting for them could last forever.
@@ -56,10 +65,33 @@ def process_group() -> Iterator[None]:
 
 
 def own_device() -> torch.device:
-    """Return the device of this process: its own GPU if there is any, otherwise the CPU."""
-    if torch.cuda.is_available():
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-    return torch.device("cpu")
+    """Return the device of this process: its own GPU if there is any, otherwise the CPU.
+
+    Raises:
+        ValueError: If more processes were started on this host than it has GPUs.
+    """
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    number, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if number >= count:
+        raise ValueError(
+            f"LOCAL_RANK is {number}, but this process sees {count} GPUs: start at most one "
+            "process per GPU on each host"
+        )
+    return torch.device("cuda", number)
+
+
+def _connect(backend: str) -> None:
+    """Begin the process group."""
+    try:
+        distributed.init_process_group(backend)
+    except distributed.DistError as error:
+        number, count, host, port = (os.environ[name] for name in REQUIRED)
+        reason = str(error).partition("\n")[0]
+        raise ConnectionError(
+            f"process {number} of {count} cannot join the others at {host}:{port} ({reason}): "
+            "check that all run and reach that host, or set MASTER_PORT to a free port of it"
+        ) from error
 
 
 def gather(value: Any) -> list[Any]:
@@ -73,6 +105,39 @@ def gather(value: Any) -> list[Any]:
         values = [None] * world_size()
         distributed.all_gather_object(values, value)
     return values
+
+
+class ProcessError(RuntimeError):
+    """Another process of the run has failed, with the error in the message."""
+
+
+def gather_results(work: Callable[[], T]) -> list[T]:
+    """Run a function in every process, and return the results of all to every process.
+
+    If it fails in any of them, all raise an error, so that none waits for the others.
+
+    Args:
+        work: Function that returns an object that can be pickled.
+
+    Raises:
+        ProcessError: If the function has failed in another process, but not in this one.
+
+    Example:
+        >>> gather_results(lambda: rank())
+        [0]
+    """
+    results, failure = [], None
+    try:
+        results.append(work())
+    except Exception as error:
+        failure = error
+    shares = gather((results, None if failure is None else f"{type(failure).__name__}: {failure}"))
+    if failure is not None:
+        raise failure
+    for process, (_, reason) in enumerate(shares):
+        if reason is not None:
+            raise ProcessError(f"process {process} has failed ({reason})")
+    return [result for (result,), _ in shares]
 
 
 def mean_over_processes(total: Tensor, count: Tensor) -> Tensor:

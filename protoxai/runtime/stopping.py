@@ -92,7 +92,7 @@ def stoppable() -> Iterator[None]:
             yield
             stop_if_requested()
     except Stopped as stop:
-        if os.environ.get("RANK", "0") == "0":
+        if os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0":
             sys.stderr.write(f"protoxai: {stop}\n")
         raise
     finally:

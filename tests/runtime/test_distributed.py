@@ -54,7 +54,9 @@ def _launched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         store = f"file://{tmp_path / 'store'}"
         begin(backend, init_method=store, rank=0, world_size=1)
 
-    monkeypatch.setenv("WORLD_SIZE", "2")
+    launched = {"WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": "0"}
+    for name, value in launched.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setattr(distributed, "init_process_group", alone)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
 

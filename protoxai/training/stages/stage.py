@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,6 +40,7 @@ from protoxai.training.stages.callbacks import (
 from protoxai.training.stages.checkpoints import State
 from protoxai.training.stages.errors import explaining
 from protoxai.training.stages.lightning_module import StageModule
+from protoxai.training.stages.lightning_processes import OneDeviceEach
 
 CACHE_SEED, BATCH_SEED = 1, 2
 FIX = "lower the learning rates, or use precision 32-true; the last checkpoint is intact"
@@ -173,15 +173,16 @@ def _train(
     callbacks.append(saving)
     if run.progress:
         callbacks.append(ProgressBar(stage))
-    processes = int(os.environ.get("LOCAL_WORLD_SIZE", world_size()))
+    device = own_device()
     with warnings.catch_warnings():
         for message in EXPECTED_WARNINGS:
             warnings.filterwarnings("ignore", message)
         trainer = lightning.Trainer(
-            accelerator=own_device().type,
-            devices=processes,
-            num_nodes=world_size() // processes,
+            accelerator=device.type,
+            devices=1 if device.index is None else [device.index],
+            num_nodes=world_size(),
             strategy="ddp" if world_size() > 1 else "auto",
+            plugins=[OneDeviceEach()],
             sync_batchnorm=recipe.sync_batchnorm,
             use_distributed_sampler=False,
             max_epochs=1,
