@@ -62,6 +62,7 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
     import_plugins(options)
     from protoxai.comparison import compare, explainers_of, select_tasks
     from protoxai.model.loading import load_model
+    from protoxai.runtime.distributed import process_group, rank
     from protoxai.training.class_names import check_classes_fit
     from protoxai.training.evaluate_saved import open_evaluation
     from protoxai.training.feeding.loaders import evaluation_view
@@ -82,7 +83,7 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
             f"none of {len(view)} images shows a class to explain (classes left out: {skipped}): "
             "check the labels, or leave out other classes by --skip"
         )
-    with on_stop(lambda: _kept(output)):
+    with on_stop(lambda: _kept(output)), process_group():
         table = compare(
             explainers,
             tasks,
@@ -91,7 +92,8 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
             budget=options.budget,
             log=_log,
         )
-    print(f"\n{table.to_text()}\n{output}: comparison.txt, .csv, .json, .md, .png")
+        if rank() == 0:
+            print(f"\n{table.to_text()}\n{output}: comparison.txt, .csv, .json, .md, .png")
     return 0
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import inspect
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -15,12 +16,13 @@ from protoxai.attribution import AttributionMethod
 from protoxai.comparison.explainers import list_of_names
 from protoxai.comparison.measure import measure
 from protoxai.comparison.memo import ExplainedTasks, ModelTasks, fingerprint
-from protoxai.comparison.result import read_result, write_result
+from protoxai.comparison.result import Result, read_result, write_result
 from protoxai.comparison.table import Comparison
 from protoxai.comparison.tasks import Task
-from protoxai.metrics import metric_named, registered_metrics
+from protoxai.metrics import PerImageMetric, metric_named, registered_metrics
 from protoxai.runtime.checks import NOT_NEGATIVE, POSITIVE, function, instance, number, shown, whole
 from protoxai.runtime.console import plain, print_line
+from protoxai.runtime.distributed import gather, gather_results, rank, world_size
 from protoxai.runtime.files import to_json
 from protoxai.runtime.finite import check_finite_weights, check_images
 from protoxai.runtime.slug import slug
@@ -41,6 +43,8 @@ def compare(
     Every explainer explains its own model; the region is what that model predicts as the class. A
     figure is the mean over the images for which it is defined for all explainers that have it. If
     one explainer cannot be measured by one metric, the table reports why, and the rest continues.
+    If ``torch.distributed`` is initialised, each process measures a share of the explainers and
+    metrics, and all return the whole table.
 
     Args:
         explainers: Explainers, such as those of :func:`~protoxai.comparison.explainers_of`.
@@ -53,7 +57,7 @@ def compare(
         budget: Seconds for each explainer and metric, after which the remaining images are left
             out.
         seed: Seed of the metrics.
-        log: Function that receives a line for each result.
+        log: Function that receives a line for each result that this process has measured.
 
     Returns:
         The table.
@@ -62,6 +66,7 @@ def compare(
         ValueError: If a metric is unknown, two explainers have one name, two tasks have one image,
             there is no explainer, task or metric, or a number is out of its range.
         TypeError: If the metrics are not a list of names.
+        ProcessError: If another process has failed.
 
     Example:
         >>> import torch
@@ -88,27 +93,69 @@ def compare(
     if folder is not None:
         # Before anything is measured that could not be kept.
         folder.mkdir(parents=True, exist_ok=True)
+    cells = list(_cells(explainers, tasks, chosen, seed, folder))
+    # The files are those of the first process, whatever the others see.
+    known = gather([None if cell.file is None else read_result(cell.file) for cell in cells])[0]
+    missing = [number for number, result in enumerate(known) if result is None]
+
+    def measure_share() -> dict[int, Result]:
+        first, end = (len(missing) * part // world_size() for part in (rank(), rank() + 1))
+        return {
+            number: _measured(cells[number], budget, seed, log) for number in missing[first:end]
+        }
+
+    results = dict(enumerate(known))
+    for share in gather_results(measure_share):
+        results.update(share)
+    comparison = Comparison(tuple(results.values()), seed)
+    gather_results(lambda: output is None or rank() != 0 or comparison.save(output))
+    return comparison
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """One explainer and one metric.
+
+    Attributes:
+        explained: The explainer's explanations of all tasks.
+        name: Name of the metric.
+        metric: Class of the metric.
+        file: File of the result; None if it is not kept.
+    """
+
+    explained: ExplainedTasks
+    name: str
+    metric: type[PerImageMetric]
+    file: Path | None
+
+
+def _cells(
+    explainers: Sequence[AttributionMethod],
+    tasks: Sequence[Task],
+    metrics: Mapping[str, type[PerImageMetric]],
+    seed: int,
+    folder: Path | None,
+) -> Iterator[_Cell]:
+    """Yield all cells, those of one explainer together, which share its explanations."""
     tasks_key = "" if folder is None else fingerprint(t for task in tasks for t in _tensors(task))
     model_tasks = ModelTasks(tasks)
-    results = []
     for explainer in explainers:
         explained = ExplainedTasks(explainer, model_tasks)
         model_key = "" if folder is None else fingerprint(_state(explainer))
-        for name, metric in chosen.items():
+        for name, metric in metrics.items():
             code = [_code(metric), _code(type(explainer))]
             key = [explainer.name, repr(explainer), name, seed, tasks_key, model_key, *code]
             file = None if folder is None or None in code else folder / _file_name(key)
-            result = None if file is None else read_result(file)
-            if result is None:
-                result = measure(explained, name, metric, budget, seed)
-                if file is not None and result.complete:
-                    write_result(file, result)
-                log(f"{explainer.name}, {name}: {result.summary()}")
-            results.append(result)
-    comparison = Comparison(tuple(results), seed)
-    if output is not None:
-        comparison.save(output)
-    return comparison
+            yield _Cell(explained, name, metric, file)
+
+
+def _measured(cell: _Cell, budget: float | None, seed: int, log: Callable[[str], None]) -> Result:
+    """Measure a cell, and keep its result."""
+    result = measure(cell.explained, cell.name, cell.metric, budget, seed)
+    if cell.file is not None and result.complete:
+        write_result(cell.file, result)
+    log(f"{result.explainer}, {result.metric}: {result.summary()}")
+    return result
 
 
 def _code(kind: type) -> str | None:
