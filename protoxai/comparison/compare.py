@@ -108,7 +108,12 @@ def compare(
     for share in gather_results(measure_share):
         results.update(share)
     comparison = Comparison(tuple(results.values()), seed)
-    gather_results(lambda: output is None or rank() != 0 or comparison.save(output))
+
+    def save() -> None:
+        if output is not None and rank() == 0:
+            comparison.save(output)
+
+    gather_results(save)
     return comparison
 
 

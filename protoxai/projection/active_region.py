@@ -192,7 +192,7 @@ class ActiveRegions:
                 images[image] = source.name, source.grid, source.size
         regions = {}
         for rows, known in gather((np.array(boxes, dtype=np.int64).reshape(-1, 6), images)):
-            for prototype, image, *box in rows.tolist():
-                top, left, bottom, right = box
-                regions[prototype] = ActiveRegion(*known[image], (top, left, bottom, right))
+            for prototype, image, top, left, bottom, right in rows.tolist():
+                name, grid, size = known[image]
+                regions[prototype] = ActiveRegion(name, grid, size, (top, left, bottom, right))
         return regions
