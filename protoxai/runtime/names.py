@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from protoxai.runtime.checks import shown
 
 
-def check_class_names(names: object) -> tuple[str, ...]:
+def check_class_names(names: Sequence[str]) -> tuple[str, ...]:
     """Return the names of classes as a tuple, after checking them.
 
     Args:
