@@ -88,7 +88,7 @@ def test_runs_leave_records_and_are_not_repeated(command, tmp_path, data, capsys
     folder = tmp_path / "runs" / "camvid-usual-scaleprotoseg-3"
     monkeypatch.chdir(tmp_path)
     test = evaluate_model(folder, {"data.validation_split": "test"})
-    assert usual["test"]["mean_iou"] == pytest.approx(test.mean_iou)
+    assert usual["test"]["mean_iou"] == pytest.approx(test.scores.mean_iou)
     assert usual["test"]["images"] == 1
 
     (tmp_path / "results" / "camvid-usual-deeplabv2-3.json").unlink()

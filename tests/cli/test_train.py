@@ -1,7 +1,6 @@
 """`protoxai train` and `protoxai demo`."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +63,9 @@ def test_the_process_group_ends_however_training_ends(
         assert distributed.is_initialized()
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(os.environ, "WORLD_SIZE", "2")
+    launched = {"WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
+    for name, value in launched.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setattr(distributed, "init_process_group", alone)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr("protoxai.training.run", interrupted)
