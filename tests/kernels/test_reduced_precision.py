@@ -15,6 +15,9 @@ from protoxai.losses import group_cross_entropy_loss
 from protoxai.runtime import precision
 from tests.toys import small_model
 
+# PyTorch 2.9 says of the old switches, which users still have, that they will go.
+pytestmark = pytest.mark.filterwarnings("ignore:Please use the new API settings:UserWarning")
+
 TABLE = PrototypeTable.regular(num_classes=3, num_scales=2, per_scale=10)
 PRODUCTS = (torch.ops.aten.mm.default, torch.ops.aten.bmm.default)
 TF32_BITS = 13
