@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor, distributed, nn
 
 from protoxai.runtime.launchers import REQUIRED, read_launcher
 
@@ -105,6 +105,19 @@ def gather(value: Any) -> list[Any]:
         values = [None] * world_size()
         distributed.all_gather_object(values, value)
     return values
+
+
+def share_buffers(module: nn.Module) -> None:
+    """Give every process the buffers of the first one, such as statistics of batches.
+
+    ``DistributedDataParallel`` does so before each forward pass, so that they differ after it.
+
+    Args:
+        module: Module that all processes have, changed in place.
+    """
+    if is_distributed():
+        for buffer in module.buffers():
+            distributed.broadcast(buffer, 0)
 
 
 class ProcessError(RuntimeError):

@@ -10,6 +10,7 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from protoxai.evaluation.scores import grid_scores
+from protoxai.runtime.distributed import share_buffers
 from protoxai.runtime.stopping import listen, stop_requested
 from protoxai.training.feeding.loaders import Loader
 from protoxai.training.recipes.stage_recipe import Stage
@@ -117,6 +118,7 @@ class Validation:
     def __call__(self, module: StageModule) -> None:
         """Validate, and stop the trainer once the patience is exhausted."""
         model, state = module.model, self.state
+        share_buffers(model)
         scores = grid_scores(model, self._loader, ignore_index=self._ignore_index)
         training_mode(model, self._stage)
         logged = {f"validation/{name}": score for name, score in scores.items()}

@@ -14,7 +14,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, Wand
 
 from protoxai.losses import ScaleProtoSegLoss
 from protoxai.model.segmenter import Segmenter
-from protoxai.runtime.distributed import own_device, world_size
+from protoxai.runtime.distributed import own_device, share_buffers, world_size
 from protoxai.runtime.extras import require
 from protoxai.runtime.finite import check_finite_weights
 from protoxai.runtime.stopping import finish_first, stop_if_requested
@@ -127,7 +127,7 @@ def fit_stage(run: StageRun, state: State | None) -> None:
         if train is not None:
             step = train()
         validation.restore_best(model)
-        model.to(own_device())
+        share_buffers(model.to(own_device()))
         with explaining(lambda: f"stage {stage.name}, after step {step}, its last"):
             check_finite_weights(model, fix=FIX)
         run.save(step, None)
