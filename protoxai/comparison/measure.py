@@ -37,6 +37,8 @@ def measure(
     metric = None
     try:
         metric = kind.for_model(explainer.model, seed=seed)
+        # Other processes measure something else meanwhile.
+        metric.distributed_available_fn = lambda: False
         with evaluating(explainer.model):
             for position in range(len(explained)):
                 if budget is not None and time.monotonic() - started > budget:
