@@ -17,10 +17,12 @@ from protoxai.data.em import EM
 from protoxai.data.file_tree import LayoutError
 from protoxai.data.folder import FolderDataset
 from protoxai.data.frequencies import class_frequencies
+from protoxai.data.mapped import MappedDataset
 from protoxai.data.paired import PairedDataset
 from protoxai.data.pascal import SBD, PascalVOC
 from protoxai.data.registry import DATASETS, create_dataset, register
 from protoxai.data.shapes import Shapes
+from protoxai.data.streamed import StreamedItems
 from protoxai.data.transforms import evaluation_transform, training_transform
 
 # A new data set is registered by its file alone, even if it is not listed above.
@@ -38,12 +40,14 @@ __all__ = [
     "Cityscapes",
     "FolderDataset",
     "LayoutError",
+    "MappedDataset",
     "PairedDataset",
     "PascalVOC",
     "RawSample",
     "Sample",
     "SegmentationDataset",
     "Shapes",
+    "StreamedItems",
     "Transform",
     "class_frequencies",
     "collate",
