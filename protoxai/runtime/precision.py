@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from functools import reduce
 
 import torch
@@ -33,12 +34,14 @@ def widen(*tensors: Tensor) -> tuple[Tensor, ...]:
     return tuple(t.to(dtype) for t in tensors)
 
 
-def without_autocast(tensor: Tensor) -> torch.autocast:
+def without_autocast(tensor: Tensor) -> AbstractContextManager[object]:
     """Return a context that disables autocast on the tensor's device.
 
     Args:
-        tensor: Any tensor on that device.
+        tensor: Any tensor on that device. The device "meta" has no autocast, so nothing is done.
     """
+    if tensor.is_meta:
+        return nullcontext()
     return torch.autocast(tensor.device.type, enabled=False)
 
 
