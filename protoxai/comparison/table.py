@@ -156,7 +156,8 @@ class Comparison:
                 value = self[explainer, name]
                 if value is not None:
                     colour = f"C{number % 10}"
-                    panel.plot([value.low, value.high], [number] * 2, color=colour, linewidth=2)
+                    if value.has_interval:
+                        panel.plot([value.low, value.high], [number] * 2, color=colour, linewidth=2)
                     panel.plot(value.mean, number, "o", color=colour)
             title = drawable(f"{name} {ARROWS[self.figures[name]]}")
             panel.set_title(title, fontsize=10, loc="left", **AS_IT_IS)
@@ -192,7 +193,7 @@ class Comparison:
                 value = self[result.explainer, figure]
                 reasons = [result.failure, result.undefined(figure)]
                 if value is None:
-                    value = Estimate(math.nan, math.nan, math.nan, 0, len(result.indices))
+                    value = Estimate(math.nan, math.nan, math.nan, 0, 0, len(result.indices))
                 if value.undefined and not any(reasons):
                     reasons.append("other explainers have no value for the images")
                 yield result.explainer, figure, value, "; ".join(filter(None, reasons))
@@ -212,9 +213,8 @@ class Comparison:
 def _text(value: Estimate | None) -> str:
     if value is None:
         return "–"
-    if value.images == 1:
-        # The interval of a single image has no width, which would look like certainty.
-        return f"{value.mean:.3g} (1 image)"
+    if not value.has_interval:
+        return f"{value.mean:.3g} (n = {value.tasks})"
     return f"{value.mean:.3g} [{value.low:.3g}, {value.high:.3g}]"
 
 

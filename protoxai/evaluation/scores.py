@@ -13,9 +13,9 @@ from torch import Tensor
 from protoxai.evaluation.models import check_model
 from protoxai.labels import check_not_turned, labels_at
 from protoxai.metrics import MeanIoU, active_prototypes, iou_per_class
-from protoxai.metrics.segmentation.jackknife import LEAST
+from protoxai.metrics.base.groups import GroupOf
 from protoxai.metrics.segmentation.tallies import (
-    GroupOf,
+    LEAST,
     class_scores,
     grouped_tallies,
     mean_iou_interval,

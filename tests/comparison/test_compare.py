@@ -57,7 +57,7 @@ def test_every_metric_measures_every_explainer() -> None:
             if explainer == "InputXGradient" and figure in undefined:
                 assert value is None
             else:
-                assert value.images == 2, (explainer, figure)
+                assert value.tasks == 2, (explainer, figure)
                 assert math.isfinite(value.mean), (explainer, figure)
     # 0.9 of 10 is reached by the 8 and one of the two ones.
     assert comparison["red", "active_units"].mean == 2

@@ -48,7 +48,7 @@ def test_values_of_other_images_are_refused(measure, images, monkeypatch) -> Non
     [failure] = comparison.failures()
     assert f"values of the images {images}, expected those of image 4" in failure
     assert "index=explained.index" in failure
-    assert comparison["red", "forward_passes"].images == 2
+    assert comparison["red", "forward_passes"].tasks == 2
 
 
 def test_infinite_values_are_no_figures(monkeypatch, tmp_path) -> None:
@@ -58,7 +58,7 @@ def test_infinite_values_are_no_figures(monkeypatch, tmp_path) -> None:
 
     scripted_metric(monkeypatch, measure)
     comparison = compare([Scripted("red", red)], TASKS, metrics=["mine"], log=quiet)
-    assert comparison["red", "mine"].images == 1
+    assert comparison["red", "mine"].tasks == 1
     [failure] = comparison.failures()
     assert failure.startswith("red, mine: infinite for image 9")
     assert not comparison.results[0].complete

@@ -42,15 +42,17 @@ def strict(text: str) -> dict:
     return json.loads(text, parse_constant=refuse)
 
 
-def test_a_constant_has_no_width() -> None:
-    assert table()["ours", "pointing"] == (1.0, 1.0, 1.0, 2, 0)
+def test_few_images_have_no_interval() -> None:
+    value = table()["ours", "pointing"]
+    assert (value.mean, value.tasks, value.groups, value.undefined) == (1.0, 2, 2, 0)
+    assert not value.has_interval
 
 
-def test_the_interval_is_that_of_the_bootstrap() -> None:
-    values = {0: 0.0, 1: 0.25, 2: 0.5, 3: 1.0}
-    value = Comparison((result("a", "m", values),), seed=3)["a", "m"]
-    assert value == estimate(torch.tensor(list(values.values())), seed=3)
-    assert value.low < value.mean == 0.4375 < value.high
+def test_the_interval_is_that_of_the_mean() -> None:
+    values = {0: 0.0, 1: 0.25, 2: 0.5, 3: 1.0, 4: 0.75}
+    value = Comparison((result("a", "m", values),))["a", "m"]
+    assert value == estimate(torch.tensor(list(values.values())))
+    assert value.low < value.mean == 0.5 < value.high
 
 
 def test_an_image_undefined_for_one_is_left_out_for_all() -> None:
@@ -60,8 +62,8 @@ def test_an_image_undefined_for_one_is_left_out_for_all() -> None:
     )
     comparison = Comparison(results)
     first, second = comparison["a", "m"], comparison["b", "m"]
-    assert (first.mean, first.images, first.undefined) == (4.5, 2, 1)
-    assert (second.mean, second.images, second.undefined) == (1.5, 2, 1)
+    assert (first.mean, first.tasks, first.undefined) == (4.5, 2, 1)
+    assert (second.mean, second.tasks, second.undefined) == (1.5, 2, 1)
 
 
 def test_an_image_that_one_did_not_reach_is_left_out_for_all() -> None:
@@ -78,13 +80,13 @@ def test_an_image_that_one_did_not_reach_is_left_out_for_all() -> None:
 def test_an_explainer_without_values_does_not_empty_the_others(values: dict) -> None:
     comparison = Comparison((result("a", "m", {0: 1.0, 1: 3.0}), result("b", "m", values)))
     assert comparison["a", "m"].mean == 2.0
-    assert comparison["a", "m"].images == 2
+    assert comparison["a", "m"].tasks == 2
     assert comparison["b", "m"] is None
 
 
 def test_figures_of_one_metric_are_defined_apart() -> None:
     comparison = table()
-    assert comparison["ours", "passes"].images == 2
+    assert comparison["ours", "passes"].tasks == 2
     assert comparison["ours", "memory"].mean == 8.0
     assert comparison["ours", "memory"].undefined == 1
 
@@ -106,9 +108,9 @@ def test_rows_columns_and_arrows() -> None:
     assert comparison.explainers == ["ours", "theirs"]
     assert comparison.figures == {"pointing": True, "passes": False, "memory": None}
     assert comparison.to_text() == (
-        "explainer  pointing ↑     passes ↓  memory\n"
-        "ours       1 [1, 1]       1 [1, 1]  8 (1 image)\n"
-        "theirs     0.25 [0, 0.5]  –         –\n"
+        "explainer  pointing ↑    passes ↓   memory\n"
+        "ours       1 (n = 2)     1 (n = 2)  8 (n = 1)\n"
+        "theirs     0.25 (n = 2)  –          –\n"
         "\n"
         "Means over images [95 % interval]; ↑ higher is better, ↓ lower.\n"
         "theirs, cost: OutOfMemoryError: too large (n = 0)\n"
@@ -117,8 +119,8 @@ def test_rows_columns_and_arrows() -> None:
     assert comparison.to_markdown() == (
         "| explainer | pointing ↑ | passes ↓ | memory |\n"
         "| --- | --- | --- | --- |\n"
-        "| ours | 1 [1, 1] | 1 [1, 1] | 8 (1 image) |\n"
-        "| theirs | 0.25 [0, 0.5] | – | – |\n"
+        "| ours | 1 (n = 2) | 1 (n = 2) | 8 (n = 1) |\n"
+        "| theirs | 0.25 (n = 2) | – | – |\n"
         "\n"
         "theirs, cost: OutOfMemoryError: too large (n = 0)\n"
         "memory: n = 1 of 2 images; undefined for ours on 1 (not measured)\n"
@@ -127,7 +129,9 @@ def test_rows_columns_and_arrows() -> None:
 
 def many(explainers: int, figures: int, name: str = "ScaleProtoSeg: LayerGradientXActivation"):
     directions = {f"figure_{number}": True for number in range(figures)}
-    values = {0: (-0.123456,) * figures, 1: (0.987654,) * figures}
+    # Their interval is that of Student, 0.4321 ± 0.5555.
+    step = 0.5555 * 5**0.5 / 2.7764
+    values = {i: (0.4321 + step * way,) * figures for i, way in enumerate((1, -1, 1, -1, 0))}
     return Comparison(
         tuple(result(f"{name} {e}", "m", values, directions) for e in range(explainers))
     )
@@ -173,17 +177,18 @@ def test_csv_has_a_line_for_each_figure() -> None:
         "mean",
         "low",
         "high",
-        "images",
+        "tasks",
+        "groups",
         "undefined",
         "reason",
     ]
     assert rows[1:] == [
-        ["ours", "pointing", "1.0", "1.0", "1.0", "2", "0", ""],
-        ["ours", "passes", "1.0", "1.0", "1.0", "2", "0", ""],
-        ["ours", "memory", "8.0", "8.0", "8.0", "1", "1", "on 1 (not measured)"],
-        ["theirs", "pointing", "0.25", "0.0", "0.5", "2", "0", ""],
-        ["theirs", "passes", "", "", "", "0", "0", "OutOfMemoryError: too large"],
-        ["theirs", "memory", "", "", "", "0", "0", "OutOfMemoryError: too large"],
+        ["ours", "pointing", "1.0", "", "", "2", "2", "0", ""],
+        ["ours", "passes", "1.0", "", "", "2", "2", "0", ""],
+        ["ours", "memory", "8.0", "", "", "1", "1", "1", "on 1 (not measured)"],
+        ["theirs", "pointing", "0.25", "", "", "2", "2", "0", ""],
+        ["theirs", "passes", "", "", "", "0", "0", "0", "OutOfMemoryError: too large"],
+        ["theirs", "memory", "", "", "", "0", "0", "0", "OutOfMemoryError: too large"],
     ]
 
 
@@ -197,9 +202,10 @@ def test_json_is_json_and_has_the_values_of_every_image() -> None:
         "explainer": "ours",
         "figure": "memory",
         "mean": 8.0,
-        "low": 8.0,
-        "high": 8.0,
-        "images": 1,
+        "low": None,
+        "high": None,
+        "tasks": 1,
+        "groups": 1,
         "undefined": 1,
         "reason": "on 1 (not measured)",
     }
@@ -224,19 +230,22 @@ def test_summaries_have_the_number_of_images_and_the_failure() -> None:
 
 
 def test_the_figure_has_a_panel_for_each_figure_and_a_point_for_each_value() -> None:
-    figure = table().figure()
+    values = {image: float(image) for image in range(5)}
+    comparison = Comparison((*table().results[1:2], result("more", "pointing", values)))
+    figure = comparison.figure()
     panels = [panel for panel in figure.axes if panel.axison]
     assert [panel.get_title(loc="left") for panel in panels] == [
-        "pointing ↑",
         "passes ↓",
         "memory ",
+        "pointing ↑",
     ]
-    assert [label.get_text() for label in panels[0].get_yticklabels()] == ["ours", "theirs"]
-    interval, point = panels[0].lines[2:]
-    assert list(point.get_xdata()) == [0.25]
-    assert list(point.get_ydata()) == [1]
-    assert list(interval.get_xdata()) == [0.0, 0.5]
-    assert len(panels[1].lines) == 2
+    assert [label.get_text() for label in panels[0].get_yticklabels()] == ["ours", "more"]
+    interval, point = panels[2].lines
+    assert (list(point.get_xdata()), list(point.get_ydata())) == ([2.0], [1])
+    value = comparison["more", "pointing"]
+    assert list(interval.get_xdata()) == [value.low, value.high]
+    # Two images have no interval.
+    assert len(panels[0].lines) == 1
 
 
 def test_all_is_saved(tmp_path) -> None:
@@ -292,5 +301,5 @@ def test_names_are_drawn_as_they_are() -> None:
 def test_names_do_not_break_the_markdown_table() -> None:
     comparison = Comparison((result("a | b\nc", "m", {0: 1.0}),))
     header, rule, row = comparison.to_markdown().splitlines()
-    assert row == r"| a \| b c | 1 (1 image) |"
+    assert row == r"| a \| b c | 1 (n = 1) |"
     assert [len(re.findall(r"(?<!\\)\|", line)) for line in (header, rule, row)] == [3, 3, 3]

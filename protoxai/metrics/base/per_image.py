@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import torch
@@ -13,8 +13,9 @@ from torchmetrics import Metric
 from protoxai.metrics.base.arguments import constructor_arguments
 from protoxai.metrics.base.checks import COUNT, SEED
 from protoxai.metrics.base.explained_task import ExplainedTask
+from protoxai.metrics.base.groups import GroupOf, groups_by_index
 from protoxai.metrics.base.intervals import RESAMPLES, Estimate, estimate
-from protoxai.runtime.checks import shown, whole
+from protoxai.runtime.checks import function, shown, whole
 from protoxai.runtime.distributed import is_distributed
 from protoxai.runtime.representation import call_repr
 
@@ -135,8 +136,9 @@ class PerImageMetric(ImageRows):
     """Base of the metrics whose figures are means over images.
 
     ``compute()`` returns an :class:`Estimate` (a dict of them if there are several figures): the
-    mean over the images for which the figure is defined, its 95 % bootstrap interval, and the
-    number of images for which it is not.
+    mean over the images for which the figure is defined, its 95 % interval, and the number of
+    images for which it is not. If images belong together, :meth:`estimates` has the interval over
+    their groups.
 
     A subclass names its ``figures`` and implements :meth:`update`, which ends in
     :meth:`add_values`. To be part of comparisons it implements :meth:`update_from` and is
@@ -145,12 +147,13 @@ class PerImageMetric(ImageRows):
     the defaults.
 
     Args:
-        resamples: Number of resamples of the bootstrap.
+        resamples: Number of resamples where the interval is a bootstrap's.
         seed: Seed of the bootstrap and of the metric's own random numbers.
         **options: Options of ``torchmetrics.Metric``.
 
     Attributes:
         figures: Name of each figure, and whether higher is better (None: neither).
+        shares: Names of the figures whose values are 0 or 1; their interval is Wilson's.
 
     Example:
         >>> import torch
@@ -167,6 +170,7 @@ class PerImageMetric(ImageRows):
     """
 
     figures: ClassVar[Mapping[str, bool | None]]
+    shares: ClassVar[Collection[str]] = ()
 
     def __init__(self, *, resamples: int = RESAMPLES, seed: int = 0, **options: Any) -> None:
         super().__init__(**options)
@@ -228,10 +232,22 @@ class PerImageMetric(ImageRows):
         self._forward_cache = result
         return result
 
-    def estimates(self) -> dict[str, Estimate]:
-        """Return every figure's estimate by name, over all processes."""
+    def estimates(self, group_of: GroupOf | None = None) -> dict[str, Estimate]:
+        """Return every figure's estimate by name, over all processes.
+
+        Args:
+            group_of: Function from the index of an image to its group, such as a data set's
+                ``group``: the intervals are over groups then. None if images are independent.
+
+        Raises:
+            TypeError: If it is not a function.
+        """
+        if group_of is not None:
+            function("group_of", group_of)
         with self.sync_context():
-            return self._estimates(self._unique_rows()[1])
+            indices, rows = self._unique_rows()
+            groups = None if group_of is None else groups_by_index(indices, group_of)
+            return self._estimates(rows, groups)
 
     def per_image(self) -> tuple[Tensor, Tensor]:
         """Return the images' indices (n,) and their values (n, K), over all processes.
@@ -250,8 +266,11 @@ class PerImageMetric(ImageRows):
         estimates = self._estimates(rows)
         return estimates if len(estimates) > 1 else next(iter(estimates.values()))
 
-    def _estimates(self, rows: Tensor) -> dict[str, Estimate]:
+    def _estimates(
+        self, rows: Tensor, groups: Sequence[Hashable] | None = None
+    ) -> dict[str, Estimate]:
+        """Return the estimates from the rows (n, width), and the group of each row."""
         return {
-            name: estimate(values, resamples=self.resamples, seed=self.seed)
+            name: estimate(values, groups=groups, share=name in self.shares)
             for name, values in zip(self.figures, self._values_of(rows).T, strict=True)
         }

@@ -271,7 +271,7 @@ class ParameterRandomisation(PerImageMetric):
         with self.sync_context():
             rows = self._unique_rows()[1]
         return {
-            names[-1]: estimate(correlations, resamples=self.resamples, seed=self.seed)
+            names[-1]: estimate(correlations)
             for names, correlations in zip(self.layers, rows.T, strict=True)
         }
 

@@ -61,6 +61,7 @@ class PointingGame(PerImageMetric):
     """
 
     figures: ClassVar[dict[str, bool | None]] = {"pointing_game": True}
+    shares: ClassVar[tuple[str, ...]] = ("pointing_game",)
     higher_is_better = True
 
     def update(self, attribution: Tensor, mask: Tensor, index: Index = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from typing import ClassVar
 
 import torch
@@ -80,9 +81,11 @@ class PartConsistency(PartMetric):
         hits = self._hits(activations, labels, parts)
         self.add_values(hits[:, *self._pairs], index)
 
-    def _estimates(self, rows: Tensor) -> dict[str, Estimate]:
+    def _estimates(
+        self, rows: Tensor, groups: Sequence[Hashable] | None = None
+    ) -> dict[str, Estimate]:
         def share(rows: Tensor, counts: Tensor) -> Tensor:
             return _share(rows, counts, self._pairs[0], len(self.table))
 
-        consistency = estimate(rows, share, resamples=self.resamples, seed=self.seed)
+        consistency = estimate(rows, share, groups=groups, resamples=self.resamples, seed=self.seed)
         return {"part_consistency": consistency}

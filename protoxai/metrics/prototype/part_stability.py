@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from typing import ClassVar
 
 import torch
@@ -61,7 +61,8 @@ class PartStability(PartMetric):
     """Share of pairs of a prototype and an image whose hit parts noise does not change.
 
     Higher is better. The noise on the normalised image is N(0, 0.2²). The interval is that of the
-    share over resampled images. See :func:`part_hits` and :func:`part_stability`.
+    share over resampled images, or groups of images. See :func:`part_hits` and
+    :func:`part_stability`.
 
     Args:
         table: Class and scale of each prototype.
@@ -122,6 +123,8 @@ class PartStability(PartMetric):
         ]
         return NOISE * torch.stack(noise).to(images)
 
-    def _estimates(self, rows: Tensor) -> dict[str, Estimate]:
-        stability = estimate(rows, _share, resamples=self.resamples, seed=self.seed)
+    def _estimates(
+        self, rows: Tensor, groups: Sequence[Hashable] | None = None
+    ) -> dict[str, Estimate]:
+        stability = estimate(rows, _share, groups=groups, resamples=self.resamples, seed=self.seed)
         return {"part_stability": stability}

@@ -9,10 +9,10 @@ from torch import Tensor
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from protoxai.labels import check_ignore_index, check_labels
+from protoxai.metrics.base.groups import GroupOf
 from protoxai.metrics.base.intervals import Estimate
 from protoxai.metrics.base.per_image import ImageRows, Index
 from protoxai.metrics.segmentation.tallies import (
-    GroupOf,
     class_scores,
     grouped_tallies,
     image_tallies,
@@ -232,13 +232,12 @@ class MeanIoU(ImageRows, MulticlassConfusionMatrix):
         if group_of is not None:
             function("group_of", group_of)
         indices, tallies = self.per_image()
-        low, high = mean_iou_interval(grouped_tallies(indices, tallies, group_of)) or (
-            torch.nan,
-            torch.nan,
-        )
+        groups = grouped_tallies(indices, tallies, group_of)
+        low, high = mean_iou_interval(groups) or (torch.nan, torch.nan)
         mean = class_scores(tallies.sum(0)).iou.nanmean()
         labelled = int((tallies[:, 1].sum(1) > 0).sum())
-        return Estimate(float(mean), low, high, labelled, len(tallies) - labelled)
+        undefined = len(tallies) - labelled
+        return Estimate(float(mean), low, high, labelled, len(groups), undefined)
 
     def _per_class(self) -> Tensor:
         if not self._images_named():

@@ -6,16 +6,21 @@ that are labelled. Tallies of images add up to the tally of the data set.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from protoxai.metrics.segmentation.jackknife import jackknife_interval
+from protoxai.metrics.base.groups import (
+    GroupOf,
+    groups_by_index,
+    numbered_groups,
+    sums_by_group,
+)
+from protoxai.metrics.base.jackknife import jackknife_interval
 
-GroupOf = Callable[[int], Hashable]
-"""Function from the index of an image to its group: a video, a patient, a whole slide."""
+LEAST = 6
+"""Smallest number of tallies for which an interval is given."""
 
 
 class ClassScores(NamedTuple):
@@ -86,10 +91,8 @@ def grouped_tallies(indices: Tensor, tallies: Tensor, group_of: GroupOf | None =
         group_of: Function from an index to a group; None if each image is its own.
     """
     if group_of is not None:
-        numbers: dict[Hashable, int] = {}
-        groups = [numbers.setdefault(group_of(i), len(numbers)) for i in indices.tolist()]
-        sums = tallies.new_zeros(len(numbers), *tallies.shape[1:])
-        tallies = sums.index_add(0, torch.tensor(groups, dtype=torch.long).to(sums.device), tallies)
+        groups = groups_by_index(indices, group_of)
+        tallies = sums_by_group(tallies, numbered_groups(groups, len(groups)))
     return tallies[tallies[:, 1].sum(-1) > 0]
 
 
@@ -102,5 +105,7 @@ def mean_iou_interval(tallies: Tensor) -> tuple[float, float] | None:
     Returns:
         The lower and the upper end; None for fewer than 6 tallies.
     """
+    if len(tallies) < LEAST:
+        return None
     interval = jackknife_interval(tallies, lambda sums: class_scores(sums).iou.nanmean(-1))
     return interval and (max(interval[0], 0.0), min(interval[1], 1.0))

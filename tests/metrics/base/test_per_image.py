@@ -25,7 +25,7 @@ def test_each_image_counts_once_whatever_the_order() -> None:
     assert metric.compute() == reverse.compute()
     # The third map is constant: undefined.
     assert metric.compute().mean == 0.5
-    assert (metric.compute().images, metric.compute().undefined) == (2, 1)
+    assert (metric.compute().tasks, metric.compute().undefined) == (2, 1)
     indices, rows = metric.per_image()
     assert indices.tolist() == [2, 4, 9]
     torch.testing.assert_close(
@@ -37,7 +37,7 @@ def test_without_indices_images_are_counted_up() -> None:
     metric = PointingGame()
     metric.update(MAPS[:2], MASKS[:2])
     metric.update(MAPS[:2], MASKS[:2])
-    assert metric.compute().images == 4
+    assert metric.compute().tasks == 4
 
 
 def test_forward_gives_the_batch_and_keeps_all() -> None:
@@ -45,7 +45,7 @@ def test_forward_gives_the_batch_and_keeps_all() -> None:
     assert metric(MAPS[:1], MASKS[:1]).mean == 1
     assert metric(MAPS[1:2], MASKS[1:2]).mean == 0
     assert metric.compute().mean == 0.5
-    assert metric.compute().images == 2
+    assert metric.compute().tasks == 2
 
 
 def test_several_figures_come_by_name() -> None:
@@ -61,13 +61,13 @@ def test_reset_forgets() -> None:
     metric.update(MAPS, MASKS)
     metric.reset()
     metric.update(MAPS[:1], MASKS[:1])
-    assert metric.compute().images == 1
+    assert metric.compute().tasks == 1
 
 
 def test_a_metric_without_images_is_undefined() -> None:
     with pytest.warns(UserWarning, match="before"):
         value = PointingGame().compute()
-    assert (value.images, value.undefined) == (0, 0)
+    assert (value.tasks, value.undefined) == (0, 0)
     assert value.mean != value.mean
 
 
@@ -78,7 +78,7 @@ def test_copies_are_independent() -> None:
     assert copy.compute() == metric.compute()
     other = metric.clone()
     other.update(MAPS[:1], MASKS[:1])
-    assert metric.compute().images == 2
+    assert metric.compute().tasks == 2
 
 
 def test_indices_that_do_not_fit_are_named() -> None:

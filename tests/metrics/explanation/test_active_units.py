@@ -32,7 +32,7 @@ def test_no_positive_evidence() -> None:
     metric = ActiveUnits()
     metric.update(evidence)
     for estimate in metric.compute().values():
-        assert (estimate.mean, estimate.images, estimate.undefined) == (1, 1, 2)
+        assert (estimate.mean, estimate.tasks, estimate.undefined) == (1, 1, 2)
 
 
 def test_the_effective_number_counts_positive_evidence_alone() -> None:

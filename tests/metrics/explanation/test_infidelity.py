@@ -65,7 +65,7 @@ def test_an_image_has_its_noise_whatever_its_batch() -> None:
 def test_no_attribution_is_undefined() -> None:
     metric = Infidelity()
     metric.update(linear, torch.rand(2, 3, 4, 4), torch.stack([WEIGHT * 0, WEIGHT]))
-    assert (metric.compute().images, metric.compute().undefined) == (1, 1)
+    assert (metric.compute().tasks, metric.compute().undefined) == (1, 1)
 
 
 def test_what_does_not_fit_is_named() -> None:

@@ -32,7 +32,7 @@ def test_equal_maps_have_no_diversity_and_no_pair_is_undefined() -> None:
     labels[1] = 1
     metric.update(torch.ones(2, 4, 3, 3), labels)
     for estimate in metric.compute().values():
-        assert (estimate.mean, estimate.images, estimate.undefined) == (0, 1, 1)
+        assert (estimate.mean, estimate.tasks, estimate.undefined) == (0, 1, 1)
 
 
 def test_void_is_no_class() -> None:

@@ -33,9 +33,19 @@ def test_the_metric_counts_the_active_prototypes() -> None:
     # Prototype 1 is active on another part in each image.
     assert float(everyone.compute()) == pytest.approx(2 / 3)
     assert float(active.compute()) == 1
-    # In a resample of one image alone, it is consistent.
-    assert everyone.compute().high == 1
     assert everyone.higher_is_better is True
+
+
+def test_the_interval_is_over_images_or_groups_of_them() -> None:
+    metric = PartConsistency(TABLE, PART_CLASS)
+    activations = torch.cat([peaks(0, 2, 8), *[peaks(0, 4, 8)] * 9])
+    metric.update(activations, LABELS.expand(10, -1, -1), PARTS.expand(10, -1, -1))
+    images = metric.compute()
+    # In resamples with two of the first image, prototype 1 is not consistent.
+    assert (images.low, images.mean, images.high) == (pytest.approx(2 / 3), 1, 1)
+    groups = metric.estimates(lambda index: index % 5)["part_consistency"]
+    assert (groups.tasks, groups.groups) == (10, 5)
+    assert not metric.estimates(lambda index: index % 3)["part_consistency"].has_interval
 
 
 def test_images_without_parts_are_undefined() -> None:
@@ -43,4 +53,4 @@ def test_images_without_parts_are_undefined() -> None:
     metric.update(
         torch.cat([peaks(0, 4, 8)] * 2), LABELS.expand(2, -1, -1), torch.cat([PARTS, PARTS * 0])
     )
-    assert metric.compute()[3:] == (1, 1)
+    assert (metric.compute().tasks, metric.compute().undefined) == (1, 1)

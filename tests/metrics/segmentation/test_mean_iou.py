@@ -133,7 +133,7 @@ def test_the_interval_is_that_of_images_left_out_one_by_one() -> None:
     half = 2.446912 * (6 / 7 * (left_out - left_out.mean()).square().sum()).sqrt()
     assert value.low == pytest.approx(value.mean - float(half), abs=1e-5)
     assert value.high == pytest.approx(value.mean + float(half), abs=1e-5)
-    assert (value.images, value.undefined) == (7, 1)
+    assert (value.tasks, value.undefined) == (7, 1)
 
 
 def test_images_of_a_group_are_left_out_together() -> None:
@@ -144,7 +144,7 @@ def test_images_of_a_group_are_left_out_together() -> None:
     joined.update(predicted.view(6, 2, 20), labels.view(6, 2, 20), torch.arange(6))
     grouped = metric.interval(lambda index: f"video {index // 2}")
     assert grouped[:3] == pytest.approx(joined.interval()[:3])
-    assert grouped.images == 12
+    assert grouped.tasks == 12
     few = metric.interval(lambda index: index // 3)
     assert few.mean == grouped.mean
     assert few.low != few.low

@@ -7,8 +7,6 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-LEAST = 6
-"""Smallest number of rows for which an interval is given."""
 INTERVAL = 0.95
 
 
@@ -21,14 +19,15 @@ def jackknife_interval(
     figures ``f_i`` without row i, and t is the quantile of Student's distribution with n - 1
     degrees of freedom (Tukey, "Bias and confidence in not quite large samples", 1958; Efron and
     Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 11). Unlike a percentile
-    bootstrap, which is too narrow below some 50 rows, it covers at small n too.
+    bootstrap, which is too narrow below some 50 rows, it covers at small n too. For a mean, the
+    ratio of a sum and a count, it is Student's interval.
 
     Args:
         rows: Values (n, ...) of n independent units, such as images, float64.
         statistic: Function from sums (m, ...) to figures (m,).
 
     Returns:
-        The lower and the upper end; None for fewer than 6 rows, or if a figure is NaN.
+        The lower and the upper end; None for a single row, or if a figure is NaN.
 
     Example:
         >>> import torch
@@ -40,7 +39,7 @@ def jackknife_interval(
     from scipy.special import stdtrit
 
     number = len(rows)
-    if number < LEAST:
+    if number < 2:
         return None
     total = rows.sum(0)
     left_out = statistic(total - rows)
