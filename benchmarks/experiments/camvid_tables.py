@@ -8,12 +8,12 @@ Run ``python benchmarks/experiments/camvid_tables.py`` when records in
 from __future__ import annotations
 
 import argparse
-import re
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.experiments.pages import with_block
 from protoxai.runtime.files import read_json, read_text, write_file
 from protoxai.training.run_folder.run_record import differences, recorded_recipe
 from protoxai.training.seed_scores import SeedScores, Spread, conditions
@@ -26,7 +26,6 @@ SPLITS = {
     None: "Usual split",
     VIDEO: f"Without the video {VIDEO}, validated on it",
 }
-BLOCK = re.compile(r"(<!-- camvid: (?!end)[^>]*-->\n).*?(<!-- camvid: end -->)", re.DOTALL)
 
 Record = dict[str, Any]
 
@@ -40,7 +39,7 @@ def main() -> None:
         (ROOT / "README.md", short(records)),
         (ROOT / "docs/camvid.md", full(records)),
     ):
-        write_file(page, with_block(read_text(page), text))
+        write_file(page, with_block(read_text(page), "camvid", text))
     print(f"{len(records)} runs")
 
 
@@ -64,13 +63,6 @@ def check(records: Sequence[Record]) -> None:
                 f"the recipes of {record['method']}, seeds {other['seed']} and {record['seed']}, "
                 f"differ in {', '.join(changed)}: run both by one recipe"
             )
-
-
-def with_block(page: str, text: str) -> str:
-    """Return a page whose block is replaced."""
-    if len(BLOCK.findall(page)) != 1:
-        raise ValueError("expected one block from `<!-- camvid: ... -->` to `<!-- camvid: end -->`")
-    return BLOCK.sub(lambda found: f"{found[1]}\n{text}\n{found[2]}", page)
 
 
 def short(records: Sequence[Record]) -> str:

@@ -11,6 +11,7 @@ import yaml
 from PIL import Image
 
 from benchmarks.experiments import camvid, camvid_tables
+from benchmarks.experiments.pages import with_block
 from protoxai.training import Recipe, evaluate_model
 from protoxai.training.run_folder.run_record import plain_recipe
 from tests.training.cases import micro
@@ -170,15 +171,15 @@ def test_readme_and_documentation_show_the_records():
     records = camvid_tables.read(camvid_tables.RESULTS)
     for page, table in (("README.md", camvid_tables.short), ("docs/camvid.md", camvid_tables.full)):
         text = (ROOT / page).read_text(encoding="utf-8")
-        assert camvid_tables.with_block(text, table(records)) == text, (
+        assert with_block(text, "camvid", table(records)) == text, (
             "run python benchmarks/experiments/camvid_tables.py"
         )
     with pytest.raises(ValueError, match="expected one block"):
-        camvid_tables.with_block("a page", "")
+        with_block("a page", "camvid", "")
 
 
 def test_records_hold_no_path():
-    for path in camvid_tables.RESULTS.glob("*.json"):
+    for path in camvid_tables.RESULTS.glob("camvid-*.json"):
         values = json.loads(path.read_text(encoding="utf-8"))
         assert "root" not in values["recipe"]["data"]
         assert "/" not in json.dumps(values).replace("timm/tf_efficientnet_lite0", ""), path

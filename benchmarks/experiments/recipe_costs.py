@@ -1,0 +1,192 @@
+"""What each recipe that comes with the package trains and takes, in ``docs/recipes.md``.
+
+Run ``python benchmarks/experiments/recipe_costs.py`` when recipes or models have changed; it takes
+about ten minutes. It counts operations, memory and disk (see ``training_cost.py``), measures a few
+training steps on the CPU to compare the count of memory with, and writes
+``benchmarks/experiments/results/recipe_costs.json`` and the page from it. With ``--page``, it
+writes the page alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.experiments.measured_memory import measured_memory
+from benchmarks.experiments.pages import with_block
+from benchmarks.experiments.published_data import DATA, DataFacts
+from benchmarks.experiments.training_cost import cost_of
+from protoxai.runtime.files import read_json, read_text, write_file, write_json
+from protoxai.training import Recipe
+from protoxai.training.recipes.yaml_files import shipped_recipes
+
+ROOT = Path(__file__).parents[2]
+RESULTS = Path(__file__).parent / "results" / "recipe_costs.json"
+PAGE = ROOT / "docs" / "recipes.md"
+# Floating-point operations per second that the hours assume, and where.
+GPU, CPU = 10e12, 20e9
+FOR_CPU = ("camvid", "shapes")
+# Recipe, crop and backbone of the steps whose memory is measured, small enough for a CPU.
+MEASURED = (
+    ("shapes", (128, 128), "timm/tf_efficientnet_lite0"),
+    ("em", (128, 128), "unet"),
+    ("pascal_voc", (97, 97), "deeplabv2/resnet50"),
+)
+PUBLISHED = re.compile(r"val mIoU ([\d.]+(?: ± [\d.]+)?)")
+HEAD = ("recipe", "published val mIoU", "memory", "operations", "hours", "run folder")
+
+Costs = Mapping[str, Any]
+
+
+def main() -> None:
+    """Count, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--page", action="store_true", help="write the page from stored results")
+    if not parser.parse_args().page:
+        write_json(RESULTS, {"recipes": counted(), "memory": compared()})
+    write_file(PAGE, with_block(read_text(PAGE), "recipes", page(read_json(RESULTS))))
+
+
+def recipes() -> dict[str, Recipe]:
+    """Return the recipes that come with the package, by name; their data need not exist."""
+    return {
+        name: Recipe.load(path, {"data.root": None}) for name, path in shipped_recipes().items()
+    }
+
+
+def counted() -> Costs:
+    """Return what every recipe takes, its baseline included."""
+    costs = {}
+    for name, recipe in recipes().items():
+        costs[name] = recipe_cost(recipe, DATA[recipe.data.dataset])
+        print(name, costs[name], flush=True)
+    return costs
+
+
+def recipe_cost(recipe: Recipe, facts: DataFacts) -> Costs:
+    """Return what a recipe takes, its baseline included, as plain values.
+
+    Args:
+        recipe: The recipe.
+        facts: Facts about its data set.
+    """
+    cost = asdict(cost_of(recipe, facts))
+    if recipe.baseline:
+        other = asdict(cost_of(recipe.as_baseline(), facts))
+        # One is trained after the other; both folders stay.
+        cost = {
+            key: max(value, other[key]) if key == "memory" else value + other[key]
+            for key, value in cost.items()
+        }
+    return cost
+
+
+def compared() -> list[Costs]:
+    """Return the memory of training steps, counted and measured."""
+    results: list[Costs] = []
+    loaded = recipes()
+    for name, crop, backbone in MEASURED:
+        recipe = loaded[name]
+        # The stage that trains the trunk has the most memory.
+        stage = next(stage for stage in recipe.stages if "backbone" in stage.learning_rates)
+        recipe = replace(
+            recipe,
+            stages=[replace(stage, steps=1)],
+            data=replace(recipe.data, crop=crop),
+            model=replace(recipe.model, backbone=backbone),
+        )
+        facts = DATA[recipe.data.dataset]
+        measured = measured_memory(recipe, facts.num_classes)
+        case = {"recipe": name, "crop": list(crop), "backbone": backbone}
+        results.append({**case, "counted": cost_of(recipe, facts).memory, "measured": measured})
+        print(results[-1], flush=True)
+    return results
+
+
+def page(results: Costs) -> str:
+    """Return the part of the page that the command writes.
+
+    Args:
+        results: Content of the JSON file.
+    """
+    ratios = [case["measured"] / case["counted"] for case in results["memory"]]
+    loaded = recipes()
+    found = f"{min(ratios):.2f} to {max(ratios):.2f}"
+    lines = [
+        f"In {len(ratios)} smaller cases, the CPU took {found} times the memory that was counted.",
+        "",
+        _row(HEAD),
+        _row(["---"] * len(HEAD)),
+        *(_row(_cells(name, recipe, results["recipes"][name])) for name, recipe in loaded.items()),
+        "",
+    ]
+    for dataset, facts in DATA.items():
+        own = {name: recipe for name, recipe in loaded.items() if recipe.data.dataset == dataset}
+        if own:
+            lines += _section(dataset, facts, own)
+    return "\n".join(lines)
+
+
+def _cells(name: str, recipe: Recipe, cost: Costs) -> list[str]:
+    operations = cost["training"] + cost["validation"] + cost["projection"]
+    speed = CPU if recipe.data.dataset in FOR_CPU else GPU
+    published = PUBLISHED.search(recipe.target)
+    return [
+        f"`{name}`",
+        published[1] if published else "",
+        f"{cost['memory'] / 1e9:.1f} GB",
+        f"{operations:.1e}",
+        f"{operations / speed / 3600:.2g}",
+        f"{cost['disk'] / 1e9:.2g} GB",
+    ]
+
+
+def _section(dataset: str, facts: DataFacts, own: Mapping[str, Recipe]) -> Iterator[str]:
+    """Return the lines about one data set and its recipes."""
+    yield f"## {facts.title}"
+    yield ""
+    splits = ", ".join(f"{count:,} in `{split}`" for split, count in facts.images.items())
+    place = (
+        f"Expected in the folder {facts.layout}: `$PROTOXAI_{dataset.upper()}` or `--data.root`."
+    )
+    where = f"{place} {facts.disk}" if facts.layout else "Drawn while training; no files."
+    yield f"{facts.num_classes} classes; images: {splits}. {where}"
+    yield ""
+    for name, recipe in own.items():
+        yield f"- `{name}`: {describe(recipe, facts.num_classes)}"
+    yield ""
+
+
+def describe(recipe: Recipe, num_classes: int) -> str:
+    """Return what a recipe trains, for how long, and what it should reach.
+
+    Args:
+        recipe: The recipe.
+        num_classes: Number of classes.
+    """
+    text = recipe.method
+    if recipe.method != "DeepLabv2":
+        scales = len(recipe.model.atrous_rates) if recipe.model.scales == "atrous" else 1
+        text += f", {num_classes * scales * recipe.model.prototypes_per_scale:,} prototypes"
+    steps = ", ".join(f"{stage.name} {stage.steps:,}" for stage in recipe.stages)
+    batch = f"{recipe.data.batch_size} images of {recipe.data.crop[0]} x {recipe.data.crop[1]}"
+    accumulated = {stage.accumulate_grad_batches for stage in recipe.stages}
+    if accumulated != {1}:
+        (number,) = accumulated
+        batch = f"{number} batches of {batch}"
+    text += f" on `{recipe.model.backbone}`. Steps of {batch}: {steps}."
+    if recipe.baseline:
+        text += " Then DeepLabv2 on the same trunk, included in the table."
+    return f"{text} Target: {recipe.target}." if recipe.target else text
+
+
+def _row(cells: tuple[str, ...] | list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    main()
