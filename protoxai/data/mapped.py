@@ -118,7 +118,7 @@ def _parts(sample: Any, index: int) -> tuple[Tensor, Tensor, str]:
 def _as_tensor(title: str, value: Any) -> Tensor:
     if isinstance(value, Image.Image):
         # A grey image has one channel, which labels do not have.
-        stored = pil_to_tensor(value)
+        stored: Tensor = pil_to_tensor(value)
         return stored[0] if len(stored) == 1 else stored
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
         value = torch.from_numpy(value.copy())
