@@ -24,9 +24,15 @@ from protoxai.metrics.base.registry import (
     register_metric as register_metric,
     registered_metrics as registered_metrics,
 )
+from protoxai.metrics.explanation.faithfulness import (
+    Faithfulness as Faithfulness,
+    faithfulness as faithfulness,
+)
 from protoxai.metrics.explanation.deletion_insertion import (
     DeletionInsertion as DeletionInsertion,
     deletion_insertion as deletion_insertion,
+)
+from protoxai.metrics.explanation.perturbation_curves import (
     perturbation_curves as perturbation_curves,
 )
 from protoxai.metrics.explanation.pointing_game import (
@@ -93,6 +99,9 @@ from protoxai.metrics.prototype.group_scale_diversity import (
 from protoxai.metrics.prototype.group_sparsity import (
     GroupSparsity as GroupSparsity,
     group_sparsity as group_sparsity,
+)
+from protoxai.metrics.prototype.chance_hits import (
+    chance_hits as chance_hits,
 )
 from protoxai.metrics.prototype.part_consistency import (
     PartConsistency as PartConsistency,

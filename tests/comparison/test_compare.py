@@ -48,7 +48,7 @@ def test_every_metric_measures_every_explainer() -> None:
     ]
     assert all(r.indices == (4, 9) and r.complete for r in comparison.results if not r.failure)
     assert len(lines) == len(comparison.results)
-    assert lines[0].startswith("red, deletion_insertion: 2 images in ")
+    assert lines[0].startswith("red, faithfulness: 2 images in ")
 
     undefined = {"active_units", "effective_units"}
     for explainer in comparison.explainers[:2]:
@@ -65,7 +65,7 @@ def test_every_metric_measures_every_explainer() -> None:
     assert comparison["red", "relevance_mass"].mean > 0.3
     assert comparison["red", "forward_passes"].mean == 0
     assert comparison["InputXGradient", "backward_passes"].mean == 1
-    assert comparison["InputXGradient", "deletion_gap"].mean > 0
+    assert comparison["InputXGradient", "faithfulness"].mean > 0
 
 
 def test_values_are_the_metrics_own() -> None:
@@ -231,9 +231,7 @@ def test_errors_name_what_is_wrong() -> None:
         compare([*explainers, Scripted("red", red)], TASKS, log=quiet)
     with pytest.raises(ValueError, match=r"'sparsenes' \(did you mean 'sparseness'\?\)"):
         compare(explainers, TASKS, metrics=["cost", "sparsenes"], log=quiet)
-    with pytest.raises(
-        ValueError, match=r"there is no metric 'xyz'; expected one of deletion_insertion"
-    ):
+    with pytest.raises(ValueError, match=r"there is no metric 'xyz'; expected one of faithfulness"):
         compare(explainers, TASKS, metrics=["xyz"], log=quiet)
     with pytest.raises(ValueError, match="0 explainers and 2 tasks"):
         compare([], TASKS, log=quiet)

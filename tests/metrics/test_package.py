@@ -14,6 +14,7 @@ from protoxai.metrics import MeanIoU, ModelMetric, PerImageMetric
 
 BASES = {"PerImageMetric", "ModelMetric"}
 HELPERS = {
+    "chance_hits",
     "estimate",
     "iou_per_class",
     "metric_named",
@@ -73,7 +74,7 @@ def test_each_function_has_its_class() -> None:
 @pytest.mark.parametrize("name", CLASSES)
 def test_each_metric_names_its_figures_and_which_direction_is_better(name: str) -> None:
     kind = NAMES[name]
-    assert isinstance(kind.higher_is_better, bool)
+    assert isinstance(kind.higher_is_better, bool | None)
     if kind is not MeanIoU:
         assert kind.figures
         assert kind.higher_is_better in kind.figures.values()
@@ -97,7 +98,7 @@ def test_every_file_of_a_metric_is_in_the_stub() -> None:
     for folder in ("explanation", "prototype", "segmentation"):
         place = importlib.import_module(f"protoxai.metrics.{folder}")
         for file in pkgutil.iter_modules(place.__path__, f"{place.__name__}."):
-            assert file.name in listed or file.name.endswith(".blur")
+            assert file.name in listed or file.name.endswith((".blur", ".imputation"))
 
 
 @pytest.mark.slow

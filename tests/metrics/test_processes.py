@@ -25,7 +25,7 @@ def metrics() -> dict[str, PerImageMetric | MeanIoU]:
     options = {
         "ActivationScaleDiversity": {"table": TABLE},
         "ParameterRandomisation": {"layers": LAYERS},
-        "PartConsistency": {"table": TABLE, "part_class": PART_CLASS},
+        "PartConsistency": {"table": TABLE, "part_class": PART_CLASS, "min_images": 2},
         "PartStability": {"table": TABLE, "part_class": PART_CLASS},
         "ScaleSpectrum": {"bands": 2},
     }
@@ -58,6 +58,7 @@ def measure(chosen: Sequence[int]) -> dict[str, PerImageMetric | MeanIoU]:
             "ActiveUnits": (attribution.flatten(1) - 0.5,),
             "DeletionInsertion": (score, images[0], attribution[0]),
             "ExplanationCost": (Cost(i, 2 * i, i / 3, None),),
+            "Faithfulness": (score, images[0], attribution[0], own[0] == 1),
             "Infidelity": (score, images, attribution),
             "MaxSensitivity": (explain, images),
             "MeanIoU": (predicted[one], own),

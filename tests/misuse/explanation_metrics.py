@@ -108,8 +108,10 @@ ARGUMENTS = Domain(
 )
 IMAGE = tensors(lambda: v.images()[0]).but("more_dimensions")
 OWN_MAP = tensors(lambda: v.random(*v.SIZE), fixed=(0, 1), real=True).but("more_dimensions")
-STEPS, SIGMA = wholes(2), numbers(2.0, above=0).but("none")
-for function in (M.deletion_insertion, M.perturbation_curves):
+STEPS = wholes(2)
+FILL = Domain(lambda: "blur", constants(none=None, number=1, unknown="blurr", list=["blur"]))
+OWN_MASK = tensors(lambda: v.random(*v.SIZE) > 0.5, fixed=(0, 1)).but("more_dimensions")
+for function in (M.faithfulness, M.deletion_insertion, M.perturbation_curves):
     call(
         "protoxai.metrics",
         function.__name__,
@@ -118,19 +120,22 @@ for function in (M.deletion_insertion, M.perturbation_curves):
         image=IMAGE,
         attribution=OWN_MAP,
         steps=STEPS,
-        sigma=SIGMA,
+        fill=FILL,
+        patch=wholes(2),
+        keep=OWN_MASK.but("none"),
         seed=SEED,
         batch_size=wholes(8),
     )
-call(
-    "protoxai.metrics",
-    "DeletionInsertion",
-    M.DeletionInsertion,
-    steps=STEPS,
-    sigma=SIGMA,
-    batch_size=wholes(8),
-    **OPTIONS,
-)
+for kind in (M.Faithfulness, M.DeletionInsertion):
+    call(
+        "protoxai.metrics",
+        kind.__name__,
+        kind,
+        steps=STEPS,
+        fill=FILL,
+        batch_size=wholes(8),
+        **OPTIONS,
+    )
 ONE_INDEX = Domain(
     constant(3), constants(text="a", fraction=0.5, many=[1, 2], object=object(), flag=True)
 )
@@ -141,6 +146,16 @@ call(
     score=SCORE,
     image=IMAGE,
     attribution=OWN_MAP,
+    index=ONE_INDEX,
+)
+call(
+    "protoxai.metrics",
+    "Faithfulness.update",
+    method(lambda: M.Faithfulness(2)),
+    score=SCORE,
+    image=IMAGE,
+    attribution=OWN_MAP,
+    region=OWN_MASK,
     index=ONE_INDEX,
 )
 NORMALISED = tensors(v.images)

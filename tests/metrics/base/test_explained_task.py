@@ -53,6 +53,7 @@ def updates(task: ExplainedTask) -> dict[str, tuple]:
     """The arguments of each metric's update that correspond to the task."""
     against_truth = task.map, task.truth
     return {
+        "faithfulness": (task.softmax, task.image[0], task.map[0], task.region[0]),
         "deletion_insertion": (task.softmax, task.image[0], task.map[0]),
         "pointing_game": against_truth,
         "relevance_mass": against_truth,

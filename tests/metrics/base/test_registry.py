@@ -16,6 +16,7 @@ from protoxai.metrics import (
 from protoxai.metrics.base import registry
 
 BUILT_IN = [
+    "faithfulness",
     "deletion_insertion",
     "pointing_game",
     "relevance_mass",

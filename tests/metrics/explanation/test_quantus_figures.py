@@ -53,7 +53,7 @@ def test_rank_correlation() -> None:
 def test_pixel_flipping(monkeypatch: pytest.MonkeyPatch) -> None:
     # Three pixels at a time become 0.25; the score is the softmax of the second of two classes.
     monkeypatch.setattr(
-        "protoxai.metrics.explanation.deletion_insertion.gaussian_blur",
+        "protoxai.metrics.explanation.imputation.gaussian_blur",
         lambda images, sigma: torch.full_like(images, 0.25),
     )
     weight = torch.linspace(-1, 2, PIXELS, dtype=torch.float64)
@@ -61,7 +61,10 @@ def test_pixel_flipping(monkeypatch: pytest.MonkeyPatch) -> None:
     def score(images: Tensor) -> Tensor:
         return (images.flatten(1) @ weight).sigmoid()
 
-    curves = [perturbation_curves(score, IMAGES[i], MAPS[i], steps=10)[0, 1:] for i in range(2)]
+    curves = [
+        perturbation_curves(score, IMAGES[i], MAPS[i], steps=10, fill="blur")[0, 1:]
+        for i in range(2)
+    ]
     first = (
         0.9436667704425249, 0.9249432507284602, 0.8928046947006778, 0.9614653138465539,
         0.9432808861435376, 0.9889251351540205, 0.9918851495609419, 0.8930886659010024,
