@@ -21,7 +21,7 @@ from tests.misuse.domains import (
     wholes,
     words,
 )
-from tests.misuse.explanation_metrics import OPTIONS
+from tests.misuse.explanation_metrics import OPTIONS, SEED, SEEDS
 from tests.misuse.prototypes import SHARE, layer
 from tests.misuse.shared import ANY_SIZE, GROUPS, HEAD, INDEX, LABELS, TABLE, VOID
 
@@ -71,13 +71,25 @@ call(
 call("protoxai.metrics", "PrototypeRedundancy", M.PrototypeRedundancy, tolerance=TOLERANCE)
 call("protoxai.metrics", "PrototypeRedundancy.update", method(M.PrototypeRedundancy), layer=LAYER)
 HITS = tensors(v.hits, fixed=(0, 1, 2)).also(no_hits=v.hits() * 0.5)
+OTHER_HITS = tensors(v.other_hits, fixed=(0, 2, 3)).also(no_hits=v.other_hits() * 0.5)
+MIN_IMAGES = wholes(2)
 call(
     "protoxai.metrics",
     "part_consistency",
     M.part_consistency,
-    hits=tensors(v.hits).also(no_hits=v.hits() * 0.5),
+    hits=HITS,
+    other_hits=OTHER_HITS,
+    min_images=MIN_IMAGES,
+    seed=SEED,
 )
-call("protoxai.metrics", "part_stability", M.part_stability, hits=HITS, noisy_hits=HITS)
+call(
+    "protoxai.metrics",
+    "part_stability",
+    M.part_stability,
+    hits=HITS,
+    noisy_hits=HITS,
+    other_hits=OTHER_HITS,
+)
 PART_CLASS = Domain(
     lambda: (0, 0, 1, 2),
     constants(
@@ -98,16 +110,16 @@ PARTS = tensors(lambda: v.labels() + 1, fixed=(0, 1, 2)).also(
 )
 PART_LABELS = LABELS.but("no_class", "below", "almost_void")
 PART_ACTIVATIONS = tensors(v.activations, fixed=(0, 1))
-call(
-    "protoxai.metrics",
-    "part_hits",
-    M.part_hits,
-    activations=PART_ACTIVATIONS,
-    labels=PART_LABELS,
-    parts=PARTS,
-    table=TABLE,
-    part_class=PART_CLASS,
-)
+SCENES = {
+    "activations": PART_ACTIVATIONS,
+    "labels": PART_LABELS,
+    "parts": PARTS,
+    "table": TABLE,
+    "part_class": PART_CLASS,
+    "seeds": SEEDS,
+}
+call("protoxai.metrics", "part_hits", M.part_hits, **SCENES)
+call("protoxai.metrics", "chance_hits", M.chance_hits, **SCENES, partners=wholes(2))
 ACTIVE = Domain(
     lambda: torch.tensor([0, 1]),
     constants(
@@ -121,16 +133,21 @@ ACTIVE = Domain(
         complex=torch.tensor([1j]),
     ),
 )
-for kind in (M.PartConsistency, M.PartStability):
-    call(
-        "protoxai.metrics",
-        kind.__name__,
-        kind,
-        table=TABLE,
-        part_class=PART_CLASS.but("short"),
-        active=ACTIVE,
-        **OPTIONS,
-    )
+OF_PARTS = {"table": TABLE, "part_class": PART_CLASS.but("short"), "active": ACTIVE, **OPTIONS}
+call(
+    "protoxai.metrics",
+    "PartConsistency",
+    M.PartConsistency,
+    **OF_PARTS,
+    min_images=MIN_IMAGES,
+)
+call(
+    "protoxai.metrics",
+    "PartStability",
+    M.PartStability,
+    **OF_PARTS,
+    clip=numbers(0.25, above=0).but("none"),
+)
 call(
     "protoxai.metrics",
     "PartConsistency.update",

@@ -66,6 +66,10 @@ def hits() -> Tensor:
     return (random(2, 5, 4) > 0.5).float()
 
 
+def other_hits() -> Tensor:
+    return (random(2, 3, 5, 4) > 0.5).float()
+
+
 @cache
 def model() -> ScaleProtoSeg:
     return small_model(CLASSES, prototypes_per_scale=2)

@@ -9,17 +9,26 @@ from torch import Tensor
 
 from protoxai import PrototypeTable
 from protoxai.data import Shapes
-from protoxai.metrics import PartConsistency, PartStability, pointing_game, relevance_mass
+from protoxai.metrics import (
+    Estimate,
+    PartConsistency,
+    PartStability,
+    pointing_game,
+    relevance_mass,
+)
 from protoxai.metrics.explanation.blur import gaussian_blur
 
-IMAGES = 24
+IMAGES = 40
 SHAPES = Shapes(size=64, length=IMAGES, split="val")
-NUMBERS = torch.arange(1, len(SHAPES.part_class))
-TABLE = PrototypeTable(torch.tensor(SHAPES.part_class)[1:], [0] * len(NUMBERS), 9, 1)
-TIES = 1e-3
-"""Noise that breaks the ties of a map that is 0 all over its class, which would all be kept."""
-
+COMPACT = (
+    *("wheel hub", "flower core", "sign bar", "house roof", "house door", "house window"),
+    *("tree trunk", "fish tail", "fish body", "fish eye", "ladder rungs", "key shaft"),
+)
+"""Parts that contain their centroid: one that does not, such as a tyre, is never hit."""
+NUMBERS = torch.tensor([SHAPES.part_names.index(name) for name in COMPACT])
+TABLE = PrototypeTable(torch.tensor(SHAPES.part_class)[NUMBERS], [0] * len(NUMBERS), 9, 1)
 Ladder = dict[str, float]
+Figures = dict[str, dict[str, Estimate]]
 
 
 @pytest.fixture(scope="module")
@@ -36,28 +45,28 @@ def detectors(parts: Tensor) -> dict[str, Callable[[Tensor], Tensor]]:
     """Functions of noise that return activations (B, P, H, W) of a prototype for each part."""
     truth = gaussian_blur((parts[:, None] == NUMBERS[:, None, None]).float(), 1.5)
     return {
-        "perfect": lambda noise: truth + TIES * noise,
+        "perfect": lambda noise: truth,
         "real": lambda noise: truth + 0.05 * noise,
-        "mirrored": lambda noise: truth.flip(2, 3) + TIES * noise,
+        "mirrored": lambda noise: truth.flip(2, 3),
         "random": lambda noise: noise,
         "constant": lambda noise: torch.ones_like(noise),
     }
 
 
 @pytest.fixture(scope="module")
-def consistency(pictures: tuple[Tensor, Tensor]) -> Ladder:
+def consistency(pictures: tuple[Tensor, Tensor]) -> Figures:
     labels, parts = pictures
     noise = torch.randn(IMAGES, len(TABLE), 64, 64, generator=torch.Generator().manual_seed(0))
     values = {}
     for name, detector in detectors(parts).items():
         metric = PartConsistency(TABLE, SHAPES.part_class)
         metric.update(detector(noise), labels, parts)
-        values[name] = float(metric.compute())
+        values[name] = metric.compute()
     return values
 
 
 @pytest.fixture(scope="module")
-def stability(pictures: tuple[Tensor, Tensor]) -> Ladder:
+def stability(pictures: tuple[Tensor, Tensor]) -> Figures:
     """The metric's noise reaches the detectors unchanged, five times as strong."""
     labels, parts = pictures
     values = {}
@@ -65,7 +74,7 @@ def stability(pictures: tuple[Tensor, Tensor]) -> Ladder:
         metric = PartStability(TABLE, SHAPES.part_class)
         images = torch.zeros(IMAGES, len(TABLE), 64, 64)
         metric.update(lambda x, d=detector: d(5 * x), images, labels, parts)
-        values[name] = float(metric.compute())
+        values[name] = metric.compute()
     return values
 
 
@@ -85,24 +94,18 @@ def on_parts(pictures: tuple[Tensor, Tensor]) -> dict[str, Ladder]:
     }
 
 
-def test_consistency_ranks_detectors(consistency: Ladder) -> None:
-    assert consistency["perfect"] >= consistency["real"] > 0.5
-    # The centroids of rings such as tyres lie on other parts, so that the truth misses some.
-    assert consistency["perfect"] < 1
-    assert max(consistency["random"], consistency["mirrored"]) < 0.3
+def test_consistency_ranks_detectors(consistency: Figures) -> None:
+    score = {name: figures["part_consistency"] for name, figures in consistency.items()}
+    assert float(score["perfect"]) >= 0.8
+    assert float(score["perfect"]) >= float(score["real"]) > 0.5
+    for name in ("random", "constant", "mirrored"):
+        assert score[name].low <= 0 <= score[name].high < 0.2
 
 
-def test_stability_ranks_detectors(stability: Ladder) -> None:
-    assert stability["perfect"] > stability["real"] > stability["random"] + 0.2
-    assert stability["real"] > stability["mirrored"]
-    assert stability["perfect"] > 0.95
-
-
-def test_an_activation_that_is_the_same_everywhere_hits_every_part(
-    consistency: Ladder, stability: Ladder
-) -> None:
-    # Neither metric can rank it, as the documentation says.
-    assert consistency["constant"] == stability["constant"] == 1
+def test_stability_ranks_detectors(stability: Figures) -> None:
+    score = {name: figures["part_stability"] for name, figures in stability.items()}
+    assert float(score["perfect"]) >= float(score["real"]) > float(score["random"]) + 0.2
+    assert score["random"].low <= 0 <= score["random"].high
 
 
 def test_maps_are_ranked_against_parts(on_parts: dict[str, Ladder]) -> None:
@@ -110,6 +113,6 @@ def test_maps_are_ranked_against_parts(on_parts: dict[str, Ladder]) -> None:
         assert ladder["perfect"] > ladder["real"] > 4 * max(ladder["random"], ladder["mirrored"])
     assert on_parts["pointing_game"]["perfect"] > 0.9
     assert math.isnan(on_parts["pointing_game"]["constant"])
-    # A constant map has the part's share of the image, as noise has.
-    chance = on_parts["relevance_mass"]["random"]
-    assert on_parts["relevance_mass"]["constant"] == pytest.approx(chance, rel=0.1)
+    # A constant map has nothing, as noise has.
+    assert on_parts["relevance_mass"]["constant"] == pytest.approx(0, abs=1e-6)
+    assert on_parts["relevance_mass"]["random"] == pytest.approx(0, abs=0.01)
