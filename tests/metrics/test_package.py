@@ -98,7 +98,7 @@ def test_every_file_of_a_metric_is_in_the_stub() -> None:
     for folder in ("explanation", "prototype", "segmentation"):
         place = importlib.import_module(f"protoxai.metrics.{folder}")
         for file in pkgutil.iter_modules(place.__path__, f"{place.__name__}."):
-            assert file.name in listed or file.name.endswith((".blur", ".imputation"))
+            assert file.name in listed or file.name.endswith((".blur", ".imputation", ".part_metric"))
 
 
 @pytest.mark.slow
