@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -37,7 +38,7 @@ MEASURED = (
     ("pascal_voc", (97, 97), "deeplabv2/resnet50"),
 )
 PUBLISHED = re.compile(r"val mIoU ([\d.]+(?: ± [\d.]+)?)")
-HEAD = ("recipe", "published val mIoU", "memory", "operations", "hours", "run folder")
+HEAD = ("recipe", "published val mIoU", "memory", "TFLOP", "validation", "time", "run folder")
 
 Costs = Mapping[str, Any]
 
@@ -114,51 +115,65 @@ def page(results: Costs) -> str:
         results: Content of the JSON file.
     """
     ratios = [case["measured"] / case["counted"] for case in results["memory"]]
-    loaded = recipes()
     found = f"{min(ratios):.2f} to {max(ratios):.2f}"
+    loaded = recipes()
+    own = {
+        dataset: {name: each for name, each in loaded.items() if each.data.dataset == dataset}
+        for dataset in DATA
+    }
     lines = [
         f"In {len(ratios)} smaller cases, the CPU took {found} times the memory that was counted.",
         "",
         _row(HEAD),
         _row(["---"] * len(HEAD)),
-        *(_row(_cells(name, recipe, results["recipes"][name])) for name, recipe in loaded.items()),
-        "",
     ]
+    for group in own.values():
+        lines += [
+            _row(_cells(name, each, results["recipes"][name])) for name, each in group.items()
+        ]
     for dataset, facts in DATA.items():
-        own = {name: recipe for name, recipe in loaded.items() if recipe.data.dataset == dataset}
-        if own:
-            lines += _section(dataset, facts, own)
+        lines += _section(dataset, facts, own[dataset])
     return "\n".join(lines)
 
 
 def _cells(name: str, recipe: Recipe, cost: Costs) -> list[str]:
     operations = cost["training"] + cost["validation"] + cost["projection"]
-    speed = CPU if recipe.data.dataset in FOR_CPU else GPU
     published = PUBLISHED.search(recipe.target)
+    hours = operations / (CPU if recipe.data.dataset in FOR_CPU else GPU) / 3600
     return [
         f"`{name}`",
         published[1] if published else "",
         f"{cost['memory'] / 1e9:.1f} GB",
-        f"{operations:.1e}",
-        f"{operations / speed / 3600:.2g}",
-        f"{cost['disk'] / 1e9:.2g} GB",
+        f"{_two_digits(operations / 1e12)}",
+        f"{100 * cost['validation'] / operations:.0f} %",
+        f"{_two_digits(hours)} h" if hours >= 1 else f"{_two_digits(60 * hours)} min",
+        f"{cost['disk'] / 1e9:.1f} GB" if cost["disk"] >= 1e9 else f"{cost['disk'] / 1e6:.0f} MB",
     ]
+
+
+def _two_digits(value: float) -> str:
+    """Return two significant digits, without an exponent."""
+    rounded = float(f"{value:.1e}")
+    return f"{rounded:,.0f}" if rounded >= 10 else f"{rounded:.1f}"
 
 
 def _section(dataset: str, facts: DataFacts, own: Mapping[str, Recipe]) -> Iterator[str]:
     """Return the lines about one data set and its recipes."""
-    yield f"## {facts.title}"
-    yield ""
     splits = ", ".join(f"{count:,} in `{split}`" for split, count in facts.images.items())
     place = (
         f"Expected in the folder {facts.layout}: `$PROTOXAI_{dataset.upper()}` or `--data.root`."
     )
     where = f"{place} {facts.disk}" if facts.layout else "Drawn while training; no files."
-    yield f"{facts.num_classes} classes; images: {splits}. {where}"
+    size = f"{facts.size[0]} x {facts.size[1]}"
+    yield from ("", f"## {facts.title}", "")
+    yield _wrapped(f"{facts.num_classes} classes; images, typically of {size}: {splits}. {where}")
     yield ""
     for name, recipe in own.items():
-        yield f"- `{name}`: {describe(recipe, facts.num_classes)}"
-    yield ""
+        yield _wrapped(f"- `{name}`: {describe(recipe, facts.num_classes)}", indent="  ")
+
+
+def _wrapped(text: str, indent: str = "") -> str:
+    return textwrap.fill(text, 120, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def describe(recipe: Recipe, num_classes: int) -> str:
