@@ -43,6 +43,10 @@ from protoxai.metrics.explanation.relevance_mass import (
     RelevanceMass as RelevanceMass,
     relevance_mass as relevance_mass,
 )
+from protoxai.metrics.explanation.off_target_leakage import (
+    OffTargetLeakage as OffTargetLeakage,
+    off_target_leakage as off_target_leakage,
+)
 from protoxai.metrics.explanation.sparseness import (
     Sparseness as Sparseness,
     sparseness as sparseness,
@@ -91,6 +95,10 @@ from protoxai.metrics.prototype.activation_scale_diversity import (
 from protoxai.metrics.prototype.active_prototypes import (
     ActivePrototypes as ActivePrototypes,
     active_prototypes as active_prototypes,
+)
+from protoxai.metrics.prototype.group_overlap import (
+    GroupOverlap as GroupOverlap,
+    group_overlap as group_overlap,
 )
 from protoxai.metrics.prototype.group_scale_diversity import (
     GroupScaleDiversity as GroupScaleDiversity,

@@ -62,6 +62,7 @@ def measure(chosen: Sequence[int]) -> dict[str, PerImageMetric | MeanIoU]:
             "Infidelity": (score, images, attribution),
             "MaxSensitivity": (explain, images),
             "MeanIoU": (predicted[one], own),
+            "OffTargetLeakage": (attribution, own, torch.tensor([1])),
             "ParameterRandomisation": (model, explain, images),
             "PartConsistency": (activations[one], own, own + 1),
             "PartStability": (lambda x: x, activations[one], own, own + 1),

@@ -71,6 +71,36 @@ for kind in (M.PointingGame, M.RelevanceMass):
         mask=MASK,
         index=INDEX,
     )
+LABELS_ALONE = tensors(v.labels, fixed=(0, 1, 2))
+OWN_CLASS = tensors(lambda: torch.tensor([1, 2]), fixed=(0,))
+BACKGROUND, IGNORED = wholes(0, least=None).but("none"), wholes(255, least=None)
+call(
+    "protoxai.metrics",
+    "off_target_leakage",
+    M.off_target_leakage,
+    attribution=tensors(lambda: v.random(*v.labels().shape), fixed=(0, 1, 2), real=True),
+    labels=LABELS_ALONE,
+    class_index=OWN_CLASS,
+    background=BACKGROUND,
+    ignore_index=IGNORED,
+)
+call(
+    "protoxai.metrics",
+    "OffTargetLeakage",
+    M.OffTargetLeakage,
+    background=BACKGROUND,
+    ignore_index=IGNORED,
+    **OPTIONS,
+)
+call(
+    "protoxai.metrics",
+    "OffTargetLeakage.update",
+    method(M.OffTargetLeakage),
+    attribution=tensors(lambda: v.random(*v.labels().shape), fixed=(0, 1, 2), real=True),
+    labels=LABELS_ALONE,
+    class_index=OWN_CLASS,
+    index=INDEX,
+)
 call("protoxai.metrics", "ScaleSpectrum", M.ScaleSpectrum, bands=wholes(3, least=2), **OPTIONS)
 call(
     "protoxai.metrics",

@@ -10,39 +10,42 @@ from protoxai.metrics.base.checks import check_masked
 from protoxai.metrics.base.explained_task import ExplainedTask
 from protoxai.metrics.base.per_image import Index, PerImageMetric
 from protoxai.metrics.base.registry import register_metric
+from protoxai.metrics.base.shares import excess_share
 from protoxai.runtime.precision import widen
 
 
 def relevance_mass(attribution: Tensor, mask: Tensor) -> Tensor:
-    """Return the share of positive attribution inside the mask.
+    """Return the share of positive attribution in the mask, minus the mask's share of the image.
 
-    Arras, Osman and Samek, "CLEVR-XAI", Information Fusion 2022, section 3.2.
+    Arras, Osman and Samek, "CLEVR-XAI", Information Fusion 2022, section 3.2, corrected for the
+    area: a constant map has 0, whatever the size of the mask, and so has noise on average.
 
     Args:
         attribution: Attribution maps, signed, (B, H, W).
         mask: Ground truth of the class, or of one of its parts, bool (B, H, W).
 
     Returns:
-        Values (B,), in [0, 1]; NaN for an empty mask and for a map without a positive value.
+        Values (B,), in (-1, 1): 0 is chance, and 1 less the area's share is the best. NaN for an
+        empty mask and for a map without a positive value.
 
     Example:
         >>> import torch
         >>> attribution = torch.tensor([[[1.0, 3.0], [-3.0, 0.0]]])
         >>> relevance_mass(attribution, torch.tensor([[[False, True], [True, False]]]))
-        tensor([0.7500])
+        tensor([0.2500])
     """
     check_masked(attribution, mask)
     (wide,) = widen(attribution.detach())
-    positive, inside = wide.double().clamp_min(0).flatten(1), mask.flatten(1).bool()
-    share = (positive * inside).sum(1) / positive.sum(1)
-    return share.masked_fill(~inside.any(1), float("nan")).to(wide.dtype)
+    inside = mask.flatten(1)
+    excess = excess_share(wide.clamp_min(0).flatten(1), inside)
+    return excess.masked_fill(~inside.any(1), float("nan")).to(wide.dtype)
 
 
 @register_metric("relevance_mass")
 class RelevanceMass(PerImageMetric):
-    """Share of positive attribution in the ground-truth mask, see :func:`relevance_mass`.
+    """Share of positive attribution in the ground-truth mask, minus the mask's share of the image.
 
-    Higher is better.
+    Higher is better; 0 is chance. See :func:`relevance_mass`.
 
     Args:
         **options: Options of :class:`PerImageMetric`.
@@ -52,7 +55,7 @@ class RelevanceMass(PerImageMetric):
         >>> metric = RelevanceMass()
         >>> metric.update(torch.tensor([[[1.0, 3.0]]]), torch.tensor([[[False, True]]]))
         >>> float(metric.compute())
-        0.75
+        0.25
     """
 
     figures: ClassVar[dict[str, bool | None]] = {"relevance_mass": True}

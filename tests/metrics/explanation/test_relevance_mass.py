@@ -10,10 +10,32 @@ MASK = torch.tensor([[[True, True], [False, False]]])
 
 def test_by_hand() -> None:
     attribution = torch.tensor([[[3.0, -9.0], [1.0, -1.0]]])
-    assert relevance_mass(attribution, MASK) == 0.75
-    assert relevance_mass(attribution, ~MASK) == 0.25
-    assert relevance_mass(attribution, torch.ones_like(MASK)) == 1
-    assert relevance_mass(torch.ones(1, 2, 2), MASK) == 0.5
+    # Shares of 3/4, 1/4 and 1, on 1/2, 1/2 and all of the image.
+    assert relevance_mass(attribution, MASK) == 0.25
+    assert relevance_mass(attribution, ~MASK) == -0.25
+    assert relevance_mass(attribution, torch.ones_like(MASK)) == 0
+    corner = torch.tensor([[[True, False], [False, False]]])
+    assert relevance_mass(attribution, corner) == 0.5
+
+
+@given(st.integers(0, 2**31))
+def test_agrees_with_loops_and_chance_has_nothing(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    attribution = torch.randn(2, 3, 4, generator=generator, dtype=torch.float64)
+    mask = torch.rand(2, 3, 4, generator=generator) > 0.5
+    mask[:, 0, 0] = True
+    for own, pixels, value in zip(
+        attribution, mask, relevance_mass(attribution, mask), strict=True
+    ):
+        inside = total = area = 0.0
+        for i in range(3):
+            for j in range(4):
+                total += max(0.0, float(own[i, j]))
+                inside += max(0.0, float(own[i, j])) * bool(pixels[i, j])
+                area += bool(pixels[i, j]) / 12
+        assert float(value) == pytest.approx(inside / total - area)
+    constant = relevance_mass(torch.ones(2, 3, 4), mask)
+    torch.testing.assert_close(constant, torch.zeros(2))
 
 
 def test_an_empty_mask_and_no_positive_attribution_are_undefined() -> None:
@@ -41,7 +63,7 @@ def test_the_metric_averages_over_images() -> None:
     attribution = torch.tensor([[[1.0, 0.0], [3.0, 0.0]], [[4.0, 0.0], [0.0, 0.0]]])
     metric = RelevanceMass()
     metric.update(attribution, MASK.expand(2, -1, -1))
-    assert float(metric.compute()) == (1 / 4 + 1) / 2
+    assert float(metric.compute()) == (1 / 4 + 1) / 2 - 1 / 2
     assert metric.higher_is_better is True
 
 
