@@ -54,6 +54,8 @@ call(
 call("protoxai.metrics", "active_prototypes", M.active_prototypes, head=HEAD, threshold=SHARE)
 call("protoxai.metrics", "ActivePrototypes", M.ActivePrototypes, threshold=SHARE)
 call("protoxai.metrics", "ActivePrototypes.update", method(M.ActivePrototypes), head=HEAD)
+call("protoxai.metrics", "group_overlap", M.group_overlap, head=GROUPS)
+call("protoxai.metrics", "GroupOverlap.update", method(M.GroupOverlap), head=GROUPS)
 call("protoxai.metrics", "group_scale_diversity", M.group_scale_diversity, head=GROUPS)
 call("protoxai.metrics", "GroupScaleDiversity.update", method(M.GroupScaleDiversity), head=GROUPS)
 call("protoxai.metrics", "group_sparsity", M.group_sparsity, head=GROUPS, threshold=SHARE)

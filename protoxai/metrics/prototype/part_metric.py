@@ -100,7 +100,7 @@ class PartMetric(PerImageMetric):
         """Return the hits (n, sets, pairs) in the rows, and those by chance (n, R, pairs)."""
         rows = rows.cpu()
         hits = rows[:, :-1].reshape(len(rows), self.hits_per_pair, len(self._part))
-        # In the order of the indices, so that the drawn images do not depend on that of the updates.
+        # Sorted, so that the drawn images do not depend on the order of the updates.
         order = rows[:, -1].argsort()
         scenes = dict(self._scenes())
         chosen = [scenes[index] for index in rows[order, -1].long().tolist()]
