@@ -11,6 +11,8 @@ from protoxai.attribution.evidence import (
     unit_evidence,
 )
 from protoxai.attribution.prototype import PrototypeAttribution
+from protoxai.attribution.prototype_target import PrototypeTarget
+from protoxai.attribution.reference_maps import REFERENCE_MAPS, ReferenceMap
 from protoxai.attribution.registry import (
     EXPLAINERS,
     RegisteredExplainer,
@@ -21,11 +23,14 @@ from protoxai.attribution.target import SegmentationTarget
 
 __all__ = [
     "EXPLAINERS",
+    "REFERENCE_MAPS",
     "Attribution",
     "AttributionMethod",
     "CaptumAttribution",
     "Cost",
     "PrototypeAttribution",
+    "PrototypeTarget",
+    "ReferenceMap",
     "RegisteredExplainer",
     "SegmentationTarget",
     "baseline_logit",

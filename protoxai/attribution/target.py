@@ -135,6 +135,22 @@ def check_tasks(images: Tensor, region: Tensor, class_index: Tensor) -> None:
         ValueError: If the shapes do not fit.
         TypeError: If a type does not fit.
     """
+    check_regions(images, region)
+    hint, sizes = "one class per image, as in torch.tensor([1])", {"batch": len(images)}
+    tensor("class_index", class_index, "batch", "integers", hint=hint, sizes=sizes)
+
+
+def check_regions(images: Tensor, region: Tensor) -> None:
+    """Check that images and regions belong together.
+
+    Args:
+        images: Images (B, 3, H, W).
+        region: Pixels to explain, bool (B, H, W).
+
+    Raises:
+        ValueError: If the shapes do not fit.
+        TypeError: If a type does not fit.
+    """
     tensor("images", images, "batch channels height width", hint=IMAGE_HINT)
     if not images.numel():
         raise ValueError(f"images have shape {tuple(images.shape)}, expected at least one pixel")
@@ -142,8 +158,6 @@ def check_tasks(images: Tensor, region: Tensor, class_index: Tensor) -> None:
     dims, hint = "batch height width", "one per image, at the size of images, as in map == 3"
     sizes = {"batch": batch, "height": height, "width": width}
     tensor("region", region, dims, "bool", hint=hint, sizes=sizes)
-    hint = "one class per image, as in torch.tensor([1])"
-    tensor("class_index", class_index, "batch", "integers", hint=hint, sizes={"batch": batch})
 
 
 def check_classes(class_index: Tensor, num_classes: int) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from protoxai import LinearSegmenter
 from protoxai.attribution import (
     EXPLAINERS,
+    REFERENCE_MAPS,
     AttributionMethod,
     CaptumAttribution,
     PrototypeAttribution,
@@ -37,7 +38,7 @@ def _forget() -> Iterator[None]:
 
 
 def test_built_in_explainers_are_registered_in_the_same_way() -> None:
-    assert set(EXPLAINERS) == {"groups", "prototypes", *METHODS}
+    assert set(EXPLAINERS) == {"groups", "prototypes", *METHODS, *REFERENCE_MAPS}
     model = small_model().group()
     for name in ("groups", "prototypes"):
         explainer = explainer_named(name).create(model)

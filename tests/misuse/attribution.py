@@ -63,6 +63,37 @@ call(
 )
 call(
     "protoxai.attribution",
+    "PrototypeTarget",
+    A.PrototypeTarget,
+    model=MODEL,
+    prototype=wholes(3, least=0).also(far=99),
+    reduction=words("peak"),
+)
+call(
+    "protoxai.attribution",
+    "PrototypeTarget.forward",
+    method(lambda: A.PrototypeTarget(v.model(), 0), "forward"),
+    images=TASK_IMAGES,
+    region=REGION,
+)
+call(
+    "protoxai.attribution",
+    "ReferenceMap",
+    A.ReferenceMap,
+    name=words("edges"),
+    model=objects(v.model).but("module"),
+    seed=SEED,
+)
+call(
+    "protoxai.attribution",
+    "ReferenceMap()",
+    lambda **k: A.ReferenceMap("logit_map", v.model())(**k),
+    images=TASK_IMAGES,
+    region=REGION,
+    class_index=CLASSES,
+)
+call(
+    "protoxai.attribution",
     "CaptumAttribution",
     lambda **k: A.CaptumAttribution(**k),
     name=words("KernelShap"),
