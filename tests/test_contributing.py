@@ -99,7 +99,7 @@ def test_metric_and_explainer_from_outside(outside: Path, scans: Path) -> None:
         import_plugin(str(outside / f"{name}.py"))
     model = toy_model()
     transform = evaluation_transform(None, mean=model.mean, std=model.std)
-    tasks = select_tasks(create_dataset("my_scans", root=scans, transform=transform), images=2)
+    tasks = select_tasks(create_dataset("my_scans", root=scans, transform=transform), tasks=2)
     explainer = explainer_named("input_gradient").create(model)
     table = compare([explainer], tasks, metrics=["negative_share", "cost"], log=lambda line: None)
     assert [result.failure for result in table.results] == ["", ""]

@@ -98,7 +98,7 @@ def test_every_protoxai_command_works(tmp_path: Path) -> None:
             if "--seeds" in small:
                 small[small.index("--seeds") + 1] = "2"
         elif small[0] == "compare":
-            small += ["--images", "1"]
+            small += ["--tasks", "1"]
             if "--methods" not in small:
                 small += ["--methods", "groups", "InputXGradient"]
             if "--metrics" not in small:

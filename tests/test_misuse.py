@@ -73,6 +73,7 @@ NOT_CALLED = [
     "Comparison",
     "Result",
     "Task",
+    "TaskName",
     "Batch",
     "LayoutError",
     "RawSample",

@@ -82,7 +82,7 @@ def prototype_figures(
     over_images: list[PerImageMetric | None] = [diversity, consistency, stability]
     for measured in over_images:
         if measured is not None:
-            figures |= {name: str(value) for name, value in measured.estimates().items()}
+            figures |= {name: str(value) for name, value in measured.estimates(data.group).items()}
     return figures
 
 
@@ -98,7 +98,7 @@ def _arguments(chosen: argparse.Namespace) -> str:
     """Return the arguments as given, without the folder of the models."""
     options = {
         "seed": chosen.seed,
-        "images": chosen.images,
+        "tasks": chosen.tasks,
         "part-images": chosen.part_images,
         "budget": chosen.budget,
     }
@@ -112,7 +112,7 @@ def main() -> None:
     parser.add_argument("recipe", choices=["shapes", "camvid"])
     parser.add_argument("--runs", type=Path, help="folder of the trained models")
     parser.add_argument("--seed", type=int, help="seed of the runs (default: the recipe's)")
-    parser.add_argument("--images", type=int, default=20)
+    parser.add_argument("--tasks", type=int, default=50)
     parser.add_argument("--part-images", type=int, default=100)
     parser.add_argument("--budget", type=float, help="seconds for each explainer and metric")
     chosen = parser.parse_args()
@@ -131,9 +131,19 @@ def main() -> None:
     validation = results["scaleprotoseg"].splits.validation
     view = evaluation_view(validation, recipe.data, models[0])
     skip = [i for i, name in enumerate(validation.class_names) if name == "background"]
-    tasks = select_tasks(view, images=chosen.images, ignore_index=view.ignore_index, skip=skip)
+    tasks = select_tasks(
+        view,
+        tasks=chosen.tasks,
+        ignore_index=view.ignore_index,
+        skip=skip,
+        group_of=view.group,
+    )
     table = compare(
-        explainers_of(models, METHODS), tasks, output=runs / "table", budget=chosen.budget
+        explainers_of(models, METHODS),
+        tasks,
+        output=runs / "table",
+        budget=chosen.budget,
+        group_noun=view.group_noun,
     )
     columns = {
         results[name].recipe.method: prototype_figures(model, view, chosen.part_images)
@@ -146,7 +156,7 @@ def main() -> None:
     text = (
         f"# {chosen.recipe}\n\n`python benchmarks/interpretability/tables.py {_arguments(chosen)}`"
         f"\n\n{scores}\n\n"
-        f"## Explanations, on {len(tasks)} images\n\n{table.to_markdown()}\n"
+        f"## Explanations, on {len(tasks)} tasks\n\n{table.to_markdown()}\n"
         f"## Prototypes\n\n{markdown(columns)}"
     )
     write_file(RESULTS / f"{chosen.recipe}.md", text)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 HELP = "compare explanations of models by the same metrics"
 DESCRIPTION = (
-    "Compare explanations by the same metrics on the same images: those of prototype models, and "
+    "Compare explanations by the same metrics on the same tasks: those of prototype models, and "
     "Captum's of every model. For a run folder the keys of the data are those of its recipe; for "
     "other models --data.dataset and the like name the data."
 )
@@ -35,7 +35,12 @@ def add_options(parser: ArgumentParser) -> None:
         help="Explainers: groups, prototypes, Captum's names, or those that plugins register.",
     )
     parser.add_argument("--metrics", nargs="+", metavar="NAME", help="Metrics; all by default.")
-    parser.add_argument("--images", type=int, default=20, help="Number of images.")
+    parser.add_argument(
+        "--tasks",
+        type=int,
+        default=50,
+        help="Number of tasks, each an image and a class that covers at least 1 %% of it.",
+    )
     parser.add_argument(
         "--skip",
         nargs="+",
@@ -55,7 +60,7 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
     """Run the command and return its exit code."""
     del parser
     output = expanded(options.output, "--output")
-    positive("--images", options.images)
+    positive("--tasks", options.tasks)
     if options.budget is not None:
         number("--budget", options.budget, POSITIVE)
     require("train", "lightning", "rich")
@@ -76,7 +81,13 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
     skip = _numbers(options.skip, dataset.class_names)
     explainers = explainers_of(models, options.methods)
     view = evaluation_view(dataset, recipe, models[0])
-    tasks = select_tasks(view, images=options.images, ignore_index=dataset.ignore_index, skip=skip)
+    tasks = select_tasks(
+        view,
+        tasks=options.tasks,
+        ignore_index=dataset.ignore_index,
+        skip=skip,
+        group_of=view.group,
+    )
     if not tasks:
         skipped = ", ".join(dataset.class_names[number] for number in skip) or "none"
         raise ValueError(
@@ -90,6 +101,7 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
             metrics=options.metrics,
             output=output,
             budget=options.budget,
+            group_noun=view.group_noun,
             log=_log,
         )
         if rank() == 0:

@@ -5,6 +5,6 @@ from protoxai.comparison.compare import compare
 from protoxai.comparison.explainers import explainers_of
 from protoxai.comparison.result import Result
 from protoxai.comparison.table import Comparison
-from protoxai.comparison.tasks import Task, select_tasks
+from protoxai.comparison.tasks import Task, TaskName, select_tasks
 
-__all__ = ["Comparison", "Result", "Task", "compare", "explainers_of", "select_tasks"]
+__all__ = ["Comparison", "Result", "Task", "TaskName", "compare", "explainers_of", "select_tasks"]

@@ -36,14 +36,16 @@ def compare(
     output: str | Path | None = None,
     budget: float | None = None,
     seed: int = 0,
+    group_noun: str = "groups",
     log: Callable[[str], None] = print_line,
 ) -> Comparison:
     """Measure explainers by the same metrics on the same tasks.
 
     Every explainer explains its own model; the region is what that model predicts as the class. A
-    figure is the mean over the images for which it is defined for all explainers that have it. If
-    one explainer cannot be measured by one metric, the table reports why, and the rest continues.
-    If ``torch.distributed`` is initialised, each process measures a share of the explainers and
+    figure is the mean over the tasks for which it is defined for all explainers that have it, with
+    a 95 % interval over the tasks' groups, see :func:`~protoxai.metrics.estimate`. If one explainer
+    cannot be measured by one metric, the table reports why, and the rest continues. If
+    ``torch.distributed`` is initialised, each process measures a share of the explainers and
     metrics, and all return the whole table.
 
     Args:
@@ -54,16 +56,17 @@ def compare(
             call with the same folder reuses the results of the same explainer, parameters and
             tasks, unless the code of the metric or of the explainer has changed or the stored
             result has been damaged.
-        budget: Seconds for each explainer and metric, after which the remaining images are left
+        budget: Seconds for each explainer and metric, after which the remaining tasks are left
             out.
         seed: Seed of the metrics.
+        group_noun: What the groups are, in the plural, such as a data set's ``group_noun``.
         log: Function that receives a line for each result that this process has measured.
 
     Returns:
         The table.
 
     Raises:
-        ValueError: If a metric is unknown, two explainers have one name, two tasks have one image,
+        ValueError: If a metric is unknown, two explainers have one name, two tasks have one index,
             there is no explainer, task or metric, or a number is out of its range.
         TypeError: If the metrics are not a list of names.
         ProcessError: If another process has failed.
@@ -84,6 +87,7 @@ def compare(
     if output is not None:
         instance("output", output, (str, Path), "the folder to write to")
     seed = whole("seed", seed, NOT_NEGATIVE)
+    instance("group_noun", group_noun, str)
     if budget is not None:
         budget = number("budget", budget, POSITIVE)
     names = list_of_names("metrics", registered_metrics() if metrics is None else metrics)
@@ -107,7 +111,9 @@ def compare(
     results = dict(enumerate(known))
     for share in gather_results(measure_share):
         results.update(share)
-    comparison = Comparison(tuple(results.values()), seed)
+    comparison = Comparison(
+        tuple(results.values()), seed, tuple(task.name for task in tasks), group_noun
+    )
 
     def save() -> None:
         if output is not None and rank() == 0:
@@ -174,7 +180,7 @@ def _code(kind: type) -> str | None:
 
 
 def _tensors(task: Task) -> tuple[Tensor, ...]:
-    return torch.tensor(task.index), task.image, task.truth, task.class_index
+    return torch.tensor([task.index, task.image_index]), task.image, task.truth, task.class_index
 
 
 def _state(explainer: AttributionMethod) -> list[Tensor]:
@@ -201,13 +207,13 @@ def _check(
     for index in indices:
         if indices.count(index) > 1:
             raise ValueError(
-                f"got {indices.count(index)} tasks for image {index}, expected one: values are "
-                "kept by image, so explain another class in another comparison"
+                f"got {indices.count(index)} tasks with the index {index}, expected one: values "
+                "are kept by index, so number the tasks, and give the image as image_index"
             )
     for explainer in explainers:
         check_finite_weights(explainer.model, f"the model of {explainer.name}")
     for task in tasks:
-        check_images(task.image, [task.index])
+        check_images(task.image, [task.image_index])
     names = [explainer.name for explainer in explainers]
     for name in names:
         if names.count(name) > 1:

@@ -28,7 +28,7 @@ def measure(
         explained: The explainer's explanations of all tasks.
         name: Name of the metric.
         kind: Class of the metric.
-        budget: Seconds after which the remaining images are left out; None for no limit.
+        budget: Seconds after which the remaining tasks are left out; None for no limit.
         seed: Seed of the metric.
     """
     started = time.monotonic()
@@ -42,7 +42,7 @@ def measure(
         with evaluating(explainer.model):
             for position in range(len(explained)):
                 if budget is not None and time.monotonic() - started > budget:
-                    failure = f"the budget of {budget:g} s was spent after {done} images"
+                    failure = f"the budget of {budget:g} s was spent after {done} tasks"
                     break
                 _add(metric, explained[position])
                 done += 1
@@ -53,7 +53,7 @@ def measure(
     values = {} if metric is None else _values(metric)
     infinite = [index for index, row in values.items() if any(map(math.isinf, row))]
     if infinite and not failure:
-        failure = f"infinite for image {infinite[0]}: give NaN where a figure is not defined"
+        failure = f"infinite for task {infinite[0]}: give NaN where a figure is not defined"
     values = {index: row for index, row in values.items() if index not in infinite}
     tasks = (explained[position] for position in range(done))
     reasons = {
@@ -71,26 +71,27 @@ def measure(
         failure=failure,
         complete=undefined or (done == len(explained) and not infinite),
         reasons=tuple(reasons.get(index, "") for index in values),
+        shares=tuple(kind.shares),
     )
 
 
 def _add(metric: PerImageMetric, task: ExplainedTask) -> None:
-    """Add a task to a metric, and check that it counts as this image."""
+    """Add a task to a metric, and check that it counts as this task."""
     before = len(metric.indices)
     metric.update_from(task)
     indices = [index for added in metric.indices[before:] for index in added.tolist()]
     if indices != [task.index]:
-        # No row can be trusted to belong to its image.
+        # No row can be trusted to belong to its task.
         metric.reset()
         raise ValueError(
-            f"{type(metric).__name__}.update_from gave values of the images {indices}, expected "
-            f"those of image {task.index}: pass index=explained.index to update, and index to "
+            f"{type(metric).__name__}.update_from gave values of the tasks {indices}, expected "
+            f"those of task {task.index}: pass index=explained.index to update, and index to "
             "add_values"
         )
 
 
 def _values(metric: PerImageMetric) -> dict[int, tuple[float, ...]]:
-    """Return the values of all figures by image."""
+    """Return the values of all figures by task."""
     indices, rows = metric.per_image()
     return dict(zip(indices.tolist(), map(tuple, rows.tolist()), strict=True))
 

@@ -140,7 +140,7 @@ class ExplainedTasks:
         attribution = self.explainer(own.task.image, own.region, own.task.class_index)
         if bool(own.region.any()):
             # The values over an empty region are NaN.
-            check_each(attribution.map, PROBLEM, [own.task.index], FIX)
+            check_each(attribution.map, PROBLEM, [own.task.image_index], FIX)
         return ExplainedTask(
             index=own.task.index,
             image=own.task.image,
@@ -154,6 +154,8 @@ class ExplainedTasks:
             softmax=own.softmax,
             logit=own.logit,
             explain=self._map,
+            image_index=own.task.image_index,
+            group=own.task.group,
         )
 
     def _map(self, images: Tensor, region: Tensor, class_index: Tensor) -> Tensor:

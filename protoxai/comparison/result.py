@@ -13,18 +13,19 @@ from protoxai.runtime.files import read_json, regular_file, to_json, write_json
 
 @dataclass(frozen=True)
 class Result:
-    """Values of one metric for one explainer, image by image.
+    """Values of one metric for one explainer, task by task.
 
     Attributes:
         explainer: Name of the explainer.
         metric: Name of the metric.
         figures: Figures of the metric, and whether higher is better (None: neither).
-        indices: Data set indices of the images.
-        rows: A value of each figure for each image; NaN where it is undefined.
+        indices: Numbers of the tasks.
+        rows: A value of each figure for each task; NaN where it is undefined.
         seconds: Time that the measurement took.
-        failure: Reason why images are missing; empty if none are.
+        failure: Reason why tasks are missing; empty if none are.
         complete: Whether another measurement would add nothing.
-        reasons: Reason for each image why values of it are undefined; empty if they are defined.
+        reasons: Reason for each task why values of it are undefined; empty if they are defined.
+        shares: Names of the figures whose values are 0 or 1.
 
     Raises:
         ValueError: If there are not as many rows and reasons as images, or values as figures.
@@ -39,6 +40,7 @@ class Result:
     failure: str
     complete: bool
     reasons: tuple[str, ...] = ()
+    shares: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.reasons:
@@ -48,18 +50,18 @@ class Result:
         if counts or widths or len(set(self.indices)) < len(self.indices):
             raise ValueError(
                 f"{self.explainer}, {self.metric}: got {len(self.rows)} rows and "
-                f"{len(self.reasons)} reasons for {len(set(self.indices))} images and "
-                f"{len(self.figures)} figures, expected a row of all figures for each image"
+                f"{len(self.reasons)} reasons for {len(set(self.indices))} tasks and "
+                f"{len(self.figures)} figures, expected a row of all figures for each task"
             )
 
     def values(self, figure: str) -> dict[int, float]:
-        """Return the defined values of a figure by image."""
+        """Return the defined values of a figure by task."""
         column = list(self.figures).index(figure)
         pairs = zip(self.indices, (row[column] for row in self.rows), strict=True)
         return {index: value for index, value in pairs if value == value}
 
     def undefined(self, figure: str) -> str:
-        """Return why a figure is undefined for images and for how many; empty if for none.
+        """Return why a figure is undefined for tasks and for how many; empty if for none.
 
         Args:
             figure: Name of the figure.
@@ -73,8 +75,8 @@ class Result:
         )
 
     def summary(self) -> str:
-        """Return a line with the number of images, the time and the failure."""
-        parts = [f"{len(self.indices)} images in {self.seconds:.1f} s"]
+        """Return a line with the number of tasks, the time and the failure."""
+        parts = [f"{len(self.indices)} tasks in {self.seconds:.1f} s"]
         return "; ".join([*parts, self.failure] if self.failure else parts)
 
     def to_config(self) -> dict[str, Any]:
@@ -89,7 +91,7 @@ class Result:
             tuple(float("nan") if value is None else float(value) for value in row)
             for row in config["rows"]
         ]
-        lists = {name: tuple(config[name]) for name in ("indices", "reasons")}
+        lists = {name: tuple(config[name]) for name in ("indices", "reasons", "shares")}
         return cls(**{**config, **lists, "rows": tuple(rows)})
 
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from protoxai.comparison.result import Result
-from protoxai.metrics.base.intervals import Estimate, estimate
+from protoxai.comparison.tasks import TaskName
+from protoxai.metrics.base.intervals import Estimate, caution, estimate
 from protoxai.runtime.figure_text import AS_IT_IS, drawable
 from protoxai.runtime.files import to_json, write_file
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 ARROWS = {True: "↑", False: "↓", None: ""}
 WIDTH, GAP = 118, "  "
-LEGEND = "Means over images [95 % interval]; ↑ higher is better, ↓ lower."
+LEGEND = "Means over tasks [95 % interval over groups]; ↑ higher is better, ↓ lower."
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,15 @@ class Comparison:
 
     Attributes:
         results: Result of each explainer and metric.
-        seed: Seed of the bootstrap.
+        seed: Seed of the metrics.
+        tasks: Image, class and group of each task; without them each task is its own group.
+        group_noun: What the groups are, in the plural.
     """
 
     results: tuple[Result, ...]
     seed: int = 0
+    tasks: tuple[TaskName, ...] = ()
+    group_noun: str = "groups"
 
     @property
     def explainers(self) -> list[str]:
@@ -50,8 +55,8 @@ class Comparison:
     def __getitem__(self, key: tuple[str, str]) -> Estimate | None:
         """Return the estimate of an explainer's figure; None if there is none.
 
-        The mean is over the images for which the figure is defined for all explainers that have
-        it; without such an image, no explainer has it.
+        The mean is over the tasks for which the figure is defined for all explainers that have it;
+        without such a task, no explainer has it. The interval is over groups of tasks.
         """
         explainer, figure = key
         measured = self._measured(figure)
@@ -60,11 +65,14 @@ class Comparison:
         if not values or not shared:
             return None
         own = torch.tensor([values[index] for index in shared], dtype=torch.float64)
-        undefined = len(measured[explainer].indices) - len(shared)
-        return estimate(own, seed=self.seed)._replace(undefined=undefined)
+        result = measured[explainer]
+        known = {task.index: task.group for task in self.tasks}
+        groups = [known.get(index, index) for index in shared]
+        value = estimate(own, groups=groups, share=figure in result.shares)
+        return value._replace(undefined=len(result.indices) - len(shared))
 
     def failures(self) -> list[str]:
-        """Return a line for each missing or incomplete result: why, and its number of images."""
+        """Return a line for each missing or incomplete result: why, and its number of tasks."""
         return [
             f"{result.explainer}, {result.metric}: {result.failure} (n = {len(result.indices)})"
             for result in self.results
@@ -72,7 +80,7 @@ class Comparison:
         ]
 
     def undefined(self) -> list[str]:
-        """Return a line for each figure that does not count all images: how many it does, and why.
+        """Return a line for each figure that does not count all tasks: how many it does, and why.
 
         Example:
             >>> rows = ((0.5,), (float("nan"),))
@@ -80,7 +88,7 @@ class Comparison:
             >>> result = Result("red", "sparseness", {"sparseness": True}, (4, 9), rows, 0.1, "",
             ...                 complete=True, reasons=reasons)
             >>> Comparison((result,)).undefined()
-            ['sparseness: n = 1 of 2 images; undefined for red on 1 (the map is 0 everywhere)']
+            ['sparseness: n = 1 of 2 tasks; undefined for red on 1 (the map is 0 everywhere)']
         """
         lines = []
         for figure in self.figures:
@@ -89,10 +97,10 @@ class Comparison:
             reasons = {name: reason for name, reason in all_reasons.items() if reason}
             if reasons and len(measured) > 1 and len(set(all_reasons.values())) == 1:
                 reasons = {"all explainers": next(iter(reasons.values()))}
-            images = set[int]().union(*(result.indices for result in measured.values()))
+            tasks = set[int]().union(*(result.indices for result in measured.values()))
             count = len(self._shared(figure))
-            if reasons or count < len(images):
-                parts = [f"{figure}: n = {count} of {len(images)} images"]
+            if reasons or count < len(tasks):
+                parts = [f"{figure}: n = {count} of {len(tasks)} tasks"]
                 parts += [f"undefined for {name} {reason}" for name, reason in reasons.items()]
                 lines.append("; ".join(parts))
         return lines
@@ -125,7 +133,7 @@ class Comparison:
         return buffer.getvalue()
 
     def to_json(self) -> str:
-        """Return the figures, the values of every image, the failures, and what is undefined."""
+        """Return the figures, tasks, values of every task, failures, and what is undefined."""
         figures = [
             {"explainer": explainer, "figure": figure, **value._asdict(), "reason": reason}
             for explainer, figure, value, reason in self._estimates()
@@ -134,6 +142,7 @@ class Comparison:
             "figures": figures,
             "failures": self.failures(),
             "undefined": self.undefined(),
+            "tasks": [task._asdict() for task in self.tasks],
             "results": [result.to_config() for result in self.results],
         }
         return to_json(content)
@@ -178,16 +187,16 @@ class Comparison:
         write_file(folder / "comparison.png", picture.getvalue())
 
     def _measured(self, figure: str) -> dict[str, Result]:
-        """Return the result of each explainer with images that has a figure."""
+        """Return the result of each explainer with tasks that has a figure."""
         return {r.explainer: r for r in self.results if figure in r.figures and r.indices}
 
     def _shared(self, figure: str) -> list[int]:
-        """Return the images that a figure is the mean of."""
+        """Return the tasks that a figure is the mean of."""
         values = [set(result.values(figure)) for result in self._measured(figure).values()]
         return sorted(set.intersection(*defined)) if (defined := [v for v in values if v]) else []
 
     def _estimates(self) -> Iterator[tuple[str, str, Estimate, str]]:
-        """Yield each figure of each explainer, and the reason why it lacks images."""
+        """Yield each figure of each explainer, and the reason why it lacks tasks."""
         for result in self.results:
             for figure in result.figures:
                 value = self[result.explainer, figure]
@@ -195,7 +204,7 @@ class Comparison:
                 if value is None:
                     value = Estimate(math.nan, math.nan, math.nan, 0, 0, len(result.indices))
                 if value.undefined and not any(reasons):
-                    reasons.append("other explainers have no value for the images")
+                    reasons.append("other explainers have no value for the tasks")
                 yield result.explainer, figure, value, "; ".join(filter(None, reasons))
 
     def _texts(self) -> list[list[str]]:
@@ -207,7 +216,9 @@ class Comparison:
         return [["explainer", *header], *rows]
 
     def _notes(self) -> list[str]:
-        return [*self.failures(), *self.undefined()]
+        groups = {task.group for task in self.tasks}
+        few = caution(len(groups), self.group_noun) if groups else ""
+        return [*filter(None, [few]), *self.failures(), *self.undefined()]
 
 
 def _text(value: Estimate | None) -> str:

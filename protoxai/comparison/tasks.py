@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from itertools import islice
+from typing import Any, NamedTuple, Self, cast
 
 import torch
 from torch import Tensor, nn
 
 from protoxai.attribution.target import logits_of
 from protoxai.labels import labels_at
+from protoxai.metrics.base.checks import SEED
 from protoxai.runtime.batches import check_iterable, labelled_images
-from protoxai.runtime.checks import NOT_NEGATIVE, positive, shown, whole
+from protoxai.runtime.checks import NOT_NEGATIVE, function, positive, shown, whole
 from protoxai.runtime.modes import evaluating
 from protoxai.runtime.resize import resize
+
+LEAST_SHARE = 0.01
+"""Smallest share of an image's pixels that a class to explain has."""
+TASKS = 50
+
+
+class TaskName(NamedTuple):
+    """What a task is.
+
+    Attributes:
+        index: Number of the task.
+        image: Data set index of the image.
+        class_index: Class to explain.
+        group: Group of the image, such as its video.
+    """
+
+    index: int
+    image: int | None
+    class_index: int
+    group: int | str | None
 
 
 @dataclass(frozen=True)
@@ -22,16 +44,31 @@ class Task:
     """An image and a class to explain.
 
     Attributes:
-        index: Data set index of the image.
+        index: Number of the task, by which its values are kept; unique within a comparison.
         image: Normalised image, (1, 3, H, W).
         truth: Pixels that are labelled as the class, bool (1, H, W).
         class_index: Class to explain, int64 (1,).
+        image_index: Data set index of the image; by default the number of the task.
+        group: Group of the image, such as its video; by default the image is its own group.
     """
 
     index: int
     image: Tensor
     truth: Tensor
     class_index: Tensor
+    image_index: int | None = None
+    group: int | str | None = None
+
+    def __post_init__(self) -> None:
+        if self.image_index is None:
+            object.__setattr__(self, "image_index", self.index)
+        if self.group is None:
+            object.__setattr__(self, "group", self.image_index)
+
+    @property
+    def name(self) -> TaskName:
+        """The numbers of the task, its image, class and group."""
+        return TaskName(self.index, self.image_index, int(self.class_index), self.group)
 
     def to(self, device: torch.device) -> Self:
         """Return the task with its tensors on a device."""
@@ -49,50 +86,103 @@ class Task:
 def select_tasks(
     samples: Iterable[Mapping[str, Any]],
     *,
-    images: int | None = None,
+    tasks: int | None = TASKS,
     ignore_index: int = 255,
     skip: Collection[int] = (),
+    group_of: Callable[[int], int | str] | None = None,
+    seed: int = 0,
 ) -> list[Task]:
-    """Return a task for each image: to explain the class that covers most of its labelled pixels.
+    """Draw tasks from a data set, spread over its groups of images and over its images.
+
+    A task is an image and a class that covers at least 1 % of it. The groups take turns, in random
+    order; each turn draws an image of the group, and one of its classes. An image gives a second
+    task after all images have given one. So any beginning of the list is spread as well.
 
     Args:
-        samples: Samples with "image" (3, H, W), "labels" (H', W') and, optionally, "index".
-        images: Largest number of tasks; None for all images.
+        samples: Samples with "image" (3, H, W), "labels" (H', W') and, optionally, "index". Of a
+            data set, or a list, no more are read than needed; other iterables are kept in memory.
+        tasks: Largest number of tasks; None for all.
         ignore_index: Label of pixels that do not count.
         skip: Classes that are not explained, such as a background.
+        group_of: Function from a position in the samples to the group of the image, such as a data
+            set's ``group``; None if each image is its own.
+        seed: Seed of the draw.
 
     Returns:
-        A task for each image with a class to explain.
+        The tasks, numbered from 0.
 
     Raises:
-        ValueError: If the number of images is not positive, or a class number is negative.
-        TypeError: If one of them is no whole number.
+        ValueError: If the number of tasks is not positive, or another number out of its range.
+        TypeError: If an argument is of another type.
 
     Example:
         >>> import torch
         >>> labels = torch.tensor([[0, 0, 1, 2]])
-        >>> [task] = select_tasks([{"image": torch.rand(3, 1, 4), "labels": labels}], skip=[0])
-        >>> task.class_index, task.truth
-        (tensor([1]), tensor([[[False, False,  True, False]]]))
+        >>> samples = [{"image": torch.rand(3, 1, 4), "labels": labels}]
+        >>> [task.name for task in select_tasks(samples, skip=[0, 1])]
+        [TaskName(index=0, image=0, class_index=2, group=0)]
     """
-    if images is not None:
-        images = positive("images", images)
-    if isinstance(skip, str):
+    if tasks is not None:
+        tasks = positive("tasks", tasks)
+    if isinstance(skip, str) or not isinstance(skip, Collection):
         raise TypeError(f"skip is {shown(skip)}, expected a list of class numbers")
-    if not isinstance(skip, Collection):
-        raise TypeError(f"skip is {shown(skip)}, expected a list of class numbers")
-    skip = [whole("skip", number, NOT_NEGATIVE) for number in skip]
-    ignore_index = whole("ignore_index", ignore_index)
-    tasks: list[Task] = []
-    for number, sample in enumerate(check_iterable("samples", samples)):
-        if images is not None and len(tasks) >= images:
-            break
-        image, labels = labelled_images("samples", sample, dims="")
-        image = image[None]
-        labels = labels_at(labels, (image.shape[2], image.shape[3]))
-        counted = torch.isin(labels, torch.tensor([ignore_index, *skip]), invert=True)
-        if bool(counted.any()):
-            largest = labels[counted].bincount().argmax()
-            index = int(sample.get("index", number))
-            tasks.append(Task(index, image, (labels == largest)[None], largest[None]))
-    return tasks
+    left_out = [whole("skip", number, NOT_NEGATIVE) for number in skip]
+    left_out.append(whole("ignore_index", ignore_index))
+    if group_of is not None:
+        function("group_of", group_of)
+    seed = whole("seed", seed, SEED)
+    samples = check_iterable("samples", samples)
+    if not (hasattr(samples, "__len__") and hasattr(samples, "__getitem__")):
+        samples = list(samples)
+    listed = cast(Sequence[Mapping[str, Any]], samples)
+    generator = torch.Generator().manual_seed(seed)
+    groups = None if group_of is None else [group_of(place) for place in range(len(listed))]
+    order = _by_turns(range(len(listed)) if groups is None else groups, generator)
+    drawn = _drawn(listed, order, left_out, groups, generator)
+    return [replace(task, index=number) for number, task in enumerate(islice(drawn, tasks))]
+
+
+def _by_turns(groups: Sequence[Hashable], generator: torch.Generator) -> list[int]:
+    """Return all places in random order, in which the groups take turns."""
+    members: dict[Hashable, list[int]] = {}
+    for place in torch.randperm(len(groups), generator=generator).tolist():
+        members.setdefault(groups[place], []).append(place)
+    turns = [(turn, place) for own in members.values() for turn, place in enumerate(own)]
+    # The sort is stable, so that the groups keep their random order within a turn.
+    return [place for _, place in sorted(turns, key=lambda entry: entry[0])]
+
+
+def _drawn(
+    samples: Sequence[Mapping[str, Any]],
+    order: Sequence[int],
+    left_out: list[int],
+    groups: Sequence[int | str] | None,
+    generator: torch.Generator,
+) -> Iterator[Task]:
+    """Yield tasks, one of each image in order, then a second one of those with more classes."""
+    waiting: list[list[Task]] = []
+    for place in order:
+        group = None if groups is None else groups[place]
+        tasks = _tasks_of(samples[place], place, left_out, group)
+        shuffled = [tasks[n] for n in torch.randperm(len(tasks), generator=generator).tolist()]
+        yield from shuffled[:1]
+        waiting.append(shuffled[1:])
+    while waiting := [tasks for tasks in waiting if tasks]:
+        for tasks in waiting:
+            yield tasks.pop(0)
+
+
+def _tasks_of(
+    sample: Mapping[str, Any], place: int, left_out: list[int], group: int | str | None
+) -> list[Task]:
+    """Return a task for each class that covers enough of an image, in the order of the classes."""
+    image, labels = labelled_images("samples", sample, dims="")
+    labels = labels_at(labels, (image.shape[1], image.shape[2]))
+    classes, pixels = labels.unique(return_counts=True)
+    enough = pixels >= LEAST_SHARE * labels.numel()
+    enough &= torch.isin(classes, torch.tensor(left_out), invert=True)
+    index = int(sample.get("index", place))
+    return [
+        Task(0, image[None], (labels == own)[None], own[None], index, group)
+        for own in classes[enough]
+    ]

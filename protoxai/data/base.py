@@ -94,6 +94,8 @@ class SegmentationDataset(Dataset[Sample]):
     """Name of every part number, "none" first; empty if the data set has no parts."""
     part_class: tuple[int, ...] = ()
     """Class that every part number belongs to (class 0 for number 0)."""
+    group_noun: str = "images"
+    """What the groups of :meth:`group` are, in the plural."""
 
     def __init__(
         self,
@@ -131,6 +133,21 @@ class SegmentationDataset(Dataset[Sample]):
     @abstractmethod
     def __len__(self) -> int:
         """Return the number of samples."""
+
+    def group(self, index: int) -> int | str:
+        """Return the group of a sample, such as its video, patient or slide.
+
+        Samples of a group are alike, so intervals are over groups. By default each sample is its
+        own group.
+
+        Args:
+            index: Position in the data set.
+
+        Raises:
+            IndexError: If the index is outside of the data set.
+        """
+        self.check_index(index)
+        return int(index)
 
     def __getitem__(self, index: int) -> Sample:
         """Return a sample after the transform.

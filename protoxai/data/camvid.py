@@ -42,7 +42,7 @@ class CamVid(PairedDataset):
     The frames of one video are much alike, and those of ``"val"`` are seven seconds of a video that
     ``"train"`` shows too. With ``held_out``, a whole video is left out of the training instead,
     and validates it. The video of a frame is its file's name up to the first ``_``: ``0001TP``,
-    ``0006R0`` or ``0016E5`` in ``"train"``.
+    ``0006R0`` or ``0016E5`` in ``"train"``. It is the frame's group.
 
     Args:
         root: Folder with ``train``, ``trainannot``, ``val``, ``valannot`` and the like, as the set
@@ -62,6 +62,8 @@ class CamVid(PairedDataset):
         >>> CamVid("camvid", split="train", held_out="0006R0")  # doctest: +SKIP
         CamVid(266 samples, 11 classes)
     """
+
+    group_noun = "videos"
 
     def __init__(
         self,
@@ -98,6 +100,11 @@ class CamVid(PairedDataset):
         """Return the path of a sample's label map."""
         return self.pairs[index][1]
 
+    def group(self, index: int) -> str:
+        """Return the video of a frame."""
+        self.check_index(index)
+        return _video(self.pairs[index][0])
+
     def to_classes(self, stored: Tensor) -> Tensor:
         """Convert unlabelled pixels to 255; classes stay as they are."""
         check_stored(stored, stored <= UNLABELLED, "0 to 10, and 11 for unlabelled pixels")
@@ -116,11 +123,15 @@ def _pairs(root: Path, folder: str) -> list[tuple[Path, Path]]:
     return pair_files(root / folder, root / f"{folder}annot")
 
 
+def _video(image: Path) -> str:
+    return image.stem.partition("_")[0]
+
+
 def _without_or_only(
     pairs: list[tuple[Path, Path]], video: str, split: str
 ) -> list[tuple[Path, Path]]:
     """Return the pairs without a video to train on, or only its own to validate on."""
-    videos = [image.stem.partition("_")[0] for image, _ in pairs]
+    videos = [_video(image) for image, _ in pairs]
     known = sorted(set(videos))
     if video not in known or len(known) == 1:
         raise ValueError(

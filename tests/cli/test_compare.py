@@ -66,7 +66,7 @@ def test_a_console_without_arrows_gets_plain_text(
 ) -> None:
     written = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding))
-    arguments = ["--methods", "Saliency", "--metrics", "sparseness", "--images", "1"]
+    arguments = ["--methods", "Saliency", "--metrics", "sparseness", "--tasks", "1"]
     arguments += ["--output", str(tmp_path / "Straße")]
     assert main(["compare", model, *DATA, *arguments]) == 0
     sys.stdout.flush()

@@ -119,7 +119,7 @@ def test_what_the_user_can_fix_is_one_line(
         (["train", "shapes", "--resum"], "--resume"),
         (["train", "shapes", "--data.roo", "x"], "--data.root"),
         (["evaluate", "x", "--data.roo=y"], "--data.root"),
-        (["compare", "x", "--image", "3"], "--images"),
+        (["compare", "x", "--task", "3"], "--tasks"),
     ],
 )
 def test_abbreviations_are_refused(error_of: Check, arguments: list[str], meant: str) -> None:

@@ -135,7 +135,7 @@ def test_a_stop_within_a_comparison_that_continues(
     import protoxai.comparison.compare  # noqa: F401
 
     output = tmp_path / "comparison"
-    arguments = ["compare", str(trained), "--output", str(output), "--images", "1"]
+    arguments = ["compare", str(trained), "--output", str(output), "--tasks", "1"]
     arguments += ["--methods", "groups", "Saliency", "--metrics", "sparseness"]
 
     def swallowed() -> None:

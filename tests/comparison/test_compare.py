@@ -48,7 +48,7 @@ def test_every_metric_measures_every_explainer() -> None:
     ]
     assert all(r.indices == (4, 9) and r.complete for r in comparison.results if not r.failure)
     assert len(lines) == len(comparison.results)
-    assert lines[0].startswith("red, faithfulness: 2 images in ")
+    assert lines[0].startswith("red, faithfulness: 2 tasks in ")
 
     undefined = {"active_units", "effective_units"}
     for explainer in comparison.explainers[:2]:
@@ -214,14 +214,14 @@ def test_the_budget_ends_a_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
     comparison = compare([slow], tasks, metrics=names, budget=2.5, log=quiet)
     first, second = comparison.results
     assert first.indices == (0, 1, 2)
-    assert first.failure == "the budget of 2.5 s was spent after 3 images"
+    assert first.failure == "the budget of 2.5 s was spent after 3 tasks"
     assert first.seconds == 3
     assert not first.complete
     # The explanations for the first metric cost the second nothing, so the two other images fit.
     assert second.indices == (0, 1, 2, 3, 4)
     assert second.failure == ""
     assert comparison.failures() == [
-        "slow, sparseness: the budget of 2.5 s was spent after 3 images (n = 3)"
+        "slow, sparseness: the budget of 2.5 s was spent after 3 tasks (n = 3)"
     ]
 
 
@@ -245,9 +245,9 @@ def test_without_a_metric_there_is_nothing_to_compare(tmp_path) -> None:
         compare([Scripted("red", red)], TASKS, metrics=[], output=tmp_path, log=quiet)
 
 
-def test_an_image_has_one_task() -> None:
+def test_an_index_has_one_task() -> None:
     twice = [red_corner(4), red_corner(4, class_index=2)]
-    with pytest.raises(ValueError, match="2 tasks for image 4"):
+    with pytest.raises(ValueError, match=r"2 tasks with the index 4.*image_index"):
         compare([Scripted("red", red)], twice, metrics=["cost"], log=quiet)
 
 

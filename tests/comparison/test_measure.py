@@ -46,7 +46,7 @@ def test_values_of_other_images_are_refused(measure, images, monkeypatch) -> Non
     comparison = compare([Scripted("red", red)], TASKS, metrics=["mine", "cost"], log=quiet)
     assert comparison["red", "mine"] is None
     [failure] = comparison.failures()
-    assert f"values of the images {images}, expected those of image 4" in failure
+    assert f"values of the tasks {images}, expected those of task 4" in failure
     assert "index=explained.index" in failure
     assert comparison["red", "forward_passes"].tasks == 2
 
@@ -60,7 +60,7 @@ def test_infinite_values_are_no_figures(monkeypatch, tmp_path) -> None:
     comparison = compare([Scripted("red", red)], TASKS, metrics=["mine"], log=quiet)
     assert comparison["red", "mine"].tasks == 1
     [failure] = comparison.failures()
-    assert failure.startswith("red, mine: infinite for image 9")
+    assert failure.startswith("red, mine: infinite for task 9")
     assert not comparison.results[0].complete
 
 
@@ -80,11 +80,11 @@ def test_undefined_figures_state_why_and_for_how_many() -> None:
     absent = "on 1 (the model does not predict the class)"
     sparseness, memory = comparison.undefined()
     assert sparseness == (
-        f"sparseness: n = 2 of 3 images; undefined for red {absent}; undefined for zero on 2 (the "
+        f"sparseness: n = 2 of 3 tasks; undefined for red {absent}; undefined for zero on 2 (the "
         f"map is 0 everywhere), {absent}"
     )
     assert memory == (
-        "peak_memory: n = 0 of 3 images; undefined for all explainers on 3 (memory is not measured "
+        "peak_memory: n = 0 of 3 tasks; undefined for all explainers on 3 (memory is not measured "
         "on cpu)"
     )
     assert sparseness in comparison.to_text()

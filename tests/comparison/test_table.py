@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from protoxai.comparison import Comparison, Result
+from protoxai.comparison.table import LEGEND
 from protoxai.metrics import estimate
 from tests.comparison.toys import result
 
@@ -69,7 +70,7 @@ def test_an_image_undefined_for_one_is_left_out_for_all() -> None:
 def test_an_image_that_one_did_not_reach_is_left_out_for_all() -> None:
     results = (
         result("a", "m", {0: 1.0, 1: 3.0, 2: 8.0}),
-        result("b", "m", {0: 5.0}, failure="2 s were over after 1 images"),
+        result("b", "m", {0: 5.0}, failure="2 s were over after 1 tasks"),
     )
     comparison = Comparison(results)
     assert (comparison["a", "m"].mean, comparison["b", "m"].mean) == (1.0, 5.0)
@@ -112,9 +113,9 @@ def test_rows_columns_and_arrows() -> None:
         "ours       1 (n = 2)     1 (n = 2)  8 (n = 1)\n"
         "theirs     0.25 (n = 2)  –          –\n"
         "\n"
-        "Means over images [95 % interval]; ↑ higher is better, ↓ lower.\n"
+        "Means over tasks [95 % interval over groups]; ↑ higher is better, ↓ lower.\n"
         "theirs, cost: OutOfMemoryError: too large (n = 0)\n"
-        "memory: n = 1 of 2 images; undefined for ours on 1 (not measured)\n"
+        "memory: n = 1 of 2 tasks; undefined for ours on 1 (not measured)\n"
     )
     assert comparison.to_markdown() == (
         "| explainer | pointing ↑ | passes ↓ | memory |\n"
@@ -123,7 +124,7 @@ def test_rows_columns_and_arrows() -> None:
         "| theirs | 0.25 (n = 2) | – | – |\n"
         "\n"
         "theirs, cost: OutOfMemoryError: too large (n = 0)\n"
-        "memory: n = 1 of 2 images; undefined for ours on 1 (not measured)\n"
+        "memory: n = 1 of 2 tasks; undefined for ours on 1 (not measured)\n"
     )
 
 
@@ -160,7 +161,7 @@ def test_the_last_column_fits_to_the_letter(letters: int, blocks: int) -> None:
     figures = {"a" * 52: None, "b" * letters: None}
     text = Comparison((result("explainers", "m", {0: (1.0, 2.0)}, figures),)).to_text()
     assert text.count("explainers ") == blocks
-    assert max(map(len, text.splitlines())) == (118 if blocks == 1 else 65)
+    assert max(map(len, text.splitlines())) == (118 if blocks == 1 else len(LEGEND))
 
 
 def test_names_too_long_for_the_terminal_are_kept() -> None:
@@ -196,7 +197,7 @@ def test_json_is_json_and_has_the_values_of_every_image() -> None:
     content = strict(table().to_json())
     assert content["failures"] == ["theirs, cost: OutOfMemoryError: too large (n = 0)"]
     assert content["undefined"] == [
-        "memory: n = 1 of 2 images; undefined for ours on 1 (not measured)"
+        "memory: n = 1 of 2 tasks; undefined for ours on 1 (not measured)"
     ]
     assert content["figures"][2] == {
         "explainer": "ours",
@@ -225,8 +226,8 @@ def test_a_result_is_stored_as_json() -> None:
 
 
 def test_summaries_have_the_number_of_images_and_the_failure() -> None:
-    assert table().results[0].summary() == "2 images in 0.5 s"
-    assert table().results[3].summary() == "0 images in 0.5 s; OutOfMemoryError: too large"
+    assert table().results[0].summary() == "2 tasks in 0.5 s"
+    assert table().results[3].summary() == "0 tasks in 0.5 s; OutOfMemoryError: too large"
 
 
 def test_the_figure_has_a_panel_for_each_figure_and_a_point_for_each_value() -> None:
@@ -266,14 +267,14 @@ def test_why_figures_are_undefined_is_stated_once_for_all() -> None:
         replace(result(name, "m", values), reasons=("empty", "", "constant")) for name in "ab"
     ]
     assert Comparison(tuple(results)).undefined() == [
-        "m: n = 1 of 3 images; undefined for all explainers on 1 (empty), on 1 (constant)"
+        "m: n = 1 of 3 tasks; undefined for all explainers on 1 (empty), on 1 (constant)"
     ]
 
 
 def test_images_that_others_lack_are_counted() -> None:
     comparison = Comparison((result("a", "m", {0: 1.0, 1: 3.0}), result("b", "m", {0: 5.0})))
-    assert comparison.undefined() == ["m: n = 1 of 2 images"]
-    assert "other explainers have no value for the images" in comparison.to_csv()
+    assert comparison.undefined() == ["m: n = 1 of 2 tasks"]
+    assert "other explainers have no value for the tasks" in comparison.to_csv()
 
 
 @pytest.mark.parametrize("rows", [((1.0,),), ((1.0, 2.0), (1.0,)), ((1.0,), (1.0,), (1.0,))])

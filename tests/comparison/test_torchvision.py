@@ -43,7 +43,7 @@ def case() -> tuple[nn.Module, list[Task]]:
     with torch.no_grad():
         common = model(shapes[0]["image"][None])["out"].argmax(1).flatten().mode().values
     # With random weights, the class has to be one that the model predicts.
-    chosen = select_tasks(shapes, images=2)
+    chosen = select_tasks(shapes, tasks=2)
     tasks = [Task(t.index, t.image, t.truth, common[None]) for t in chosen]
     assert all(task.region(model).any() for task in tasks)
     return model, tasks

@@ -127,5 +127,13 @@ def test_wrong_predictions():
         dataset.encode_prediction(torch.zeros(2, 2))
 
 
+def test_a_sample_is_its_own_group():
+    dataset = Fixed([[0, 1]])
+    assert dataset.group(0) == 0
+    assert dataset.with_transform(None).group_noun == "images"
+    with pytest.raises(IndexError, match="goes from 0 to 0"):
+        dataset.group(1)
+
+
 def test_no_parts_unless_a_data_set_names_them():
     assert (Fixed([[0]]).part_names, Fixed([[0]]).part_class) == ((), ())

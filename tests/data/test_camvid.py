@@ -49,6 +49,15 @@ def test_a_video_is_held_out(tmp_path, nested):
     assert list(CamVid(tmp_path, "val", held_out="Seq05VD").ids) == ["Seq05VD_f1"]
 
 
+def test_the_frames_of_a_video_are_a_group(tmp_path):
+    write_frames(tmp_path / "train", "0001TP_1 0001TP_2 0006R0_f2", nested=True)
+    dataset = CamVid(tmp_path, "train")
+    assert [dataset.group(index) for index in range(3)] == ["0001TP", "0001TP", "0006R0"]
+    assert dataset.group_noun == "videos"
+    with pytest.raises(IndexError, match="no sample 3"):
+        dataset.group(3)
+
+
 def test_a_video_that_cannot_be_held_out(tmp_path):
     write_frames(tmp_path / "train", "0001TP_1 0006R0_f2", nested=True)
     for split in ("train", "val"):

@@ -13,7 +13,7 @@ from protoxai import PrototypeTable
 from protoxai.metrics import MeanIoU, ModelMetric, PerImageMetric
 
 BASES = {"PerImageMetric", "ModelMetric"}
-WITHOUT_METRIC = (".blur", ".imputation", ".part_metric")
+WITHOUT_METRIC = (".blur", ".imputation", ".part_metric", ".tallies")
 HELPERS = {
     "chance_hits",
     "estimate",

@@ -212,8 +212,10 @@ call(
     "select_tasks",
     C.select_tasks,
     samples=SAMPLES,
-    images=wholes(1).but("none"),
+    tasks=wholes(1).but("none"),
     ignore_index=wholes(255, least=None),
+    group_of=functions(int).but("none"),
+    seed=SEED,
     skip=Domain(
         lambda: [0], constants(none=None, number=3, text="a", words=["a"], fractions=[0.5])
     ),

@@ -23,7 +23,7 @@ class ExplainedTask:
     All tensors are on the model's device and have a batch axis of 1.
 
     Attributes:
-        index: Data set index of the image.
+        index: Number of the task, by which its values are kept.
         image: Normalised image, (1, 3, H, W).
         class_index: Class to explain, int64 (1,).
         truth: Pixels that are labelled as the class, bool (1, H, W).
@@ -38,6 +38,9 @@ class ExplainedTask:
             (n,). It does not score an image twice.
         explain: Function of images (n, 3, H, W), regions (n, H, W) and classes (n,) that returns
             maps (n, H, W). It runs the explainer on the model as the model is when called.
+        image_index: Data set index of the image, which several tasks may share; None if it is the
+            number of the task.
+        group: Group of the image, such as its video; None if the image is its own.
     """
 
     index: int
@@ -52,6 +55,8 @@ class ExplainedTask:
     softmax: Callable[[Tensor], Tensor]
     logit: Callable[[Tensor], Tensor]
     explain: Callable[[Tensor, Tensor, Tensor], Tensor]
+    image_index: int | None = None
+    group: int | str | None = None
 
     @property
     def arguments(self) -> tuple[Tensor, Tensor]:

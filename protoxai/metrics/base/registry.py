@@ -131,6 +131,12 @@ def _check_metric(kind: object) -> None:
             "whether higher is better, as in "
             f'figures = {{"{kind.__name__.lower()}": True}}'
         )
+    unknown = sorted(set(kind.shares) - set(figures))
+    if unknown:
+        raise ValueError(
+            f"{kind.__name__} has the shares {unknown}, expected some of its figures "
+            f"{sorted(figures)}"
+        )
     if kind.update_from is PerImageMetric.update_from:
         raise TypeError(
             f"{kind.__name__} has no update_from, which takes in an explained task: define it, as "

@@ -10,7 +10,9 @@ from protoxai.metrics import (
     PointingGame,
     RelevanceMass,
     Sparseness,
+    estimate,
 )
+from protoxai.metrics.base.wilson import wilson_interval
 
 MAPS = torch.tensor([[[0.0, 1.0]], [[1.0, 0.0]], [[1.0, 1.0]]])
 MASKS = torch.tensor([[[False, True]]]).expand(3, -1, -1)
@@ -54,6 +56,26 @@ def test_several_figures_come_by_name() -> None:
     assert list(metric.compute()) == list(metric.figures)
     assert metric.compute() == metric.estimates()
     assert metric.compute()["active_units"].mean == 2
+
+
+def test_estimates_are_over_groups_of_images() -> None:
+    metric = Sparseness()
+    metric.update(torch.rand(12, 3, 4, generator=torch.Generator().manual_seed(0)))
+    alone = metric.estimates()["sparseness"]
+    assert (alone.tasks, alone.groups) == (12, 12)
+    assert metric.compute() == alone
+    grouped = metric.estimates(lambda index: f"video {index // 2}")["sparseness"]
+    assert (grouped.mean, grouped.tasks, grouped.groups) == (alone.mean, 12, 6)
+    means = metric.per_image()[1][:, 0].view(6, 2).mean(1)
+    assert grouped[:3] == pytest.approx(estimate(means)[:3])
+    with pytest.raises(TypeError, match="group_of"):
+        metric.estimates([0, 1])
+
+
+def test_a_share_has_wilsons_interval() -> None:
+    metric = PointingGame()
+    metric.update(MAPS[[0, 0, 0, 0, 1, 1]], MASKS[[0] * 6])
+    assert metric.compute()[:3] == (pytest.approx(4 / 6), *wilson_interval(4 / 6, 6))
 
 
 def test_reset_forgets() -> None:
