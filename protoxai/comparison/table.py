@@ -66,7 +66,7 @@ class Comparison:
             return None
         own = torch.tensor([values[index] for index in shared], dtype=torch.float64)
         result = measured[explainer]
-        known = {task.index: task.group for task in self.tasks}
+        known = {name.task: name.group for name in self.tasks}
         groups = [known.get(index, index) for index in shared]
         value = estimate(own, groups=groups, share=figure in result.shares)
         return value._replace(undefined=len(result.indices) - len(shared))
@@ -142,7 +142,7 @@ class Comparison:
             "figures": figures,
             "failures": self.failures(),
             "undefined": self.undefined(),
-            "tasks": [task._asdict() for task in self.tasks],
+            "tasks": [name._asdict() for name in self.tasks],
             "results": [result.to_config() for result in self.results],
         }
         return to_json(content)
@@ -216,7 +216,7 @@ class Comparison:
         return [["explainer", *header], *rows]
 
     def _notes(self) -> list[str]:
-        groups = {task.group for task in self.tasks}
+        groups = {name.group for name in self.tasks}
         few = caution(len(groups), self.group_noun) if groups else ""
         return [*filter(None, [few]), *self.failures(), *self.undefined()]
 

@@ -27,13 +27,13 @@ class TaskName(NamedTuple):
     """What a task is.
 
     Attributes:
-        index: Number of the task.
+        task: Number of the task.
         image: Data set index of the image.
         class_index: Class to explain.
         group: Group of the image, such as its video.
     """
 
-    index: int
+    task: int
     image: int | None
     class_index: int
     group: int | str | None
@@ -120,7 +120,7 @@ def select_tasks(
         >>> labels = torch.tensor([[0, 0, 1, 2]])
         >>> samples = [{"image": torch.rand(3, 1, 4), "labels": labels}]
         >>> [task.name for task in select_tasks(samples, skip=[0, 1])]
-        [TaskName(index=0, image=0, class_index=2, group=0)]
+        [TaskName(task=0, image=0, class_index=2, group=0)]
     """
     if tasks is not None:
         tasks = positive("tasks", tasks)

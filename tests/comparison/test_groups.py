@@ -23,7 +23,7 @@ def test_classes_of_an_image_are_tasks_of_their_own_and_one_group() -> None:
     assert (value.tasks, value.groups) == (3, 2)
     assert table.tasks == tuple(task.name for task in tasks)
     assert json.loads(table.to_json())["tasks"][1] == {
-        "index": 1,
+        "task": 1,
         "image": 4,
         "class_index": 2,
         "group": 4,
