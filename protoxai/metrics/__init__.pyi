@@ -63,6 +63,14 @@ from protoxai.metrics.explanation.active_units import (
     ActiveUnits as ActiveUnits,
     active_units as active_units,
 )
+from protoxai.metrics.explanation.perturbation_agreement import (
+    PerturbationAgreement as PerturbationAgreement,
+    perturbation_agreement as perturbation_agreement,
+)
+from protoxai.metrics.explanation.target_sensitivity import (
+    TargetSensitivity as TargetSensitivity,
+    target_sensitivity as target_sensitivity,
+)
 from protoxai.metrics.explanation.infidelity import (
     Infidelity as Infidelity,
     infidelity as infidelity,

@@ -66,13 +66,13 @@ def test_a_console_without_arrows_gets_plain_text(
 ) -> None:
     written = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding))
-    arguments = ["--methods", "Saliency", "--metrics", "sparseness", "--tasks", "1"]
+    arguments = ["--methods", "Saliency", "--metrics", "pointing_game", "--tasks", "1"]
     arguments += ["--output", str(tmp_path / "Straße")]
     assert main(["compare", model, *DATA, *arguments]) == 0
     sys.stdout.flush()
     text = written.getvalue().decode(encoding)
-    assert "sparseness ^" in text
+    assert "pointing_game ^" in text
     assert "^ higher is better, v lower" in text
     assert ("Strasse" if encoding == "ascii" else "Straße") in text
     table = (tmp_path / "Straße" / "comparison.txt").read_text(encoding="utf-8")
-    assert "sparseness ↑" in table
+    assert "pointing_game ↑" in table

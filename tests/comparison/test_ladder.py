@@ -23,6 +23,9 @@ RANKED = (
     "pointing_game",
     "relevance_mass",
 )
+ABOVE_CHANCE = {
+    "perturbation_agreement": "a constant map predicts that larger squares have a larger effect"
+}
 ONLY_NEARLY_LINEAR = {
     "infidelity": "noise on all pixels: no map predicts its effect on a model far from linear"
 }
@@ -37,6 +40,7 @@ CANNOT_RANK = {
     "effective_units": "the number of units, not whether they are right",
     "max_sensitivity": "the stability of a map: a constant map is the most stable",
     "parameter_randomisation": "dependence on the model: the truth has none, chance seems to have",
+    "randomisation_passed": "dependence on the model: the truth has none, chance seems to have",
     "forward_passes": "effort: chance is cheap",
     "backward_passes": "effort: chance is cheap",
     "seconds": "effort: chance is cheap",
@@ -144,7 +148,9 @@ def worth(ladder: Comparison, explainer: str, figure: str) -> float:
 
 
 def test_every_figure_is_ranked_or_named_with_the_reason_why_not(ladder: Comparison) -> None:
-    assert sorted(ladder.figures) == sorted([*RANKED, *ONLY_NEARLY_LINEAR, *CANNOT_RANK])
+    assert sorted(ladder.figures) == sorted(
+        [*RANKED, *ABOVE_CHANCE, *ONLY_NEARLY_LINEAR, *CANNOT_RANK]
+    )
     assert all(ladder.figures[figure] is not None for figure in RANKED)
     assert {failure.split(": ")[1] for failure in ladder.failures()} == {"no units (n = 0)"}
 
@@ -168,6 +174,21 @@ def test_the_ladder_stands(ladders: dict[str, Comparison], name: str, figure: st
     assert math.isnan(constant) or random >= constant - slack
 
 
+@pytest.mark.parametrize("name", LADDERS)
+@pytest.mark.parametrize("figure", ABOVE_CHANCE)
+def test_real_explainers_are_above_chance(
+    ladders: dict[str, Comparison], name: str, figure: str
+) -> None:
+    ladder = ladders[name]
+    chance = max(worth(ladder, rung, figure) for rung in ("random", "constant", "mirrored"))
+    slack = SLACK * (worth(ladder, "perfect", figure) - chance)
+    assert slack > 0
+    for real in REAL[name]:
+        value = worth(ladder, real, figure)
+        assert worth(ladder, "perfect", figure) >= value - slack
+        assert value > chance + slack
+
+
 def test_infidelity_hardly_ranks_where_the_model_is_far_from_linear(
     ladders: dict[str, Comparison],
 ) -> None:
@@ -176,12 +197,17 @@ def test_infidelity_hardly_ranks_where_the_model_is_far_from_linear(
     assert perfect / random > 0.8
 
 
-@pytest.mark.parametrize("figure", ["sparseness", "complexity", "scale_spectrum"])
-def test_form_is_the_same_in_the_wrong_place(ladder: Comparison, figure: str) -> None:
-    own, mirrored = (worth(ladder, name, figure) for name in ("perfect", "mirrored"))
+@pytest.mark.parametrize(
+    ("figure", "sign"), [("sparseness", 1), ("complexity", -1), ("scale_spectrum", 1)]
+)
+def test_form_is_the_same_in_the_wrong_place(ladder: Comparison, figure: str, sign: int) -> None:
+    assert ladder.figures[figure] is None
+    own, mirrored, random, constant = (
+        sign * ladder[name, figure].mean for name in ("perfect", "mirrored", "random", "constant")
+    )
     assert own == pytest.approx(mirrored, rel=1e-5)
     # The constant map has the least structure.
-    assert worth(ladder, "constant", figure) < worth(ladder, "random", figure) < own
+    assert constant < random < own
 
 
 def test_only_methods_with_units_have_any(ladders: dict[str, Comparison]) -> None:
@@ -203,6 +229,8 @@ def test_the_truth_does_not_depend_on_the_model(ladders: dict[str, Comparison]) 
     ladder, figure = ladders["prototypes"], "parameter_randomisation"
     assert ladder["perfect", figure].mean == 1
     assert ladder["groups", figure].mean < 0.9
+    assert ladder["perfect", "randomisation_passed"].mean == 0
+    assert ladder["random", "randomisation_passed"].mean == 1
     assert ladder["random", figure].mean == pytest.approx(0, abs=0.05)
     assert ladder["constant", figure] is None
 

@@ -103,8 +103,8 @@ def test_explainers_of_a_model_share_its_scores() -> None:
     names = ["deletion_insertion", "infidelity"]
     alone = measured(Scripted("red", red, model), metrics=names)
     passes, model.images = model.images, 0
-    # For each image: its region; both ends, 19 steps of deletion and 19 of insertion; its logit, and
-    # its logit under ten samples of noise.
+    # For each image: its region; both ends, 19 steps of deletion and 19 of insertion; its logit,
+    # and its logit under ten samples of noise.
     assert passes == 2 * (1 + 2 + 2 * 19 + 11)
     same = measured(Scripted("red", red, model), Scripted("again", red, model), metrics=names)
     assert model.images == passes

@@ -162,7 +162,7 @@ def test_a_damaged_file_is_measured_again(damage, tmp_path) -> None:
     again = Scripted("red", red)
     assert same_values(before, compare([again], TASKS, **options))
     assert again.explained == 2
-    assert json.loads(file.read_text())["figures"] == {"sparseness": True}
+    assert json.loads(file.read_text())["figures"] == {"sparseness": None}
 
 
 def test_a_changed_explainer_is_measured_again(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:

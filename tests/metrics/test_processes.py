@@ -67,7 +67,9 @@ def measure(chosen: Sequence[int]) -> dict[str, PerImageMetric | MeanIoU]:
             "PartConsistency": (activations[one], own, own + 1),
             "PartStability": (lambda x: x, activations[one], own, own + 1),
             "PointingGame": (attribution, own == 1),
+            "PerturbationAgreement": (score, images[0], attribution[0]),
             "RelevanceMass": (attribution, own == 1),
+            "TargetSensitivity": (attribution, attribution.flip(1)),
         }
         for name, metric in measured.items():
             metric.update(*arguments.get(name, (attribution,)), index=i)

@@ -180,6 +180,52 @@ call(
 )
 call(
     "protoxai.metrics",
+    "perturbation_agreement",
+    M.perturbation_agreement,
+    score=SCORE,
+    image=IMAGE,
+    attribution=OWN_MAP,
+    draws=wholes(2),
+    fill=FILL,
+    seed=SEED,
+    batch_size=wholes(8),
+)
+call(
+    "protoxai.metrics",
+    "PerturbationAgreement",
+    M.PerturbationAgreement,
+    draws=wholes(2),
+    fill=FILL,
+    batch_size=wholes(8),
+    **OPTIONS,
+)
+call(
+    "protoxai.metrics",
+    "PerturbationAgreement.update",
+    method(lambda: M.PerturbationAgreement(2)),
+    score=SCORE,
+    image=IMAGE,
+    attribution=OWN_MAP,
+    index=ONE_INDEX,
+)
+call(
+    "protoxai.metrics",
+    "target_sensitivity",
+    M.target_sensitivity,
+    attribution=MAPS,
+    other=MAPS,
+)
+call("protoxai.metrics", "TargetSensitivity", M.TargetSensitivity, **OPTIONS)
+call(
+    "protoxai.metrics",
+    "TargetSensitivity.update",
+    method(M.TargetSensitivity),
+    attribution=MAPS,
+    other=MAPS,
+    index=INDEX,
+)
+call(
+    "protoxai.metrics",
     "Faithfulness.update",
     method(lambda: M.Faithfulness(2)),
     score=SCORE,

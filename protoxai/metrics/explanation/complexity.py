@@ -41,7 +41,7 @@ def complexity(values: Tensor) -> Tensor:
 class Complexity(PerImageMetric):
     """Entropy (natural) of an attribution map's absolute values, see :func:`complexity`.
 
-    Lower is simpler, which is better. NaN where the map is 0.
+    Lower is simpler, which is neither better nor worse. NaN where the map is 0.
 
     Args:
         **options: Options of :class:`PerImageMetric`.
@@ -54,8 +54,8 @@ class Complexity(PerImageMetric):
         1.386
     """
 
-    figures: ClassVar[dict[str, bool | None]] = {"complexity": False}
-    higher_is_better = False
+    figures: ClassVar[dict[str, bool | None]] = {"complexity": None}
+    higher_is_better = None
 
     def update(self, attribution: Tensor, index: Index = None) -> None:
         """Add attribution maps (B, H, W)."""

@@ -113,7 +113,10 @@ def _noise(seed: int) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
 
 @register_metric("infidelity")
 class Infidelity(PerImageMetric):
-    """Infidelity of an attribution under noise, see :func:`infidelity`; lower is better.
+    """Infidelity of an attribution under noise, see :func:`infidelity`.
+
+    Lower is meant to be better, but the figure does not rank: an attribution predicts hardly
+    anything of the effect of small noise on all pixels. See :class:`PerturbationAgreement`.
 
     Args:
         samples: Number of noise samples.
@@ -128,8 +131,8 @@ class Infidelity(PerImageMetric):
         True
     """
 
-    figures: ClassVar[dict[str, bool | None]] = {"infidelity": False}
-    higher_is_better = False
+    figures: ClassVar[dict[str, bool | None]] = {"infidelity": None}
+    higher_is_better = None
 
     def __init__(self, samples: int = 10, *, batch_size: int = 10, **options: Any) -> None:
         super().__init__(**options)

@@ -117,7 +117,9 @@ def _change(seed: int, radius: float) -> Callable[[Tensor], Tensor]:
 
 @register_metric("max_sensitivity")
 class MaxSensitivity(PerImageMetric):
-    """Largest relative change of an explanation, see :func:`max_sensitivity`; lower is better.
+    """Largest relative change of an explanation, see :func:`max_sensitivity`.
+
+    It describes an explanation and does not rank it: a constant map has the lowest value.
 
     Args:
         radius: Largest change of a pixel.
@@ -133,8 +135,8 @@ class MaxSensitivity(PerImageMetric):
         True
     """
 
-    figures: ClassVar[dict[str, bool | None]] = {"max_sensitivity": False}
-    higher_is_better = False
+    figures: ClassVar[dict[str, bool | None]] = {"max_sensitivity": None}
+    higher_is_better = None
 
     def __init__(
         self, radius: float = 0.02, samples: int = 10, *, batch_size: int = 10, **options: Any

@@ -30,6 +30,9 @@ from protoxai.runtime.wrappers import unwrapped
 STEPS = 4
 """Steps in which a comparison randomises a model: one for each layer would take too long."""
 
+PASSED = 0.2
+"""Correlation after the last step below which an explanation passes."""
+
 
 def randomisation_layers(model: nn.Module, steps: int | None = None) -> tuple[tuple[str, ...], ...]:
     """Return the model's layers from the top down, in the reverse order of their definition.
@@ -102,8 +105,8 @@ def parameter_randomisation(
         seed: Seed of the shuffling.
 
     Returns:
-        Spearman's rank correlation with the original map (B, steps), in [-1, 1]; NaN where a map is
-        constant.
+        Absolute value of Spearman's rank correlation with the original map (B, steps), in [0, 1];
+        NaN where a map is constant.
 
     Raises:
         ValueError: If there are not as many maps as images, or no layer.
@@ -133,7 +136,7 @@ def parameter_randomisation(
                 _shuffle(module, generator)
             changed = explain(images, *arguments).detach().flatten(1)
             pairs = zip(before, changed, strict=True)
-            columns.append(torch.stack([spearman(one, other) for one, other in pairs]))
+            columns.append(torch.stack([spearman(one, other).abs() for one, other in pairs]))
     return torch.stack(columns, 1)
 
 
@@ -188,10 +191,13 @@ def _shuffle(module: nn.Module, generator: torch.Generator) -> None:
 
 @register_metric("parameter_randomisation")
 class ParameterRandomisation(PerImageMetric):
-    """Mean over layers of the correlation with the randomised model's explanations.
+    """Correlation with the explanations of the model once all its layers are randomised.
 
-    Lower is better: an explanation that does not change does not depend on the parameters. See
-    :func:`parameter_randomisation`; :meth:`per_layer` returns the correlation of each layer.
+    This is a check and not a ranking (Binder et al., "Shortcomings of top-down
+    randomization-based sanity checks", CVPR 2023): ``randomisation_passed`` is the share of images
+    whose correlation is below 0.2 after the last step; an explanation that does not change does not
+    depend on the parameters. See :func:`parameter_randomisation`; :meth:`per_layer` returns the
+    correlation after each step.
 
     Args:
         layers: Names of the modules of each step, from :func:`randomisation_layers`.
@@ -202,12 +208,15 @@ class ParameterRandomisation(PerImageMetric):
         >>> model = torch.nn.Conv2d(3, 1, 1)
         >>> metric = ParameterRandomisation(randomisation_layers(model))
         >>> metric.update(model, lambda x: x.sum(1), torch.rand(2, 3, 4, 4))
-        >>> float(metric.compute())
-        1.0
+        >>> float(metric.compute()["randomisation_passed"])
+        0.0
     """
 
-    figures: ClassVar[dict[str, bool | None]] = {"parameter_randomisation": False}
-    higher_is_better = False
+    figures: ClassVar[dict[str, bool | None]] = {
+        "parameter_randomisation": None,
+        "randomisation_passed": None,
+    }
+    higher_is_better = None
 
     def __init__(self, layers: Sequence[Sequence[str]], **options: Any) -> None:
         super().__init__(**options)
@@ -276,4 +285,6 @@ class ParameterRandomisation(PerImageMetric):
         }
 
     def _values_of(self, rows: Tensor) -> Tensor:
-        return rows.nanmean(1, keepdim=True)
+        last = rows[:, -1]
+        passed = (last < PASSED).to(last.dtype).masked_fill(last.isnan(), torch.nan)
+        return torch.stack([last, passed], 1)

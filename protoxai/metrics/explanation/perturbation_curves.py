@@ -65,7 +65,7 @@ def perturbation_curves(
         tensor([[1.0000, 0.0000, 0.0156],
                 [0.0156, 1.0000, 1.0000]])
     """
-    image, attribution = _single(image, attribution)
+    image, attribution = one_explained(image, attribution)
     steps, batch_size = whole("steps", steps, COUNT), whole("batch_size", batch_size, COUNT)
     seed, score = whole("seed", seed, SEED), checked("score", score, "images")
     filled = FILLS[choice("fill", fill, FILLS)](image)
@@ -115,7 +115,8 @@ def _means(attribution: Tensor, units: Tensor, count: int) -> Tensor:
     return (sums / sizes)[:count]
 
 
-def _single(image: Tensor, attribution: Tensor) -> tuple[Tensor, Tensor]:
+def one_explained(image: Tensor, attribution: Tensor) -> tuple[Tensor, Tensor]:
+    """Return an image (C, H, W) and its map (H, W), or raise an error if they are no such."""
     tensor("image", image, "... channels height width")
     tensor("attribution", attribution, "... height width", "real numbers")
     shapes = f"image has shape {tuple(image.shape)}, attribution {tuple(attribution.shape)}"

@@ -74,8 +74,8 @@ def _smooth(maps: Tensor) -> Tensor:
 class ScaleSpectrum(PerImageMetric):
     """Entropy of an attribution's energy over the bands of its Laplacian pyramid, in [0, 1].
 
-    It is 1 if all sizes have the same energy and 0 if one has all. Higher is better: the
-    explanation has structure at several scales. NaN where the map is 0. See
+    It is 1 if all sizes have the same energy and 0 if one has all, which
+    describes an explanation and does not rank it. NaN where the map is 0. See
     :func:`scale_spectrum`.
 
     Args:
@@ -90,8 +90,8 @@ class ScaleSpectrum(PerImageMetric):
         0.0
     """
 
-    figures: ClassVar[dict[str, bool | None]] = {"scale_spectrum": True}
-    higher_is_better = True
+    figures: ClassVar[dict[str, bool | None]] = {"scale_spectrum": None}
+    higher_is_better = None
 
     def __init__(self, bands: int = 5, **options: Any) -> None:
         super().__init__(**options)

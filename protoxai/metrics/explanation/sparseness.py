@@ -37,7 +37,7 @@ def sparseness(attribution: Tensor) -> Tensor:
 class Sparseness(PerImageMetric):
     """Gini index of an attribution map's absolute values, see :func:`sparseness`.
 
-    Higher is sparser, which is better. NaN where the map is 0.
+    Higher is sparser, which is neither better nor worse. NaN where the map is 0.
 
     Args:
         **options: Options of :class:`PerImageMetric`.
@@ -50,8 +50,8 @@ class Sparseness(PerImageMetric):
         0.75
     """
 
-    figures: ClassVar[dict[str, bool | None]] = {"sparseness": True}
-    higher_is_better = True
+    figures: ClassVar[dict[str, bool | None]] = {"sparseness": None}
+    higher_is_better = None
 
     def update(self, attribution: Tensor, index: Index = None) -> None:
         """Add attribution maps (B, H, W)."""

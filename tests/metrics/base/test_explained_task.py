@@ -61,6 +61,7 @@ def updates(task: ExplainedTask) -> dict[str, tuple]:
         "complexity": (task.map,),
         "scale_spectrum": (task.map,),
         "active_units": (task.units,),
+        "perturbation_agreement": (task.logit, task.image[0], task.map[0]),
         "infidelity": (task.logit, task.image, task.map),
         "max_sensitivity": (task.explain, task.image, task.arguments),
         "parameter_randomisation": (task.model, task.explain, task.image, task.arguments),

@@ -24,6 +24,7 @@ BUILT_IN = [
     "complexity",
     "scale_spectrum",
     "active_units",
+    "perturbation_agreement",
     "infidelity",
     "max_sensitivity",
     "parameter_randomisation",

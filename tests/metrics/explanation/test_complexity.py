@@ -52,7 +52,7 @@ def test_a_single_pixel_is_the_simplest_map() -> None:
     single[0, 1, 2] = -5
     assert measured(Complexity(), single) == 0
     assert measured(Complexity(), torch.ones(1, 3, 4)) == pytest.approx(math.log(12), abs=1e-6)
-    assert Complexity.higher_is_better is False
+    assert Complexity.higher_is_better is None
 
 
 @given(st.floats(0.01, 100), st.integers(0, 2**31))

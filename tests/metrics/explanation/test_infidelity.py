@@ -59,7 +59,7 @@ def test_an_image_has_its_noise_whatever_its_batch() -> None:
     for i in (2, 0, 1):
         apart.update(linear, images[i : i + 1], attribution[i : i + 1], index=i)
     assert together.compute() == apart.compute()
-    assert together.higher_is_better is False
+    assert together.higher_is_better is None
 
 
 def test_no_attribution_is_undefined() -> None:

@@ -66,7 +66,7 @@ def test_an_image_has_its_changes_whatever_its_batch() -> None:
     for i in (2, 0, 1):
         apart.update(itself, images[i : i + 1], index=i)
     assert together.compute().mean == pytest.approx(apart.compute().mean)
-    assert together.higher_is_better is False
+    assert together.higher_is_better is None
 
 
 def test_no_explanation_is_undefined() -> None:

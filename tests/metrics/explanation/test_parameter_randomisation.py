@@ -1,9 +1,14 @@
 import pytest
 import torch
+from scipy import stats
 from torch import Tensor, nn
 
 from protoxai import SparseGroupHead
-from protoxai.metrics import ParameterRandomisation, parameter_randomisation, randomisation_layers
+from protoxai.metrics import (
+    ParameterRandomisation,
+    parameter_randomisation,
+    randomisation_layers,
+)
 from protoxai.metrics.explanation.parameter_randomisation import _shuffle
 from tests.cases import UNEVEN
 from tests.toys import small_model
@@ -74,11 +79,40 @@ def test_by_hand_and_whatever_the_factor(factor: float) -> None:
             return factor * model(batch)
 
         correlations = parameter_randomisation(model, explain, images, seed=seed)
-        # Shuffling either keeps the two, and the ramp, or swaps them, which turns the ramp.
-        expected = {(1.0, 4.0): 1.0, (4.0, 1.0): -1.0}[ends[1]]
-        torch.testing.assert_close(correlations, torch.tensor([[expected]]).double())
-        slopes.add(expected)
-    assert slopes == {1, -1}
+        # Shuffling either keeps the two, and the ramp, or swaps them, which turns the ramp: it
+        # correlates in either case.
+        torch.testing.assert_close(correlations, torch.ones(1, 1).double())
+        slopes.add(ends[1])
+    assert slopes == {(1.0, 4.0), (4.0, 1.0)}
+
+
+def test_agrees_with_scipy() -> None:
+    model, images = Toy(), torch.rand(1, 3, 6, 6)
+    maps: list[Tensor] = []
+
+    def explain(batch: Tensor) -> Tensor:
+        maps.append(model(batch).detach())
+        return maps[-1]
+
+    correlations = parameter_randomisation(model, explain, images)
+    expected = [stats.spearmanr(maps[0].flatten(), m.flatten()).statistic for m in maps[1:]]
+    assert correlations[0].tolist() == pytest.approx([abs(value) for value in expected])
+
+
+@pytest.mark.parametrize(
+    ("ranks", "correlation"),
+    # One minus the sum of squared differences over 20.
+    [([3.0, 4.0, 1.0, 2.0, 5.0], 0.2), ([3.0, 5.0, 1.0, 2.0, 4.0], 0.1), ([5.0, 4, 3, 2, 1], 1)],
+)
+def test_passed_below_a_fifth_at_the_last_step(ranks: list[float], correlation: float) -> None:
+    original = torch.tensor([[[1.0, 2.0, 3.0, 4.0, 5.0]]])
+    steps = iter([original, torch.tensor([[ranks]])])
+    metric = ParameterRandomisation((("top",), ("below",)))
+    images = torch.rand(1, 3, 1, 5)
+    metric.update(Toy(), lambda x: next(steps), images, original=original)
+    values = metric.compute()
+    assert values["parameter_randomisation"].mean == pytest.approx(correlation)
+    assert values["randomisation_passed"].mean == (correlation < 0.2)
 
 
 def test_cascading_and_restored() -> None:
@@ -142,23 +176,26 @@ def test_both_stages_of_a_model_go_through() -> None:
         assert correlations.shape == (1, len(randomisation_layers(model)))
 
 
-def test_the_metric_averages_over_layers_and_images() -> None:
+def test_the_metric_has_the_last_step_and_whether_it_passed() -> None:
     model, images = Toy(), torch.rand(3, 3, 6, 6)
     metric = ParameterRandomisation(randomisation_layers(model))
     metric.update(model, model, images[:2], index=[0, 1])
     metric.update(model, model, images[2:], index=[2])
     rows = parameter_randomisation(model, model, images)
-    assert float(metric.compute()) == pytest.approx(float(rows.mean()))
+    values = metric.compute()
+    assert values["parameter_randomisation"].mean == pytest.approx(float(rows[:, -1].mean()))
+    passed = (rows[:, -1] < 0.2).double().mean()
+    assert values["randomisation_passed"].mean == pytest.approx(float(passed))
     layers = metric.per_layer()
     assert list(layers) == ["top", "below"]
     assert layers["below"].mean == pytest.approx(float(rows[:, 1].mean()))
-    assert metric.higher_is_better is False
+    assert metric.higher_is_better is None
 
 
 def test_a_constant_map_is_undefined() -> None:
     metric = ParameterRandomisation((("top",),))
     metric.update(Toy(), lambda x: torch.ones(len(x), 2, 2), torch.rand(2, 3, 2, 2))
-    assert metric.compute().undefined == 2
+    assert [value.undefined for value in metric.compute().values()] == [2, 2]
 
 
 def test_a_model_without_parameters_is_named() -> None:
@@ -180,10 +217,11 @@ def test_a_known_map_is_not_computed_and_changes_nothing() -> None:
     assert torch.equal(parameter_randomisation(model, explain, images, original=maps), fresh)
     assert calls == [2, 2]
     # The others are compared with it.
-    turned = parameter_randomisation(model, explain, images, original=-maps)
-    torch.testing.assert_close(turned, -fresh)
+    mirrored = parameter_randomisation(model, explain, images, original=maps.flip(1))
+    assert not torch.allclose(mirrored, fresh)
     metric = ParameterRandomisation(randomisation_layers(model))
-    metric.update(model, explain, images, original=-maps)
-    assert float(metric.compute()) == pytest.approx(-float(fresh.mean()))
+    metric.update(model, explain, images, original=maps.flip(1))
+    value = metric.compute()["parameter_randomisation"].mean
+    assert value == pytest.approx(float(mirrored[:, -1].mean()))
     with pytest.raises(ValueError, match=r"original: got shape \(1, 6, 6\), expected \(batch=2"):
         parameter_randomisation(model, explain, images, original=maps[:1])

@@ -47,7 +47,7 @@ def test_a_constant_map_has_one_scale_and_a_mixture_has_more() -> None:
     mixture.update(torch.stack(waves).sum(0))
     assert float(constant.compute()) == pytest.approx(0, abs=1e-9)
     assert float(mixture.compute()) > 0.7
-    assert ScaleSpectrum.higher_is_better is True
+    assert ScaleSpectrum.higher_is_better is None
 
 
 def test_noise_is_fine_and_blobs_are_coarse() -> None:

@@ -14,7 +14,7 @@ def test_a_single_pixel_is_the_sparsest_map() -> None:
     assert sparseness(torch.cat([single, spread])).tolist() == pytest.approx([1 - 1 / 12, 0])
     assert measured(Sparseness(), single) == pytest.approx(1 - 1 / 12)
     assert measured(Sparseness(), spread) == 0
-    assert Sparseness.higher_is_better is True
+    assert Sparseness.higher_is_better is None
 
 
 def test_it_is_the_gini_index_of_the_pixels() -> None:

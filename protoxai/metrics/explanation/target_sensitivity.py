@@ -1,0 +1,73 @@
+"""Target sensitivity: whether an explanation depends on the class that it is asked about."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from protoxai.metrics.base.checks import check_maps
+from protoxai.metrics.base.per_image import Index, PerImageMetric
+from protoxai.metrics.base.rank_correlation import spearman
+from protoxai.runtime.tensors import tensor
+
+
+def target_sensitivity(attribution: Tensor, other: Tensor) -> Tensor:
+    """Return one minus the rank correlation of an explainer's maps for two classes of one image.
+
+    Sixt, Granz and Landgraf, "When explanations lie: why many modified BP attributions fail", ICML
+    2020, section 4, compare maps of different classes by their structural similarity; here it is
+    Spearman's correlation over pixels. A map that ignores the class has 0.
+
+    Args:
+        attribution: Attribution maps of one class of each image, signed, (B, H, W).
+        other: Attribution maps of another class of the same images, by the same explainer,
+            (B, H, W).
+
+    Returns:
+        Values (B,) in [0, 2], float64: 0 for maps in the same order, 1 for unrelated ones, 2 for
+        opposite ones. NaN where a map is constant or holds a NaN.
+
+    Raises:
+        TypeError: If a map has another type.
+        ValueError: If the shapes do not fit.
+
+    Example:
+        >>> import torch
+        >>> attribution = torch.tensor([[[1.0, 2.0], [3.0, 4.0]]])
+        >>> target_sensitivity(attribution, 7 * attribution)
+        tensor([0.], dtype=torch.float64)
+    """
+    check_maps(attribution)
+    batch, height, width = attribution.shape
+    sizes = {"batch": batch, "height": height, "width": width}
+    tensor("other", other, "batch height width", "real numbers", sizes=sizes)
+    values = attribution.new_zeros(batch, dtype=torch.float64)
+    for row, (one, two) in enumerate(zip(attribution.detach(), other.detach(), strict=True)):
+        values[row] = 1 - spearman(one.flatten(), two.flatten())
+    return values
+
+
+class TargetSensitivity(PerImageMetric):
+    """One minus the rank correlation of the maps of two classes, see :func:`target_sensitivity`.
+
+    Higher is better up to 1: 0 exposes a map that ignores which class it explains.
+
+    Args:
+        **options: Options of :class:`PerImageMetric`.
+
+    Example:
+        >>> import torch
+        >>> metric = TargetSensitivity()
+        >>> metric.update(torch.tensor([[[1.0, 2.0]]]), torch.tensor([[[2.0, 1.0]]]))
+        >>> float(metric.compute())
+        2.0
+    """
+
+    figures: ClassVar[dict[str, bool | None]] = {"target_sensitivity": True}
+    higher_is_better = True
+
+    def update(self, attribution: Tensor, other: Tensor, index: Index = None) -> None:
+        """Add the maps of one class of each image and those of another, (B, H, W) each."""
+        self.add_values(target_sensitivity(attribution, other), index)
