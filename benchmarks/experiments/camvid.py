@@ -39,7 +39,7 @@ RECORDED = ("python", "libraries", "devices", "processes", "threads", "git")
 
 
 def main() -> None:
-    """Train every method on every split with every seed, or write the tables."""
+    """Train every method on every split with every seed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", default=os.environ.get("PROTOXAI_CAMVID"), help="CamVid's folder")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])

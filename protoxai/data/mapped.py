@@ -15,7 +15,7 @@ from protoxai.data.base import RawSample, SegmentationDataset, Transform
 from protoxai.data.palette import Colour
 from protoxai.labels import check_labels
 from protoxai.runtime.checks import short, shown
-from protoxai.runtime.tensors import tensor
+from protoxai.runtime.tensors import Kind, tensor
 
 SAMPLE = 'a pair (image, labels), or a mapping with "image", "labels" and perhaps "id"'
 
@@ -81,7 +81,8 @@ class MappedDataset(SegmentationDataset):
         """Return a sample as the items give it."""
         self.check_index(index)
         image, labels, name = _parts(self.items[index], index)
-        title = f"image of sample {name}"
+        shown_name = short(name)
+        title = f"image of sample {shown_name}"
         tensor(title, image, "channels height width", "real numbers", sizes={"channels": 3})
         if image.dtype != torch.uint8:
             raise TypeError(
@@ -90,9 +91,10 @@ class MappedDataset(SegmentationDataset):
             )
         height, width = image.shape[1:]
         sizes = {"height": height, "width": width}
-        tensor(f"labels of sample {name}", labels, "height width", "integers", sizes=sizes)
-        check_labels(labels, self.num_classes, self.ignore_index, source=f"sample {name}")
-        return RawSample(image, labels.long(), name)
+        tensor(f"labels of sample {shown_name}", labels, "height width", "integers", sizes=sizes)
+        labels = labels.long()
+        check_labels(labels, self.num_classes, self.ignore_index, source=f"sample {shown_name}")
+        return RawSample(image, labels, name)
 
 
 def _parts(sample: Any, index: int) -> tuple[Tensor, Tensor, str]:
@@ -105,21 +107,26 @@ def _parts(sample: Any, index: int) -> tuple[Tensor, Tensor, str]:
                 f"sample {index} has {sorted(map(str, sample))} but no {' and no '.join(missing)}: "
                 f"expected {SAMPLE}"
             )
-        image, labels, name = sample["image"], sample["labels"], short(sample.get("id", name))
+        image, labels, name = sample["image"], sample["labels"], str(sample.get("id", name))
     elif isinstance(sample, Sequence) and not isinstance(sample, str) and len(sample) == 2:
         image, labels = sample
     else:
         raise TypeError(f"sample {index} is {shown(sample)}, expected {SAMPLE}")
-    parts = ((f"image of sample {name}", image), (f"labels of sample {name}", labels))
-    image, labels = (_as_tensor(title, part) for title, part in parts)
-    return image, labels, name
+    title = f"image of sample {short(name)}"
+    if isinstance(image, Image.Image) and image.mode != "RGB":
+        raise TypeError(
+            f"{title}: got a Pillow image of mode {image.mode}, expected RGB: convert it with "
+            'image.convert("RGB")'
+        )
+    labels = _as_tensor(f"labels of sample {short(name)}", labels, "integers")
+    return _as_tensor(title, image, "real numbers"), labels, name
 
 
-def _as_tensor(title: str, value: Any) -> Tensor:
+def _as_tensor(title: str, value: Any, kind: Kind) -> Tensor:
     if isinstance(value, Image.Image):
         # A grey image has one channel, which labels do not have.
         stored: Tensor = pil_to_tensor(value)
         return stored[0] if len(stored) == 1 else stored
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
         value = torch.from_numpy(value.copy())
-    return tensor(title, value, kind="real numbers")
+    return tensor(title, value, kind=kind)

@@ -36,8 +36,8 @@ def read_launcher() -> int:
     missing = [name for name in REQUIRED if name not in given]
     if processes > 1 and missing:
         raise ValueError(
-            f"WORLD_SIZE is {processes}, but {', '.join(missing)} is not set: start the processes "
-            "by torchrun or srun, or unset WORLD_SIZE for a single process"
+            f"WORLD_SIZE is {processes} without {', '.join(missing)}: start the processes by "
+            "torchrun or srun, or unset WORLD_SIZE for a single process"
         )
     number = _whole("RANK", 0)
     if number >= processes:
@@ -50,8 +50,8 @@ def _from_slurm(tasks: int) -> dict[str, str]:
     missing = [name for name in ("SLURM_PROCID", "SLURM_LOCALID") if name not in os.environ]
     if missing:
         raise ValueError(
-            f"SLURM_STEP_NUM_TASKS is {tasks}, but {', '.join(missing)} is not set: start the "
-            "processes by srun, or by srun torchrun with one task per node"
+            f"SLURM_STEP_NUM_TASKS is {tasks} without {', '.join(missing)}: start the processes "
+            "by srun, or by srun torchrun with one task per node"
         )
     # A task may be given a GPU of its own, and then sees no other.
     several = "," in os.environ.get("CUDA_VISIBLE_DEVICES", ",")

@@ -91,15 +91,15 @@ class EvaluationReport:
 
     def _interval_text(self) -> str:
         scores = self.scores
-        text = scores.why_no_interval and f"no interval: {scores.why_no_interval}"
+        lines = [f"no interval: {scores.why_no_interval}"] if scores.why_no_interval else []
         if scores.interval is not None:
-            text = f"95 % interval of the mIoU over {scores.independent} (jackknife)"
+            lines.append(f"95 % interval of the mIoU over {scores.independent} (jackknife)")
             number = scores.images if scores.groups is None else scores.groups
             if number is not None and number < UNCERTAIN:
-                text += f", which are few: below {UNCERTAIN} it is uncertain itself"
+                lines.append(f"fewer than {UNCERTAIN}, so the interval is uncertain itself")
         if scores.unlabelled_images:
-            text += f"; {scores.unlabelled_images} more without a labelled pixel"
-        return text
+            lines.append(f"images without a labelled pixel: {scores.unlabelled_images}")
+        return "\n".join(lines)
 
     def _table(self) -> str:
         columns = [getattr(self.scores, column) for column in COLUMNS]

@@ -36,6 +36,7 @@ class Store:
     [
         AS_TENSORS,
         (IMAGE, LABELS.astype(np.int16)),
+        (IMAGE, LABELS.astype(np.uint16)),
         [IMAGE.transpose(0, 1, 2)[:, ::1], LABELS.astype(np.uint8)],
         (
             Image.fromarray(IMAGE.transpose(1, 2, 0).copy()),
@@ -43,7 +44,7 @@ class Store:
         ),
         {"image": IMAGE, "labels": LABELS, "more": 1},
     ],
-    ids=["tensors", "arrays", "list", "Pillow", "mapping"],
+    ids=["tensors", "arrays", "16 bits", "list", "Pillow", "mapping"],
 )
 def test_samples_of_every_kind(sample: Any) -> None:
     dataset = MappedDataset(Store(sample, sample), NAMES)
@@ -59,6 +60,9 @@ def test_names_of_samples() -> None:
     image, labels = AS_TENSORS
     dataset = MappedDataset([{"image": image, "labels": labels, "id": "north"}], NAMES)
     assert dataset[0]["id"] == "north"
+    address = "s3://scans/" + "a" * 200
+    long = MappedDataset([{"image": image, "labels": labels, "id": address}], NAMES)
+    assert long.raw(0).id == address
     with pytest.raises(IndexError, match="there is no sample 1"):
         dataset[1]
 
@@ -76,6 +80,8 @@ def test_names_of_samples() -> None:
         ((IMAGE[:1], LABELS), ValueError, "image of sample 1: got shape (1, 4, 6), expected"),
         ((IMAGE, LABELS.T), ValueError, "labels of sample 1: got shape (6, 4), expected (height=4"),
         ((IMAGE, LABELS / 2), TypeError, "labels of sample 1: got torch.float64, expected integ"),
+        ((IMAGE, LABELS > 0), TypeError, "labels of sample 1: got torch.bool, expected integers"),
+        ((Image.new("P", (6, 4)), LABELS), TypeError, "of mode P, expected RGB: convert it with"),
         ((IMAGE, LABELS + 1), ValueError, "labels of sample 1 hold 2, 256; expected classes 0"),
         (
             {"image": IMAGE, "labels": LABELS + 1, "id": "north"},

@@ -128,12 +128,12 @@ def test_without_srun_a_process_is_alone(variables: dict[str, str], job: dict[st
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"WORLD_SIZE": "2", "RANK": "0"}, "MASTER_ADDR, MASTER_PORT is not set: start .* by tor"),
+        ({"WORLD_SIZE": "2", "RANK": "0"}, "2 without MASTER_ADDR, MASTER_PORT: start .* by tor"),
         ({**TORCHRUN, "RANK": "2"}, "RANK is 2, expected less than WORLD_SIZE, which is 2"),
         ({**TORCHRUN, "WORLD_SIZE": "two"}, "WORLD_SIZE is 'two', expected a whole number"),
         ({"WORLD_SIZE": "0"}, "WORLD_SIZE, which is 0"),
         ({**TASK, "SLURM_PROCID": "-1"}, "SLURM_PROCID is '-1', expected a whole"),
-        ({"SLURM_STEP_NUM_TASKS": "2"}, "SLURM_PROCID, SLURM_LOCALID is not set: start .* srun"),
+        ({"SLURM_STEP_NUM_TASKS": "2"}, "2 without SLURM_PROCID, SLURM_LOCALID: start .* srun"),
         (
             {"SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "0", "SLURM_LOCALID": "0"},
             "neither SLURM_STEP_NODELIST nor SLURM_JOB_NODELIST is set: set MASTER_ADDR",

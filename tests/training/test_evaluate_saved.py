@@ -162,7 +162,8 @@ def test_the_text_has_every_figure_with_its_settings(trained: Path) -> None:
     scores, table, settings = text.split("\n\n")
     low, high = report.scores.interval
     assert f"[{100 * low:.2f}, {100 * high:.2f}]" in scores
-    assert "95 % interval of the mIoU over 8 images (jackknife), which are few" in scores
+    assert "95 % interval of the mIoU over 8 images (jackknife)\nfewer than 20, so" in scores
+    assert all(len(line) <= 80 for line in text.splitlines())
     head, *rows = table.splitlines()
     assert head.split() == ["class", "IoU", "Dice", "precision", "recall"]
     for row, name, *values in zip(
