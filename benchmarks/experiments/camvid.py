@@ -108,7 +108,7 @@ def test_scores(result: RunResult) -> dict[str, Any] | None:
         return None
     test = CamVid(root, "test", cache=False)
     loader = evaluation_loader(test, data, result.model)
-    scores = evaluate(result.model, loader, ignore_index=test.ignore_index)
+    scores = evaluate(result.model, loader, ignore_index=test.ignore_index, group_of=test.group)
     return {"images": len(test), **asdict(scores)}
 
 

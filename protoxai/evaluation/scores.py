@@ -80,7 +80,7 @@ class Scores:
     def independent(self) -> str:
         """What the interval is over, such as "101 images"; empty if it was not counted."""
         if self.groups is not None:
-            return f"{self.groups} groups of images"
+            return f"{self.groups} group{'s' * (self.groups != 1)} of images"
         return "" if self.images is None else f"{self.images} image{'s' * (self.images != 1)}"
 
     @property
@@ -188,7 +188,7 @@ def evaluate(
         interval=mean_iou_interval(groups),
         images=images,
         unlabelled_images=len(tallies) - images,
-        groups=None if group_of is None else len(groups),
+        groups=None if len(groups) == images else len(groups),
     )
 
 

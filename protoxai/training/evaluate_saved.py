@@ -178,6 +178,7 @@ def evaluate_model(
             ignore_index=dataset.ignore_index,
             logits_of=logits_of,
             on_batch=write_predictions,
+            group_of=dataset.group,
         )
         report = _report(scores, opened, model)
         if output is not None and rank() == 0:

@@ -214,10 +214,7 @@ class _RunState:
             run_action(action, self.model, stage, self.recipe, self.splits, seed)
 
     def report(self) -> None:
-        """Evaluate the model, record and log its scores, and write sample predictions.
-
-        Do so if there is a step that is not reported yet.
-        """
+        """Record and log the scores of the last step, unless done, and write sample predictions."""
         if self.unreported is None:
             return
         step, seconds = self.unreported
@@ -225,7 +222,9 @@ class _RunState:
         with explaining(lambda: self.place):
             data, recipe = self.splits.validation, self.recipe.data
             loader = evaluation_loader(data, recipe, self.model)
-            scores = evaluate(self.model, loader, ignore_index=data.ignore_index)
+            scores = evaluate(
+                self.model, loader, ignore_index=data.ignore_index, group_of=data.group
+            )
             if rank() == 0:
                 name = f"{len(self.rows) + 1:02d}-{slug(step)}.png"
                 view = evaluation_view(data, recipe, self.model)

@@ -215,6 +215,11 @@ def test_images_of_a_group_belong_together() -> None:
     assert (scores.images, scores.groups, scores.independent) == (12, 6, "6 groups of images")
     few = evaluate(ReadsClass(), batches, group_of=lambda index: index % 3)
     assert few.why_no_interval == "3 groups of images with labels, an interval needs 6"
+    one = evaluate(ReadsClass(), batches, group_of=lambda index: 0)
+    assert one.independent == "1 group of images"
+    assert evaluate(ReadsClass(), batches, group_of=lambda index: index) == evaluate(
+        ReadsClass(), batches
+    )
     del batches[1]["index"]
     with pytest.raises(ValueError, match='without "index", but group_of needs'):
         evaluate(ReadsClass(), batches, group_of=lambda index: index)

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from protoxai import LinearSegmenter
+from protoxai.data import Shapes
 from protoxai.model.loading import load_model
 from protoxai.training import EvaluationSettings, Recipe, evaluate_model, run
 from tests.training.cases import micro, write
@@ -154,6 +155,15 @@ def test_a_window_that_a_folder_carries_is_used(trained: Path, tmp_path: Path) -
     assert carried == given
     whole = plain(tmp_path / "bare", tmp_path / "c.json", DATA)
     assert whole["per_class"] != given["per_class"]
+
+
+def test_images_of_a_group_of_the_data_set_belong_together(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Shapes, "group", lambda self, index: index // 4)
+    report = evaluate_model(trained)
+    assert (report.scores.images, report.scores.groups, report.scores.interval) == (8, 2, None)
+    assert "no interval: 2 groups of images with labels, an interval needs 6" in report.to_text()
 
 
 def test_the_text_has_every_figure_with_its_settings(trained: Path) -> None:

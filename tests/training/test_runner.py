@@ -11,6 +11,7 @@ from matplotlib.image import imread
 from torch import Tensor, nn
 
 from protoxai import LinearSegmenter, ScaleProtoSeg
+from protoxai.data import Shapes
 from protoxai.training import Recipe, RecipeError, RunResult, Scores, run
 from protoxai.training.feeding.loaders import evaluation_loader
 from protoxai.training.results import Row, write_metrics
@@ -67,6 +68,15 @@ def test_every_step_is_scored_in_order(result: RunResult, logged: list[str]) -> 
         assert f"mIoU {100 * row.scores.mean_iou:.1f}" in line
         counts = (row.scores.active_prototypes, row.scores.prototypes)
         assert "{} of {} prototypes".format(*counts) in line
+
+
+def test_intervals_are_over_the_groups_of_the_data_set(
+    run_with: Callable[..., RunResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Shapes, "group", lambda self, index: index // 4)
+    result = run_with(lambda keys: keys.update(stages=keys["stages"][-1:], loggers=[]))
+    scores = result.rows[-1].scores
+    assert (scores.images, scores.groups, scores.interval) == (8, 2, None)
 
 
 def test_the_model_went_through_every_step(result: RunResult) -> None:
