@@ -100,12 +100,10 @@ class PartMetric(PerImageMetric):
         """Return the hits (n, sets, pairs) in the rows, and those by chance (n, R, pairs)."""
         rows = rows.cpu()
         hits = rows[:, :-1].reshape(len(rows), self.hits_per_pair, len(self._part))
-        # Sorted, so that the drawn images do not depend on the order of the updates.
-        order = rows[:, -1].argsort()
         scenes = dict(self._scenes())
-        chosen = [scenes[index] for index in rows[order, -1].long().tolist()]
+        chosen = [scenes[index] for index in rows[:, -1].long().tolist()]
         others = hits_of_others(chosen, self.table, self.part_class)
-        return hits, others[order.argsort()][:, :, self._prototype, self._part].double()
+        return hits, others[:, :, self._prototype, self._part].double()
 
     def _by_prototype(self, hits: Tensor) -> Tensor:
         """Return hits of pairs (n, V, pairs) as hits of the prototypes that count (n, V, P, K)."""

@@ -170,3 +170,12 @@ def test_images_may_differ_in_size_and_come_in_any_order() -> None:
     found = forward.per_prototype()
     assert torch.equal(found.p, backward.per_prototype().p)
     assert ((found.p > 1e-3) & (found.p < 1)).any()
+
+
+def test_equal_activations_are_ordered_anew_in_each_image() -> None:
+    metric = PartConsistency(TABLE, PART_CLASS)
+    maps, labels, parts = several(30, 0, 4, 8)
+    metric.update(maps * 0, labels, parts)
+    # Two of six pixels, and one of four, are active.
+    rate = metric.per_prototype().rate
+    assert ((rate > 0) & (rate < 0.8)).all()
