@@ -139,7 +139,7 @@ ARGUMENTS = Domain(
 IMAGE = tensors(lambda: v.images()[0]).but("more_dimensions")
 OWN_MAP = tensors(lambda: v.random(*v.SIZE), fixed=(0, 1), real=True).but("more_dimensions")
 STEPS = wholes(2)
-FILL = Domain(lambda: "blur", constants(none=None, number=1, unknown="blurr", list=["blur"]))
+FILL = Domain(lambda: "blur", constants(none=None, number=1, unknown="blue", list=["blur"]))
 OWN_MASK = tensors(lambda: v.random(*v.SIZE) > 0.5, fixed=(0, 1)).but("more_dimensions")
 for function in (M.faithfulness, M.deletion_insertion, M.perturbation_curves):
     call(

@@ -18,9 +18,9 @@ class Leakage(NamedTuple):
     """Shares of absolute attribution, each minus the share of the area, (B,).
 
     Attributes:
-        off_target: On all pixels of other labels, the sum of the two below.
-        other_classes: On other classes than the background.
-        background: On the background.
+        off_target: Share on all pixels of other labels, the sum of the two below.
+        other_classes: Share on other classes than the background.
+        background: Share on the background.
     """
 
     off_target: Tensor

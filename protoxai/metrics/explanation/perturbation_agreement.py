@@ -75,9 +75,9 @@ def perturbation_agreement(
     before, after = torch.cat(scores).double().split([1, draws])
     predicted = squares.flatten(1).double() @ attribution.double().flatten()
     changes = before - after
-    product = predicted @ changes
-    agreement = product.square() / (predicted.square().sum() * changes.square().sum())
-    return agreement.where(~(product < 0), torch.zeros_like(agreement))
+    product: Tensor = predicted @ changes
+    agreement: Tensor = product.square() / (predicted.square().sum() * changes.square().sum())
+    return agreement.masked_fill(product < 0, 0)
 
 
 def random_squares(draws: int, size: tuple[int, int], seed: int) -> Tensor:

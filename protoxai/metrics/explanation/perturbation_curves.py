@@ -112,7 +112,8 @@ def _means(attribution: Tensor, units: Tensor, count: int) -> Tensor:
     sums, sizes = attribution.new_zeros(2, count + 1, dtype=torch.float64)
     sums.index_add_(0, units.flatten(), attribution.double().flatten())
     sizes.index_add_(0, units.flatten(), torch.ones_like(attribution).double().flatten())
-    return (sums / sizes)[:count]
+    means: Tensor = sums / sizes
+    return means[:count]
 
 
 def one_explained(image: Tensor, attribution: Tensor) -> tuple[Tensor, Tensor]:

@@ -198,8 +198,8 @@ def test_what_does_not_fit_is_named() -> None:
         perturbation_curves(lambda x: x[:, :, 0, 0], bright(), bright()[0])
     with pytest.raises(ValueError, match="steps is 0"):
         perturbation_curves(white_pixel, bright(), bright()[0], steps=0)
-    with pytest.raises(ValueError, match=r"fill is 'blurr'.*did you mean 'blur'"):
-        perturbation_curves(white_pixel, bright(), bright()[0], fill="blurr")
+    with pytest.raises(ValueError, match=r"fill is 'blue'.*did you mean 'blur'"):
+        perturbation_curves(white_pixel, bright(), bright()[0], fill="blue")
     with pytest.raises(ValueError, match=r"keep has shape \(10, 9\)"):
         perturbation_curves(
             white_pixel, bright(), bright()[0], keep=torch.ones(10, 9, dtype=torch.bool)
