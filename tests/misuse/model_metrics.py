@@ -220,7 +220,11 @@ call(
     "protoxai.metrics",
     "estimate",
     M.estimate,
-    rows=tensors(lambda: v.random(5), real=True).but("more_dimensions", "fewer_dimensions"),
+    rows=tensors(lambda: v.random(5), fixed=(0,), real=True).but("fewer_dimensions"),
+    groups=Domain(
+        lambda: ["a", "a", "b", "c", "c"],
+        constants(number=3, text="abcde", few=["a"], lists=[[0]] * 5, fractions=torch.rand(5)),
+    ),
     **OPTIONS,
 )
 call("protoxai.metrics", "metric_named", M.metric_named, name=words("sparseness"))

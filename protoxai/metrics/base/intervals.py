@@ -13,7 +13,7 @@ from protoxai.metrics.base.checks import COUNT, SEED
 from protoxai.metrics.base.groups import Groups, numbered_groups, sums_by_group
 from protoxai.metrics.base.jackknife import jackknife_interval
 from protoxai.metrics.base.wilson import wilson_interval
-from protoxai.runtime.checks import function, whole
+from protoxai.runtime.checks import flag, function, whole
 from protoxai.runtime.tensors import tensor
 
 RESAMPLES = 1000
@@ -140,6 +140,7 @@ def estimate(
         raise ValueError(f"rows have shape {tuple(rows.shape)}, expected {expected}")
     if statistic is not None:
         function("statistic", statistic)
+    flag("share", share)
     resamples, seed = whole("resamples", resamples, COUNT), whole("seed", seed, SEED)
     rows = rows.detach().double().cpu()
     defined = ~(rows.isnan() if rows.dim() == 1 else rows.isnan().all(1))

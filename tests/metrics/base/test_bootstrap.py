@@ -39,11 +39,10 @@ def test_the_correction_moves_both_ends_towards_the_longer_tail() -> None:
         return torch.where(counts > 0, rows, 0).amax(1)
 
     value = estimate(values, largest)
-    plain = estimate(values, lambda rows, counts: largest(rows, counts))
-    assert value == plain
     assert value.high == value.mean == values.max()
-    # Without the correction it would be lower: a third of resamples lack the largest value.
-    assert value.low > values.sort().values[-6]
+    # Uncorrected, the lower end would be the fourth largest value or less: (27 / 30)^30 = 0.042 of
+    # the resamples have none larger.
+    assert value.low >= values.sort().values[-3]
 
 
 def test_all_resamples_alike_have_no_width() -> None:
