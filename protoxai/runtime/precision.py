@@ -76,12 +76,12 @@ def full_precision_einsum(first: Tensor, second: Tensor, pattern: str) -> Tensor
     return product
 
 
-@torch.compiler.assume_constant_result
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _rounds_products(device_type: str) -> bool:
     """Return whether the factors of float32 products may be rounded on a type of device."""
     # These are valid whether the user has set the old switches or the new ones.
     if device_type == "cuda":
         return torch.backends.cuda.matmul.fp32_precision not in FULL_PRECISION
     if device_type == "cpu":
-        return torch.backends.mkldnn.matmul.fp32_precision not in FULL_PRECISION
+        return torch.backends.mkldnn.matmul.fp32_precision not in FULL_PRECISION  # type: ignore[attr-defined]
     return False
