@@ -17,7 +17,8 @@ def lowest(project: dict[str, object]) -> list[str]:
     extras = project["optional-dependencies"]
     assert isinstance(extras, dict)
     # The tools of `dev` and `docs` judge the code and are no promise to users: they stay current.
-    requirements = [*project["dependencies"], *extras["train"], *extras["demo"]]  # type: ignore[misc]
+    tested = [each for name in ("train", "demo", "streaming") for each in extras[name]]
+    requirements = [*project["dependencies"], *tested]  # type: ignore[misc]
     found = (LOWER_BOUND.match(requirement) for requirement in requirements)
     return [f"{match['name']}=={match['version']}" for match in found if match]
 
