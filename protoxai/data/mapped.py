@@ -67,7 +67,8 @@ class MappedDataset(SegmentationDataset):
         transform: Transform | None = None,
     ) -> None:
         super().__init__(class_names, palette, ignore_index=ignore_index, transform=transform)
-        if not (hasattr(items, "__len__") and hasattr(items, "__getitem__")):
+        has_numbers = hasattr(items, "__len__") and hasattr(items, "__getitem__")
+        if not has_numbers or isinstance(items, Mapping | str | bytes):
             raise TypeError(
                 f"items is {shown(items)}, expected an object with len(items) and items[number]"
             )
@@ -104,14 +105,14 @@ def _parts(sample: Any, index: int) -> tuple[Tensor, Tensor, str]:
         missing = [key for key in ("image", "labels") if key not in sample]
         if missing:
             raise TypeError(
-                f"sample {index} has {sorted(map(str, sample))} but no {' and no '.join(missing)}: "
+                f"items[{index}] has {sorted(map(str, sample))} but no {' and no '.join(missing)}: "
                 f"expected {SAMPLE}"
             )
         image, labels, name = sample["image"], sample["labels"], str(sample.get("id", name))
     elif isinstance(sample, Sequence) and not isinstance(sample, str) and len(sample) == 2:
         image, labels = sample
     else:
-        raise TypeError(f"sample {index} is {shown(sample)}, expected {SAMPLE}")
+        raise TypeError(f"items[{index}] is {shown(sample)}, expected {SAMPLE}")
     title = f"image of sample {short(name)}"
     if isinstance(image, Image.Image) and image.mode != "RGB":
         raise TypeError(

@@ -70,10 +70,10 @@ def test_names_of_samples() -> None:
 @pytest.mark.parametrize(
     ("sample", "error", "message"),
     [
-        (3, TypeError, "sample 1 is 3, expected a pair (image, labels), or a mapping with"),
-        ("ab", TypeError, "sample 1 is 'ab', expected a pair"),
-        ((*AS_TENSORS, 1), TypeError, "sample 1 is (tensor("),
-        ({"image": IMAGE}, TypeError, "sample 1 has ['image'] but no labels: expected a pair"),
+        (3, TypeError, "items[1] is 3, expected a pair (image, labels), or a mapping with"),
+        ("ab", TypeError, "items[1] is 'ab', expected a pair"),
+        ((*AS_TENSORS, 1), TypeError, "items[1] is (tensor("),
+        ({"image": IMAGE}, TypeError, "items[1] has ['image'] but no labels: expected a pair"),
         ((None, LABELS), TypeError, "image of sample 1: got None"),
         ((IMAGE, "labels"), TypeError, "labels of sample 1: got 'labels'"),
         ((IMAGE / 255, LABELS), TypeError, "image of sample 1: got torch.float64, expected uint8"),

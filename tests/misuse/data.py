@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -184,6 +185,59 @@ call(
     "register()",
     lambda kind: D.register("shapes")(kind),
     kind=objects(lambda: D.Shapes),
+)
+
+
+def sample(**changes: Any) -> tuple[Any, Any]:
+    return tuple(
+        {"image": torch.zeros(3, 4, 6).byte(), "labels": v.labels(4, 6), **changes}.values()
+    )
+
+
+def first_of(items: Any) -> Any:
+    return D.MappedDataset(items, ["a", "b", "c"]).raw(0)
+
+
+call(
+    "protoxai.data",
+    "MappedDataset",
+    first_of,
+    items=Domain(
+        lambda: [sample()],
+        constants(
+            none=None,
+            number=3,
+            text="text",
+            mapping={"image": 1},
+            numbers=[1],
+            none_inside=[None],
+            three=[(*sample(), 1)],
+            keys=[{"image": sample()[0]}],
+        ),
+    ),
+)
+call(
+    "protoxai.data",
+    "MappedDataset.raw",
+    lambda **changes: first_of([sample(**changes)]),
+    image=Domain(
+        lambda: torch.zeros(3, 4, 6).byte(),
+        constants(
+            none=None,
+            text="text",
+            grey=torch.zeros(1, 4, 6).byte(),
+            floats=torch.zeros(3, 4, 6),
+            high=torch.zeros(3, 8, 6).byte(),
+            complex=torch.zeros(3, 4, 6) * 1j,
+        ),
+    ),
+    labels=labels(lambda: v.labels(4, 6), 3, fixed=(0, 1)).but("array"),
+)
+call(
+    "protoxai.data",
+    "StreamedItems",
+    D.StreamedItems,
+    dataset=objects(lambda: SimpleNamespace(region_of_interest=[(0, 1)])),
 )
 
 
