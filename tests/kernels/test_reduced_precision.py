@@ -169,6 +169,14 @@ def test_function_transforms_compute_in_full_precision_too(device: torch.device)
     torch.testing.assert_close(gradient, 2 * matrix.T @ (matrix @ vectors), rtol=1e-2, atol=1e-2)
 
 
+def test_the_mark_of_a_constant_is_that_of_pytorch() -> None:
+    def marked() -> None: ...
+
+    torch.compiler.assume_constant_result(marked)
+    assert vars(marked).items() <= vars(precision._rounds_products).items()
+    assert vars(marked)
+
+
 def test_compiled_functions_follow_the_setting() -> None:
     widened: list[bool] = []
 
