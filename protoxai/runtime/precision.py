@@ -86,6 +86,6 @@ def _rounds_products(device_type: str) -> bool:
     return False
 
 
-# The mark of torch.compiler.assume_constant_result, which would load the compiler: as long an import
-# as that of the rest of PyTorch. A test holds that the mark is this one.
+# The mark of torch.compiler.assume_constant_result, which would load the compiler and so double the
+# time of the import. A test holds that the mark is this one.
 _rounds_products._dynamo_marked_constant = True  # type: ignore[attr-defined]
