@@ -37,9 +37,11 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--metrics", nargs="+", metavar="NAME", help="Metrics; all by default.")
     parser.add_argument(
         "--tasks",
+        "--images",
         type=int,
         default=50,
-        help="Number of tasks, each an image and a class that covers at least 1 %% of it.",
+        help="Number of tasks, each an image and a class that covers a hundredth of it or more. An "
+        "image has a second task only after all have one, so --images, the former name, fits too.",
     )
     parser.add_argument(
         "--skip",

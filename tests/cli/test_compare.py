@@ -60,13 +60,13 @@ def test_images_without_a_class_to_explain_are_named(
     assert capsys.readouterr().err.startswith(message)
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+@pytest.mark.parametrize(("encoding", "option"), [("ascii", "--tasks"), ("cp1252", "--images")])
 def test_a_console_without_arrows_gets_plain_text(
-    encoding: str, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    encoding: str, option: str, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding))
-    arguments = ["--methods", "Saliency", "--metrics", "pointing_game", "--tasks", "1"]
+    arguments = ["--methods", "Saliency", "--metrics", "pointing_game", option, "1"]
     arguments += ["--output", str(tmp_path / "Straße")]
     assert main(["compare", model, *DATA, *arguments]) == 0
     sys.stdout.flush()
