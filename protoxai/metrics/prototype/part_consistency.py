@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from protoxai.metrics.base.checks import COUNT, SEED
-from protoxai.metrics.base.intervals import Estimate, estimate
+from protoxai.metrics.base.intervals import Estimate
 from protoxai.metrics.base.per_image import Index
 from protoxai.metrics.base.wilson import wilson_interval
 from protoxai.metrics.prototype.part_hits import check_hits, check_scenes
@@ -274,17 +274,4 @@ class PartConsistency(PartMetric):
         def chance(rows: Tensor, counts: Tensor) -> Tensor:
             return _chance(rows.unflatten(1, columns)[:, 1:], counts, pairs, enough)
 
-        def difference(rows: Tensor, counts: Tensor) -> Tensor:
-            return share(rows, counts) - chance(rows, counts)
-
-        statistics = zip(self.figures, (difference, share, chance), strict=True)
-        return {
-            name: estimate(
-                values.flatten(1),
-                statistic,
-                groups=groups,
-                resamples=self.resamples,
-                seed=self.seed,
-            )
-            for name, statistic in statistics
-        }
+        return self._minus_chance(values.flatten(1), share, chance, groups)

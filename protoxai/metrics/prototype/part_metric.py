@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from protoxai.metrics.base.bootstrap import Statistic
+from protoxai.metrics.base.intervals import Estimate, estimate
 from protoxai.metrics.base.per_image import PerImageMetric
 from protoxai.metrics.prototype.chance_hits import Scene, hits_of_others, scene_of
 from protoxai.metrics.prototype.part_hits import check_part_class, check_scenes, hits_in
@@ -104,6 +106,23 @@ class PartMetric(PerImageMetric):
         chosen = [scenes[index] for index in rows[:, -1].long().tolist()]
         others = hits_of_others(chosen, self.table, self.part_class)
         return hits, others[:, :, self._prototype, self._part].double()
+
+    def _minus_chance(
+        self,
+        rows: Tensor,
+        share: Statistic,
+        chance: Statistic,
+        groups: Sequence[Hashable] | None,
+    ) -> dict[str, Estimate]:
+        """Return the estimates of a share minus chance, of the share, and of chance, as figures."""
+
+        def difference(rows: Tensor, counts: Tensor) -> Tensor:
+            return share(rows, counts) - chance(rows, counts)
+
+        return {
+            name: estimate(rows, statistic, groups=groups, resamples=self.resamples, seed=self.seed)
+            for name, statistic in zip(self.figures, (difference, share, chance), strict=True)
+        }
 
     def _by_prototype(self, hits: Tensor) -> Tensor:
         """Return hits of pairs (n, V, pairs) as hits of the prototypes that count (n, V, P, K)."""

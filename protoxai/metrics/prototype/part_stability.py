@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from protoxai.metrics.base.checks import check_images, checked
-from protoxai.metrics.base.intervals import Estimate, estimate
+from protoxai.metrics.base.intervals import Estimate
 from protoxai.metrics.base.per_image import Index
 from protoxai.metrics.prototype.part_hits import check_hits
 from protoxai.metrics.prototype.part_metric import PartMetric
@@ -180,17 +180,4 @@ class PartStability(PartMetric):
         def chance(rows: Tensor, counts: Tensor) -> Tensor:
             return _ratio(counts @ rows.unflatten(1, (-1, 2))[:, 1:].nan_to_num().sum(1))
 
-        def difference(rows: Tensor, counts: Tensor) -> Tensor:
-            return share(rows, counts) - chance(rows, counts)
-
-        statistics = zip(self.figures, (difference, share, chance), strict=True)
-        return {
-            name: estimate(
-                same.flatten(1),
-                statistic,
-                groups=groups,
-                resamples=self.resamples,
-                seed=self.seed,
-            )
-            for name, statistic in statistics
-        }
+        return self._minus_chance(same.flatten(1), share, chance, groups)
