@@ -146,7 +146,9 @@ class Faithfulness(PerImageMetric):
             index: Data set index of the image.
         """
         indices = self.image_indices(index, 1)
-        tensor("region", region, "... height width", "bool")
+        tensor("attribution", attribution, "... height width", "real numbers")
+        sizes = dict(zip(("height", "width"), attribution.shape[-2:], strict=True))
+        tensor("region", region, "... height width", "bool", sizes=sizes)
         variants: list[dict[str, Any]] = [{}, {"patch": PATCH}, {"keep": region}]
         values = [
             faithfulness(
