@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +45,10 @@ class AttributionMethod(ABC):
         name: Name of the explainer in tables.
         model: Model to explain.
 
+    Attributes:
+        reference: Whether the maps explain nothing and only show what an explainer has to surpass;
+            a class attribute.
+
     Example:
         >>> import torch
         >>> from protoxai.attribution import SegmentationTarget
@@ -60,6 +65,8 @@ class AttributionMethod(ABC):
         >>> explainer(torch.rand(2, 3, 8, 8), region, torch.tensor([4, 1])).map.shape
         torch.Size([2, 8, 8])
     """
+
+    reference: ClassVar[bool] = False
 
     def __init__(self, name: str, model: nn.Module) -> None:
         self.name = name

@@ -49,6 +49,8 @@ class ReferenceMap(AttributionMethod):
         0.0
     """
 
+    reference = True
+
     def __init__(self, name: str, model: nn.Module, *, seed: int = 0) -> None:
         self.kind = choice("name", name, REFERENCE_MAPS)
         super().__init__(name, model)

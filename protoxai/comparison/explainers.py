@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from protoxai.attribution import AttributionMethod, explainer_named
+from protoxai.attribution import REFERENCE_MAPS, AttributionMethod, explainer_named
 from protoxai.attribution.registry import RegisteredExplainer
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
 from protoxai.model.segmenter import Segmenter
@@ -22,7 +22,10 @@ DEFAULT_METHODS = (
 
 
 def explainers_of(
-    models: Sequence[Segmenter], methods: Sequence[str] | None = None
+    models: Sequence[Segmenter],
+    methods: Sequence[str] | None = None,
+    *,
+    references: bool = True,
 ) -> list[AttributionMethod]:
     """Return every explainer of every model that it applies to, named after both.
 
@@ -31,29 +34,41 @@ def explainers_of(
         methods: Names of registered explainers: "groups" and "prototypes" of a prototype model,
             Captum's methods, or users' own; None for the model's own and the usual ones of
             Captum.
+        references: Whether to add the reference maps, which explain nothing, of every model; see
+            :class:`~protoxai.attribution.ReferenceMap`.
 
     Raises:
         ValueError: If the models have different classes, or a method is unknown or applies to none
             of the models.
-        TypeError: If the methods are not a list of names.
+        TypeError: If the methods are not a list of names, or ``references`` is no bool.
 
     Example:
         >>> import torch
         >>> from protoxai import ScaleProtoSeg
         >>> model = ScaleProtoSeg(torch.nn.Conv2d(3, 8, 3, stride=8), 2, prototype_dim=4)
-        >>> [explainer.name for explainer in explainers_of([model], ["prototypes", "Saliency"])]
-        ['ScaleProtoSeg: prototypes', 'ScaleProtoSeg: Saliency']
+        >>> for explainer in explainers_of([model], ["prototypes", "Saliency"]):
+        ...     print(explainer.name, "(reference)" if explainer.reference else "")
+        ScaleProtoSeg: prototypes
+        ScaleProtoSeg: Saliency
+        ScaleProtoSeg: logit_map (reference)
+        ScaleProtoSeg: predicted_region (reference)
+        ScaleProtoSeg: edges (reference)
+        ScaleProtoSeg: smooth_noise (reference)
+        ScaleProtoSeg: pixel_noise (reference)
     """
     given = list_of_names("methods", DEFAULT_METHODS if methods is None else methods)
+    instance("references", references, bool)
+    if not given:
+        raise ValueError("got no methods, expected at least one")
     registered = {method: explainer_named(method) for method in given}
+    if references:
+        registered |= {method: explainer_named(method) for method in REFERENCE_MAPS}
     if not isinstance(models, Sequence):
         raise TypeError(f"models are {shown(models)}, expected a list of models")
     hint = "models of the library"
     models = [instance("models", unwrapped(model), Segmenter, hint) for model in models]
-    if not models or not given:
-        raise ValueError(
-            f"got {len(models)} models and {len(given)} methods, expected at least one of each"
-        )
+    if not models:
+        raise ValueError("got no models, expected at least one")
     explainers = []
     _check_same_classes(models)
     for model, name in zip(models, _names(models), strict=True):

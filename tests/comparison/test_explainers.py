@@ -3,7 +3,7 @@ import torch
 from torch import Tensor, nn
 
 from protoxai import LinearSegmenter
-from protoxai.attribution import AttributionMethod, register_explainer
+from protoxai.attribution import REFERENCE_MAPS, AttributionMethod, register_explainer
 from protoxai.attribution.registry import EXPLAINERS
 from protoxai.comparison import compare, explainers_of
 from protoxai.comparison.explainers import DEFAULT_METHODS
@@ -16,7 +16,7 @@ def linear() -> LinearSegmenter:
 
 
 def names(*models: nn.Module, methods: list[str] | None = None) -> list[str]:
-    return [explainer.name for explainer in explainers_of(models, methods)]
+    return [explainer.name for explainer in explainers_of(models, methods, references=False)]
 
 
 def test_each_method_explains_the_models_that_it_applies_to() -> None:
@@ -39,6 +39,23 @@ def test_models_of_one_kind_are_numbered() -> None:
 
 def test_the_default_is_a_models_own_explanation_and_usual_methods() -> None:
     assert names(linear()) == [f"DeepLabv2: {method}" for method in DEFAULT_METHODS[2:]]
+
+
+def test_each_model_has_its_reference_maps() -> None:
+    explainers = explainers_of([linear(), linear()], ["Saliency", "edges"])
+    assert [e.name for e in explainers if e.name.startswith("DeepLabv2 2")] == [
+        "DeepLabv2 2: Saliency",
+        "DeepLabv2 2: edges",
+        "DeepLabv2 2: logit_map",
+        "DeepLabv2 2: predicted_region",
+        "DeepLabv2 2: smooth_noise",
+        "DeepLabv2 2: pixel_noise",
+    ]
+    assert [e.reference for e in explainers] == [
+        e.name.split(": ")[1] in REFERENCE_MAPS for e in explainers
+    ]
+    with pytest.raises(TypeError, match="references is 'no' .*, expected a bool"):
+        explainers_of([linear()], references="no")
 
 
 def test_a_registered_explainer_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +95,7 @@ def test_an_unknown_method_is_named() -> None:
             ["Saliency", "groups"],
             r"groups cannot .*: call model.group\(\)",
         ),
-        (linear, [], "0 methods, expected at least one"),
+        (linear, [], "got no methods, expected at least one"),
     ],
 )
 def test_a_method_that_applies_to_no_model_is_an_error(make, methods, message) -> None:
@@ -94,7 +111,7 @@ def test_what_is_no_list_of_names_is_an_error(methods) -> None:
 
 def test_the_explanation_is_that_of_the_model() -> None:
     model = small_model().eval()
-    [explainer] = explainers_of([model], ["prototypes"])
+    [explainer] = explainers_of([model], ["prototypes"], references=False)
     assert explainer.model is model
     images = torch.rand(1, 3, 16, 20)
     region = torch.ones(1, 16, 20, dtype=torch.bool)

@@ -20,6 +20,7 @@ from tests.misuse.domains import (
     Domain,
     constant,
     constants,
+    flags,
     functions,
     numbers,
     objects,
@@ -193,6 +194,7 @@ call(
         ),
     ),
     methods=METHODS,
+    references=flags(True),
 )
 SAMPLES = Domain(
     lambda: list(v.Samples()),

@@ -97,4 +97,4 @@ def test_models_of_one_comparison() -> None:
     first, second = named(("dark", "bright")), named(("bright", "dark"))
     with pytest.raises(ValueError, match="the models have different classes"):
         explainers_of([first, second], ["Saliency"])
-    assert len(explainers_of([first, first, named(None)], ["Saliency"])) == 3
+    assert len(explainers_of([first, first, named(None)], ["Saliency"], references=False)) == 3
