@@ -8,13 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-GAP = "  "
+from protoxai.runtime.text_tables import latex_table, latex_text, markdown_table, text_table
+
 HEADER = ("model", "after", "mIoU", "prototypes in use", "seeds")
-ESCAPED = {character: f"\\{character}" for character in "&%$#_{}"} | {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-}
 
 
 @dataclass(frozen=True)
@@ -126,27 +122,15 @@ class SeedScores:
 
     def to_text(self) -> str:
         """Return the table for a terminal."""
-        lines = [list(HEADER), *(row.cells() for row in self.rows)]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        return "\n".join(
-            GAP.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-            for line in lines
-        )
+        return text_table(self._lines())
 
     def to_markdown(self) -> str:
         """Return the table in Markdown."""
-        lines = [list(HEADER), ["---"] * len(HEADER), *(row.cells() for row in self.rows)]
-        cells = [[cell.replace("|", r"\|") for cell in line] for line in lines]
-        return "".join(f"| {' | '.join(line)} |\n" for line in cells)
+        return markdown_table(self._lines())
 
     def to_latex(self) -> str:
         """Return the table in LaTeX, for the package booktabs."""
-        head, *body = (
-            " & ".join(map(_latex, line)) + r" \\"
-            for line in (HEADER, *(row.cells() for row in self.rows))
-        )
-        lines = [r"\begin{tabular}{llccc}", r"\toprule", head, r"\midrule", *body]
-        return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+        return latex_table([list(map(latex_text, line)) for line in self._lines()], "llccc")
 
     def to_plain(self) -> list[dict[str, Any]]:
         """Return the rows as plain values."""
@@ -159,6 +143,9 @@ class SeedScores:
             }
             for row in self.rows
         ]
+
+    def _lines(self) -> list[list[str]]:
+        return [list(HEADER), *(row.cells() for row in self.rows)]
 
 
 def conditions(environments: Sequence[Mapping[str, Any]]) -> str:
@@ -190,8 +177,3 @@ def _row(model: str, steps: Sequence[Mapping[str, Any]]) -> SeedRow:
     if any(step["prototypes"] for step in steps):
         active = Spread(tuple(float(step["active_prototypes"]) for step in steps))
     return SeedRow(model, steps[0]["step"], Spread(tuple(100 * s for s in scores)), active)
-
-
-def _latex(text: str) -> str:
-    escaped = "".join(ESCAPED.get(character, character) for character in text)
-    return escaped.replace("±", r"$\pm$")

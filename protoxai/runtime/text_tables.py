@@ -1,0 +1,78 @@
+"""Tables of texts, for a terminal, in Markdown and in LaTeX."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+GAP = "  "
+ESCAPED = {character: f"\\{character}" for character in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "–": "--",
+}
+Lines = Sequence[Sequence[str]]
+"""Lines of a table, the first of which is its header, all of one length."""
+
+
+def text_table(lines: Lines) -> str:
+    """Return a table for a terminal, without a line's end at its end.
+
+    Example:
+        >>> print(text_table([["model", "mIoU"], ["DeepLabv2", "62.0"]]))
+        model      mIoU
+        DeepLabv2  62.0
+    """
+    columns = [padded(column) for column in zip(*lines, strict=True)]
+    return "\n".join(GAP.join(line).rstrip() for line in zip(*columns, strict=True))
+
+
+def markdown_table(lines: Lines) -> str:
+    r"""Return a table in Markdown.
+
+    Example:
+        >>> print(markdown_table([["model"], ["a|b"]]), end="")
+        | model |
+        | --- |
+        | a\|b |
+    """
+    header, *rows = lines
+    cells = [[markdown_cell(cell) for cell in line] for line in rows]
+    ruled = [list(map(markdown_cell, header)), ["---"] * len(header), *cells]
+    return "".join(f"| {' | '.join(line)} |\n" for line in ruled)
+
+
+def latex_table(lines: Lines, alignment: str) -> str:
+    """Return a table in LaTeX, for the package booktabs.
+
+    Args:
+        lines: Lines of the table, as LaTeX: see :func:`latex_text`.
+        alignment: Alignment of the columns, such as "lcc".
+    """
+    head, *body = (" & ".join(line) + r" \\" for line in lines)
+    rules = [rf"\begin{{tabular}}{{{alignment}}}", r"\toprule", head, r"\midrule", *body]
+    return "\n".join([*rules, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def latex_text(text: str) -> str:
+    r"""Return a text as LaTeX shows it.
+
+    Example:
+        >>> print(latex_text("50 % ± 1"))
+        50 \% $\pm$ 1
+    """
+    return "".join(ESCAPED.get(character, character) for character in " ".join(text.split()))
+
+
+def markdown_cell(text: str) -> str:
+    """Return a text as it fits into a cell of a Markdown table."""
+    return " ".join(text.split()).replace("|", r"\|")
+
+
+def padded(texts: Sequence[str]) -> list[str]:
+    """Return the texts of a column, filled up to the width of the longest."""
+    width = max(map(len, texts))
+    return [text.ljust(width) for text in texts]
