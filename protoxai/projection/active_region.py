@@ -43,6 +43,31 @@ def patch_box(row: int, col: int, grid: tuple[int, int], size: tuple[int, int]) 
     return row * height // h, col * width // w, bottom, right
 
 
+def active_region(activation: Tensor, own_class: NDArray[np.bool_], row: int, col: int) -> Box:
+    """Return the bounding box of the 8-connected active region that contains a patch.
+
+    A pixel is active if its activation, upsampled bicubically, reaches the 95th percentile of the
+    activation within the class. The patch itself is always active.
+
+    Args:
+        activation: Activation (h, w) of a prototype.
+        own_class: Pixels of the prototype's class, at least one, bool (H, W).
+        row: Row of the patch on the feature grid.
+        col: Column of the patch on the feature grid.
+    """
+    grid, size = (activation.shape[0], activation.shape[1]), own_class.shape
+    upsampled = F.interpolate(
+        activation[None, None].float(), size, mode="bicubic", align_corners=False
+    )[0, 0].numpy()
+    active = upsampled >= np.quantile(upsampled[own_class], QUANTILE)
+    top, left, bottom, right = patch_box(row, col, grid, (size[0], size[1]))
+    active[top:bottom, left:right] = True
+    components, _ = connected_components(active)
+    region = components == components[top, left]
+    rows, cols = (np.flatnonzero(region.any(axis)) for axis in (1, 0))
+    return int(rows[0]), int(cols[0]), int(rows[-1]) + 1, int(cols[-1]) + 1
+
+
 @dataclass(frozen=True)
 class SourceImage:
     """Training image of a prototype's nearest patch, reduced to what its active region requires.
@@ -64,27 +89,15 @@ class SourceImage:
     own_class: NDArray[np.uint8]
 
     def active_region(self, row: int, col: int) -> Box:
-        """Return the bounding box of the 8-connected active region that contains the patch.
-
-        A pixel is active if its activation, upsampled bicubically, reaches the 95th percentile of
-        the activation within the class. The patch itself is always active.
+        """Return the box of the active region, see :func:`active_region`.
 
         Args:
             row: Row of the patch on the feature grid.
             col: Column of the patch on the feature grid.
         """
-        activation = F.interpolate(
-            self.activation[None, None].float(), self.size, mode="bicubic", align_corners=False
-        )[0, 0].numpy()
-        bits = np.unpackbits(self.own_class, count=activation.size)
+        bits = np.unpackbits(self.own_class, count=self.size[0] * self.size[1])
         own_class = bits.astype(bool).reshape(self.size)
-        active = activation >= np.quantile(activation[own_class], QUANTILE)
-        top, left, bottom, right = patch_box(row, col, self.grid, self.size)
-        active[top:bottom, left:right] = True
-        components, _ = connected_components(active)
-        region = components == components[top, left]
-        rows, cols = (np.flatnonzero(region.any(axis)) for axis in (1, 0))
-        return int(rows[0]), int(cols[0]), int(rows[-1]) + 1, int(cols[-1]) + 1
+        return active_region(self.activation, own_class, row, col)
 
 
 class ActiveRegion(NamedTuple):
