@@ -76,6 +76,7 @@ NOT_CALLED = [
     "TaskName",
     "Batch",
     "LayoutError",
+    "ObjectPart",
     "RawSample",
     "Sample",
     "Transform",

@@ -21,7 +21,7 @@ from protoxai.data.mapped import MappedDataset
 from protoxai.data.paired import PairedDataset
 from protoxai.data.pascal import SBD, PascalVOC
 from protoxai.data.registry import DATASETS, create_dataset, register
-from protoxai.data.shapes import Shapes
+from protoxai.data.shapes import ObjectPart, Shapes
 from protoxai.data.streamed import StreamedItems
 from protoxai.data.transforms import evaluation_transform, training_transform
 
@@ -41,6 +41,7 @@ __all__ = [
     "FolderDataset",
     "LayoutError",
     "MappedDataset",
+    "ObjectPart",
     "PairedDataset",
     "PascalVOC",
     "RawSample",

@@ -2,7 +2,7 @@
 
 import copy
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NotRequired, Self, TypedDict, cast
 
@@ -149,6 +149,32 @@ class SegmentationDataset(Dataset[Sample]):
         self.check_index(index)
         return int(index)
 
+    @property
+    def redraws(self) -> bool:
+        """Whether :meth:`without_parts` is available."""
+        return type(self).raw_without_parts is not SegmentationDataset.raw_without_parts
+
+    def raw_without_parts(self, index: int, class_index: int) -> Iterable[RawSample]:
+        """Return a sample without one part of one object of a class, for each such part.
+
+        Optional: a data set that can redraw its images without a part, with all else the same,
+        implements it, and comparisons measure :func:`~protoxai.metrics.part_intervention` on it.
+
+        Args:
+            index: Position in the data set.
+            class_index: Class of the objects.
+
+        Raises:
+            ValueError: If the data set does not redraw its images.
+        """
+        del index, class_index
+        raise ValueError(f"{self!r} does not redraw its images without a part, as Shapes does")
+
+    def without_parts(self, index: int, class_index: int) -> Iterator[Sample]:
+        """Return the samples of :meth:`raw_without_parts` after the transform, one by one."""
+        raws = self.raw_without_parts(index, class_index)
+        return (self._sample(raw, index) for raw in raws)
+
     def __getitem__(self, index: int) -> Sample:
         """Return a sample after the transform.
 
@@ -156,7 +182,10 @@ class SegmentationDataset(Dataset[Sample]):
             IndexError: If the index is outside of the data set.
             ValueError: If a label is neither a class nor the ignore index.
         """
-        raw = self.raw(index)
+        return self._sample(self.raw(index), index)
+
+    def _sample(self, raw: RawSample, index: int) -> Sample:
+        """Return a sample after the transform."""
         for name, mask in (("labels", raw.labels), ("parts", raw.parts)):
             if mask is not None and mask.shape != raw.image.shape[-2:]:
                 raise ValueError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -36,7 +36,9 @@ class MappedDataset(SegmentationDataset):
     A sample is a pair (image, labels), or a mapping with "image", "labels" and, if it has a name,
     "id"; otherwise its number is its name. The image is uint8 (3, H, W), RGB, the labels are
     integers (H, W); both are tensors, NumPy arrays or Pillow images. They are to be as stored,
-    without random changes: resizing, augmentation and normalisation are transforms.
+    without random changes: resizing, augmentation and normalisation are transforms. Items that can
+    redraw an image without one part of an object have ``without_parts(index, class_index)`` too,
+    which returns such samples, see :meth:`SegmentationDataset.raw_without_parts`.
 
     Args:
         items: Samples by number, from 0. A number always gives the same sample, in every process.
@@ -81,7 +83,24 @@ class MappedDataset(SegmentationDataset):
     def raw(self, index: int) -> RawSample:
         """Return a sample as the items give it."""
         self.check_index(index)
-        image, labels, name = _parts(self.items[index], index)
+        return self._raw(self.items[index], index)
+
+    @property
+    def redraws(self) -> bool:
+        """Whether the items have ``without_parts``."""
+        return hasattr(self.items, "without_parts")
+
+    def raw_without_parts(self, index: int, class_index: int) -> Iterable[RawSample]:
+        """Return the items' samples without one part of one object of a class each."""
+        self.check_index(index)
+        if not self.redraws:
+            return super().raw_without_parts(index, class_index)
+        samples: Iterable[Any] = self.items.without_parts(index, class_index)  # type: ignore[attr-defined]
+        return (self._raw(sample, index) for sample in samples)
+
+    def _raw(self, item: Any, index: int) -> RawSample:
+        """Return a sample of the items, checked."""
+        image, labels, name = _parts(item, index)
         shown_name = short(name)
         title = f"image of sample {shown_name}"
         tensor(title, image, "channels height width", "real numbers", sizes={"channels": 3})

@@ -136,3 +136,35 @@ def test_each_process_opens_a_stream_for_itself(monkeypatch: pytest.MonkeyPatch)
     assert Streaming.opened == 2
     with pytest.raises(TypeError, match=r"expected a litdata\.StreamingDataset"):
         StreamedItems([1])
+
+
+class Redrawn(list):
+    """Samples with a redrawn one for each number below the class."""
+
+    def without_parts(self, index, class_index):
+        image, labels = self[index]
+        for number in range(class_index):
+            yield {"image": image + number, "labels": labels, "id": f"{index} without {number}"}
+
+
+def test_items_may_redraw_their_images() -> None:
+    item = torch.zeros(3, 2, 4, dtype=torch.uint8), torch.ones(2, 4).long()
+    dataset = MappedDataset(Redrawn([item]), ["road", "field"], transform=doubled)
+    assert dataset.redraws
+    samples = list(dataset.without_parts(0, 2))
+    assert [sample["id"] for sample in samples] == ["0 without 0", "0 without 1"]
+    assert [int(sample["image"].max()) for sample in samples] == [0, 2]
+    with pytest.raises(IndexError):
+        dataset.without_parts(1, 1)
+
+
+def doubled(image, masks):
+    return 2 * image, masks
+
+
+def test_other_items_do_not() -> None:
+    item = torch.zeros(3, 2, 4, dtype=torch.uint8), torch.ones(2, 4).long()
+    dataset = MappedDataset([item], ["road", "field"])
+    assert not dataset.redraws
+    with pytest.raises(ValueError, match="does not redraw its images"):
+        dataset.without_parts(0, 1)

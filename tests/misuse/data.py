@@ -146,11 +146,35 @@ call(
         ),
     ),
 )
+POSITION = Domain(constant(0), constants(none=None, text="a", fraction=0.5, list=[0], nan=NAN))
 call(
     "protoxai.data",
     "Shapes.__getitem__",
     method(lambda: D.Shapes(32, 3), "__getitem__"),
-    index=Domain(constant(0), constants(none=None, text="a", fraction=0.5, list=[0], nan=NAN)),
+    index=POSITION,
+)
+call(
+    "protoxai.data",
+    "Shapes.visible_parts",
+    method(lambda: D.Shapes(32, 3), "visible_parts"),
+    index=POSITION,
+)
+call(
+    "protoxai.data",
+    "Shapes.raw_without",
+    method(lambda: D.Shapes(32, 3), "raw_without"),
+    index=POSITION,
+    removed=Domain(
+        lambda: D.Shapes(32, 3).visible_parts(0)[0],
+        constants(none=None, number=3, text="ab", one=(1,), three=(0, 1, 1), absent=(99, 1)),
+    ),
+)
+call(
+    "protoxai.data",
+    "Shapes.without_parts",
+    method(lambda: D.Shapes(32, 3), "without_parts"),
+    index=POSITION,
+    class_index=wholes(1, least=0),
 )
 DATA = objects(v.Samples)
 call(

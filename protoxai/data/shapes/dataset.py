@@ -1,7 +1,7 @@
 """Shapes: an endless synthetic data set whose ground truth a person can check."""
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -10,12 +10,24 @@ from protoxai.data.base import RawSample, SegmentationDataset, Transform
 from protoxai.data.palette import distinct_palette
 from protoxai.data.registry import register
 from protoxai.data.shapes.objects import BLUEPRINTS
-from protoxai.data.shapes.scene import draw_scene
+from protoxai.data.shapes.scene import Scene, draw_scene
 from protoxai.runtime.checks import NOT_NEGATIVE, Range, choice, pair, whole
 
 SPLITS = ("train", "val")
 # Small objects cannot be recognised in smaller pictures.
 PIXELS, LENGTH = Range(least=32, most=10_000), Range(least=1, most=10**12)
+
+
+class ObjectPart(NamedTuple):
+    """A part of one object in a picture.
+
+    Attributes:
+        object: Number of the object, from 0, in the order of painting.
+        part: Number of the part, see ``part_names``.
+    """
+
+    object: int
+    part: int
 
 
 @register("shapes")
@@ -93,16 +105,88 @@ class Shapes(SegmentationDataset):
 
     def raw(self, index: int) -> RawSample:
         """Draw the picture with that number, its labels and its parts."""
+        return _sample(self._scene(index), self._id(index))
+
+    def visible_parts(self, index: int) -> tuple[ObjectPart, ...]:
+        """Return the parts that a picture shows, object by object.
+
+        Args:
+            index: Number of the picture.
+
+        Raises:
+            IndexError: If there is no such picture.
+
+        Example:
+            >>> shapes = Shapes(size=96, objects=(1, 1))
+            >>> [(number, shapes.part_names[part]) for number, part in shapes.visible_parts(1)]
+            [(0, 'key shaft'), (0, 'key teeth'), (0, 'key bow')]
+        """
+        scene = self._scene(index)
+        shown = scene.parts > 0
+        pairs = np.stack([scene.objects[shown], scene.parts[shown]], 1)
+        return tuple(ObjectPart(*pair) for pair in np.unique(pairs, axis=0).tolist())
+
+    def raw_without(self, index: int, removed: tuple[int, int]) -> RawSample:
+        """Draw a picture without one part of one object.
+
+        Nothing else changes: what is behind the part shows, and every other pixel, the noise
+        included, is the same. Labels and parts are those of the new picture; gaps, such as those
+        between a wheel's spokes, still belong to the object.
+
+        Args:
+            index: Number of the picture.
+            removed: Number of the object and of the part, one of :meth:`visible_parts`.
+
+        Raises:
+            IndexError: If there is no such picture.
+            TypeError: If ``removed`` is not a pair of whole numbers.
+            ValueError: If the object is not in the picture, or has no such part.
+
+        Example:
+            >>> shapes = Shapes(size=96, objects=(1, 1))
+            >>> shaft, teeth, bow = shapes.visible_parts(1)
+            >>> raw = shapes.raw_without(1, teeth)
+            >>> raw.parts.unique().tolist() == [0, shaft.part, bow.part]
+            True
+        """
+        number, part = pair("removed", removed, NOT_NEGATIVE)
+        scene = self._scene(index, (number, part))
+        if part not in self._parts_of(scene, number):
+            raise ValueError(
+                f"removed is {tuple(removed)}, but picture {index} has no such part: expected one "
+                f"of visible_parts({index})"
+            )
+        name = self.part_names[part].replace(" ", "-")
+        return _sample(scene, f"{self._id(index)}-without-{name}-{number}")
+
+    def raw_without_parts(self, index: int, class_index: int) -> Iterable[RawSample]:
+        """Draw a picture without one visible part of one object of a class, for each such part."""
+        own = whole("class_index", class_index, NOT_NEGATIVE)
+        parts = [each for each in self.visible_parts(index) if self.part_class[each.part] == own]
+        return (self.raw_without(index, each) for each in parts)
+
+    def _scene(self, index: int, without: tuple[int, int] | None = None) -> Scene:
         self.check_index(index)
         rng = np.random.default_rng([self.seed, SPLITS.index(self.split), index])
-        scene = draw_scene(rng, self.size, self.objects, self.clutter)
-        image = torch.from_numpy((scene.image * 255).round().astype(np.uint8))
-        return RawSample(
-            image.permute(2, 0, 1).contiguous(),
-            torch.from_numpy(scene.labels),
-            id=f"{self.split}-{self.seed}-{index}",
-            parts=torch.from_numpy(scene.parts),
-        )
+        return draw_scene(rng, self.size, self.objects, self.clutter, without)
+
+    def _parts_of(self, scene: Scene, number: int) -> list[int]:
+        """Return the parts that an object of a scene has; none if there is no such object."""
+        classes = dict(enumerate(scene.classes))
+        return [part for part, own in enumerate(self.part_class) if own == classes.get(number)]
+
+    def _id(self, index: int) -> str:
+        return f"{self.split}-{self.seed}-{index}"
+
+
+def _sample(scene: Scene, name: str) -> RawSample:
+    image = torch.from_numpy((scene.image * 255).round().astype(np.uint8))
+    return RawSample(
+        image.permute(2, 0, 1).contiguous(),
+        torch.from_numpy(scene.labels),
+        id=name,
+        parts=torch.from_numpy(scene.parts),
+    )
 
 
 def _bounds(name: str, bounds: tuple[int, int]) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """One picture of ``Shapes``: the places of the objects, and their painting."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,11 +38,16 @@ class Scene:
         image: Image (H, W, 3), in [0, 1].
         labels: Labels (H, W).
         parts: Parts (H, W), 0 for no part.
+        objects: Number of the object (H, W) that a part belongs to, in the order of painting, from
+            0; of no meaning where there is no part.
+        classes: Class of each object, in the order of painting.
     """
 
     image: Floats
     labels: NDArray[np.int64]
     parts: NDArray[np.int64]
+    objects: NDArray[np.int64]
+    classes: list[int] = field(default_factory=list)
 
 
 def draw_scene(
@@ -50,6 +55,7 @@ def draw_scene(
     size: tuple[int, int],
     objects: tuple[int, int],
     clutter: tuple[int, int],
+    without: tuple[int, int] | None = None,
 ) -> Scene:
     """Paint a background, clutter and objects.
 
@@ -58,6 +64,8 @@ def draw_scene(
         size: Height and width in pixels.
         objects: Fewest and most objects; there are fewer if not all of them fit.
         clutter: Fewest and most single pieces; there are fewer if not all of them fit.
+        without: Number of an object, from 0 in the order of painting, and number of the part of it
+            that is not painted; nothing else in the scene changes.
 
     Returns:
         The scene, with noise and lighting.
@@ -78,7 +86,7 @@ def draw_scene(
     for place in pieces:
         _paint_piece(scene, place, ground, rng)
     for place in places:
-        _paint_object(scene, place, ground, rng)
+        _paint_object(scene, place, ground, rng, without)
     _light(scene.image, rng)
     return scene
 
@@ -97,7 +105,7 @@ def _background(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Scene,
     if pattern is not None:
         image += pattern[..., None] * np.float32(rng.uniform(0.03, 0.09))
     zeros = np.zeros(size, dtype=np.int64)
-    return Scene(image, zeros, zeros.copy()), [first, second]
+    return Scene(image, zeros, zeros.copy(), zeros.copy()), [first, second]
 
 
 def _places(
@@ -125,22 +133,31 @@ def _places(
 
 
 def _paint_object(
-    scene: Scene, place: Place, ground: list[Floats], rng: np.random.Generator
+    scene: Scene,
+    place: Place,
+    ground: list[Floats],
+    rng: np.random.Generator,
+    without: tuple[int, int] | None,
 ) -> None:
     kind = int(rng.integers(len(BLUEPRINTS)))
     blueprint = BLUEPRINTS[kind]
     window, plane = _window(scene, place, rng.uniform(-blueprint.tilt, blueprint.tilt))
-    label, first_part = kind + 1, FIRST_PART[kind]
-    labels, parts = scene.labels[window], scene.parts[window]
+    label, own = kind + 1, len(scene.classes)
+    scene.classes.append(label)
+    labels = scene.labels[window]
     if blueprint.hull is not None:
         # A gap belongs to the object, but objects that are visible in it keep their label.
         labels[(blueprint.hull(plane) < 0) & (labels == 0)] = label
     colours: list[Floats] = []
-    for number, distance in enumerate(blueprint.draw(plane, rng)):
+    for part, distance in enumerate(blueprint.draw(plane, rng), FIRST_PART[kind]):
         colours.append(pick_colour(rng, [*ground, *colours]))
+        if (own, part) == without:
+            # Nothing is inside of it, but it takes the same random numbers.
+            distance = np.full_like(distance, np.inf)
         inside = _paint(scene, window, distance * place.radius, colours[-1], rng)
         labels[inside] = label
-        parts[inside] = first_part + number
+        scene.parts[window][inside] = part
+        scene.objects[window][inside] = own
 
 
 def _paint_piece(
