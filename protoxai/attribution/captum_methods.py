@@ -12,13 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from protoxai.attribution.base import AttributionMethod
-from protoxai.attribution.layers import find_layer, hookable
+from protoxai.attribution.layers import find_layer, has_trunk, hookable, map_on_image
 from protoxai.attribution.registry import register_explainer
 from protoxai.attribution.superpixels import WeightedLeastSquares, superpixels
 from protoxai.attribution.target import SegmentationTarget
 from protoxai.runtime.checks import Range, choice, did_you_mean, whole
 from protoxai.runtime.representation import call_repr
-from protoxai.runtime.resize import resize
 
 PIXEL_METHODS = ("Saliency", "InputXGradient", "IntegratedGradients", "GradientShap")
 PERTURBATIONS = ("Occlusion", "FeatureAblation", "KernelShap")
@@ -194,13 +193,7 @@ class CaptumAttribution(AttributionMethod):
             options["attr_dim_summation"] = False
         with hookable(self.model, layer) as outputs:
             per_call = self._layer_attributions(outputs, images, options)
-        size = images.shape[2:]
-        maps = torch.stack(
-            [
-                resize(values.sum(1, keepdim=True), size)[:, 0] * _shrinkage(values, size)
-                for values in per_call
-            ]
-        ).sum(0)
+        maps = map_on_image(per_call, images.shape[2:])
         if self.method not in WITH_UNITS:
             return maps, None
         return maps, torch.stack([values.sum((2, 3)) for values in per_call]).sum(0)
@@ -258,11 +251,6 @@ def _check_options(name: str, method: Any, options: dict[str, Any]) -> None:
         )
 
 
-def _shrinkage(maps: Tensor, size: torch.Size) -> float:
-    """Return the area of maps divided by the area of the image."""
-    return maps.shape[2:].numel() / size.numel()
-
-
 @contextmanager
 def _several_layers() -> Iterator[None]:
     """Silence Captum's warning about layers that depend on each other: these do not."""
@@ -288,5 +276,7 @@ def _seeded(seed: int, device: torch.device) -> Iterator[None]:
         np.random.set_state(state)  # noqa: NPY002
 
 
-for _method in METHODS:
+for _method in (*PIXEL_METHODS, *PERTURBATIONS):
     register_explainer(_method)(partial(CaptumAttribution, _method))
+for _method in LAYER_METHODS:
+    register_explainer(_method, applies_to=has_trunk)(partial(CaptumAttribution, _method))

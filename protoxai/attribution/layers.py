@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from protoxai.runtime.checks import did_you_mean, shown
+from protoxai.runtime.resize import resize
+from protoxai.runtime.wrappers import unwrapped
 
 TRUNKS = ("backbone", "encoder")
 """Attributes that hold the feature extractor, in our models and other libraries'."""
@@ -46,14 +49,23 @@ def find_layer(model: nn.Module, layer: str | nn.Module | None) -> nn.Module:
         raise TypeError(
             f"layer is {shown(layer)}, expected a module of the model, its name, or None"
         )
-    for name in TRUNKS:
-        trunk = getattr(model, name, None)
-        if isinstance(trunk, nn.Module):
-            return trunk
+    trunk = _trunk(model)
+    if trunk is not None:
+        return trunk
     raise ValueError(
         f"{type(model).__name__} has none of {TRUNKS}, so its last feature map is not known: name "
         f"the layer that returns it with layer=, among {children} and their parts"
     )
+
+
+def has_trunk(model: nn.Module) -> bool:
+    """Return whether a model has a layer that :func:`find_layer` finds without its name."""
+    return _trunk(unwrapped(model)) is not None
+
+
+def _trunk(model: nn.Module) -> nn.Module | None:
+    parts = (getattr(model, name, None) for name in TRUNKS)
+    return next((part for part in parts if isinstance(part, nn.Module)), None)
 
 
 def _names(model: nn.Module) -> list[str]:
@@ -115,6 +127,23 @@ def hookable(model: nn.Module, layer: nn.Module) -> Iterator[list[nn.Module]]:
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def map_on_image(per_call: Sequence[Tensor], size: torch.Size) -> Tensor:
+    """Return attributions to a layer as one map at the size of the image, which keeps their sum.
+
+    Args:
+        per_call: Attribution (B, C, h, w) to the layer's output at each of its calls.
+        size: Height and width (H, W) of the image.
+
+    Returns:
+        The sum over channels and calls, (B, H, W).
+    """
+    maps = [
+        resize(values.sum(1, keepdim=True), size)[:, 0] * (values.shape[2:].numel() / size.numel())
+        for values in per_call
+    ]
+    return torch.stack(maps).sum(0)
 
 
 def _route_last(output: Any, identity: nn.Module) -> Any:

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+
+from torch import nn
 
 from protoxai.attribution import REFERENCE_MAPS, AttributionMethod, explainer_named
-from protoxai.attribution.registry import RegisteredExplainer
+from protoxai.attribution.layers import has_trunk
+from protoxai.attribution.prototype import UNITS
+from protoxai.model.linear import LinearSegmenter
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
 from protoxai.model.segmenter import Segmenter
 from protoxai.runtime.checks import instance, shown
 from protoxai.runtime.wrappers import unwrapped
 
-DEFAULT_METHODS = (
-    "groups",
-    "prototypes",
+USUAL_METHODS = (
     "InputXGradient",
     "IntegratedGradients",
     "LayerGradCam",
     "LayerGradientXActivation",
 )
+"""Captum's methods that a comparison has by default."""
 
 
 def explainers_of(
-    models: Sequence[Segmenter],
+    models: Sequence[nn.Module],
     methods: Sequence[str] | None = None,
     *,
     references: bool = True,
@@ -30,9 +33,12 @@ def explainers_of(
     """Return every explainer of every model that it applies to, named after both.
 
     Args:
-        models: Models of the library; several of one kind are numbered.
-        methods: Names of registered explainers: "groups" and "prototypes" of a prototype model,
-            Captum's methods, or users' own; None for the model's own and the usual ones of
+        models: Models of the library and any others that return logits (B, C, h, w), see
+            :class:`~protoxai.attribution.SegmentationTarget`, all with the same classes; several of
+            one kind are numbered.
+        methods: Names of registered explainers, see
+            :func:`~protoxai.attribution.register_explainer`. None: a prototype model's own (its
+            groups, or in stage 1 its prototypes, whose maps are the same), and the usual ones of
             Captum.
         references: Whether to add the reference maps, which explain nothing, of every model; see
             :class:`~protoxai.attribution.ReferenceMap`.
@@ -56,30 +62,31 @@ def explainers_of(
         ScaleProtoSeg: smooth_noise (reference)
         ScaleProtoSeg: pixel_noise (reference)
     """
-    given = list_of_names("methods", DEFAULT_METHODS if methods is None else methods)
-    instance("references", references, bool)
-    if not given:
+    given = None if methods is None else list_of_names("methods", methods)
+    for method in given or ():
+        explainer_named(method)
+    if given == []:
         raise ValueError("got no methods, expected at least one")
-    registered = {method: explainer_named(method) for method in given}
-    if references:
-        registered |= {method: explainer_named(method) for method in REFERENCE_MAPS}
-    if not isinstance(models, Sequence):
-        raise TypeError(f"models are {shown(models)}, expected a list of models")
-    hint = "models of the library"
-    models = [instance("models", unwrapped(model), Segmenter, hint) for model in models]
-    if not models:
-        raise ValueError("got no models, expected at least one")
+    added = REFERENCE_MAPS if instance("references", references, bool) else ()
+    models = _checked(models)
+    if given is not None:
+        _check_each_applies(given, models)
     explainers = []
-    _check_same_classes(models)
     for model, name in zip(models, _names(models), strict=True):
-        for method, entry in registered.items():
+        chosen = _default_methods(model) if given is None else given
+        for method in dict.fromkeys([*chosen, *added]):
+            entry = explainer_named(method)
             if entry.applies_to(model):
                 explainer = entry.create(model)
                 explainer.name = f"{name}: {method}"
                 explainers.append(explainer)
-    if methods is not None:
-        _check_each_applies(registered, models)
     return explainers
+
+
+def _default_methods(model: nn.Module) -> list[str]:
+    """Return a model's methods by default, with one for a prototype model's evidence."""
+    own = next((m for m in UNITS if explainer_named(m).applies_to(model)), None)
+    return [*USUAL_METHODS] if own is None else [own, *USUAL_METHODS]
 
 
 def list_of_names(name: str, value: Iterable[str]) -> list[str]:
@@ -99,33 +106,42 @@ def list_of_names(name: str, value: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(map(str, names)))
 
 
-def _check_each_applies(
-    registered: Mapping[str, RegisteredExplainer], models: Sequence[Segmenter]
-) -> None:
-    """Raise ``ValueError`` for a method that was asked for and applies to no model."""
-    for method, entry in registered.items():
-        if not any(entry.applies_to(model) for model in models):
-            fix = "choose another method, or leave it out"
-            if method == "groups" and any(isinstance(m, ScaleProtoSeg) for m in models):
-                fix = "the prototypes have no groups before the group stage: call model.group()"
-            elif method in ("groups", "prototypes"):
-                fix = f"{method} are those of a ScaleProtoSeg"
-            kinds = ", ".join(dict.fromkeys(map(_kind, models)))
-            raise ValueError(f"{method} cannot explain any of the models ({kinds}): {fix}")
-
-
-def _check_same_classes(models: Sequence[Segmenter]) -> None:
-    """Raise ``ValueError`` unless all models have the same classes in one order, if named."""
-    named = {model.class_names for model in models if model.class_names}
-    counts = {model.num_classes for model in models}
+def _checked(models: Sequence[nn.Module]) -> list[nn.Module]:
+    """Return the models without wrappers, or raise an error if they cannot be compared."""
+    if not isinstance(models, Sequence):
+        raise TypeError(f"models are {shown(models)}, expected a list of models")
+    if not models:
+        raise ValueError("got no models, expected at least one")
+    models = [instance("models", unwrapped(model), nn.Module) for model in models]
+    ours = [model for model in models if isinstance(model, Segmenter)]
+    named = {model.class_names for model in ours if model.class_names}
+    counts = {model.num_classes for model in ours}
     if len(named) > 1 or len(counts) > 1:
         raise ValueError(
             f"the models have different classes or another order of them ({shown(sorted(named))}; "
             f"{sorted(counts)} classes): compare models of the same classes"
         )
+    return models
 
 
-def _names(models: Sequence[Segmenter]) -> list[str]:
+def _check_each_applies(methods: Sequence[str], models: Sequence[nn.Module]) -> None:
+    """Raise ``ValueError`` for a method that was asked for and applies to no model."""
+    for method in methods:
+        applies_to = explainer_named(method).applies_to
+        if any(map(applies_to, models)):
+            continue
+        fix = "choose another method, or leave it out"
+        if method == "groups" and any(isinstance(m, ScaleProtoSeg) for m in models):
+            fix = "the prototypes have no groups before the group stage: call model.group()"
+        elif method in UNITS:
+            fix = f"{method} are those of a ScaleProtoSeg"
+        elif applies_to is has_trunk:
+            fix = "its feature extractor has to be the model's attribute `backbone` or `encoder`"
+        kinds = ", ".join(dict.fromkeys(map(_kind, models)))
+        raise ValueError(f"{method} cannot explain any of the models ({kinds}): {fix}")
+
+
+def _names(models: Sequence[nn.Module]) -> list[str]:
     kinds = [_kind(model) for model in models]
     return [
         f"{kind} {kinds[: number + 1].count(kind)}" if kinds.count(kind) > 1 else kind
@@ -133,7 +149,7 @@ def _names(models: Sequence[Segmenter]) -> list[str]:
     ]
 
 
-def _kind(model: Segmenter) -> str:
-    if not isinstance(model, ScaleProtoSeg):
-        return "DeepLabv2"
-    return "ProtoSeg" if model.table.num_scales == 1 else "ScaleProtoSeg"
+def _kind(model: nn.Module) -> str:
+    if isinstance(model, ScaleProtoSeg):
+        return "ProtoSeg" if model.table.num_scales == 1 else "ScaleProtoSeg"
+    return "DeepLabv2" if isinstance(model, LinearSegmenter) else type(model).__name__

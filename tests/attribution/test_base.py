@@ -71,7 +71,7 @@ def test_without_the_method_there_is_no_explainer() -> None:
         (Brightness(Colours(WEIGHT)), "Brightness(model=Colours(...), factor=2.0)"),
         (
             PrototypeAttribution(small_model(), "prototypes"),
-            "PrototypeAttribution(model=ScaleProtoSeg(...), units='prototypes')",
+            "PrototypeAttribution(model=ScaleProtoSeg(...), units='prototypes', to='cells')",
         ),
         (
             CaptumAttribution("LayerGradCam", small_model(), layer="scales", seed=3),

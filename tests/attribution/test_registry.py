@@ -38,7 +38,7 @@ def _forget() -> Iterator[None]:
 
 
 def test_built_in_explainers_are_registered_in_the_same_way() -> None:
-    assert set(EXPLAINERS) == {"groups", "prototypes", *METHODS, *REFERENCE_MAPS}
+    assert set(EXPLAINERS) == {"groups", "prototypes", "evidence_to_pixels", *METHODS, *REFERENCE_MAPS}
     model = small_model().group()
     for name in ("groups", "prototypes"):
         explainer = explainer_named(name).create(model)
@@ -59,6 +59,7 @@ def test_explainers_know_the_models_they_apply_to() -> None:
     }
     assert applies.pop("groups") == [False, True, False]
     assert applies.pop("prototypes") == [True, True, False]
+    assert applies.pop("evidence_to_pixels") == [True, True, False]
     assert all(all(row) for row in applies.values())
 
 

@@ -6,7 +6,7 @@ from protoxai import LinearSegmenter
 from protoxai.attribution import REFERENCE_MAPS, AttributionMethod, register_explainer
 from protoxai.attribution.registry import EXPLAINERS
 from protoxai.comparison import compare, explainers_of
-from protoxai.comparison.explainers import DEFAULT_METHODS
+from protoxai.comparison.explainers import USUAL_METHODS
 from tests.comparison.toys import TASKS, quiet
 from tests.toys import small_model
 
@@ -37,8 +37,35 @@ def test_models_of_one_kind_are_numbered() -> None:
     ]
 
 
-def test_the_default_is_a_models_own_explanation_and_usual_methods() -> None:
-    assert names(linear()) == [f"DeepLabv2: {method}" for method in DEFAULT_METHODS[2:]]
+@pytest.mark.parametrize(
+    ("make", "own"),
+    [(linear, []), (small_model, ["prototypes"]), (lambda: small_model().group(), ["groups"])],
+)
+def test_the_default_is_one_explanation_of_the_models_own_and_usual_methods(make, own) -> None:
+    methods = [name.split(": ")[1] for name in names(make())]
+    assert methods == [*own, *USUAL_METHODS]
+
+
+def test_a_grouped_model_has_both_units_and_tracing_on_request() -> None:
+    asked = ["groups", "prototypes", "evidence_to_pixels"]
+    explainers = explainers_of([small_model().group()], asked, references=False)
+    assert [e.name.split(": ")[1] for e in explainers] == asked
+    assert [(e.units, e.to) for e in explainers] == [
+        ("groups", "cells"),
+        ("prototypes", "cells"),
+        ("groups", "pixels"),
+    ]
+
+
+def test_any_module_is_a_model() -> None:
+    model = nn.Conv2d(3, 3, 1)
+    assert names(linear(), model, methods=["Saliency"]) == [
+        "DeepLabv2: Saliency",
+        "Conv2d: Saliency",
+    ]
+    assert names(model) == [f"Conv2d: {m}" for m in USUAL_METHODS if not m.startswith("Layer")]
+    with pytest.raises(ValueError, match=r"LayerGradCam cannot .*\(Conv2d\): .* `backbone` or"):
+        explainers_of([model], ["Saliency", "LayerGradCam"])
 
 
 def test_each_model_has_its_reference_maps() -> None:
@@ -54,7 +81,7 @@ def test_each_model_has_its_reference_maps() -> None:
     assert [e.reference for e in explainers] == [
         e.name.split(": ")[1] in REFERENCE_MAPS for e in explainers
     ]
-    with pytest.raises(TypeError, match="references is 'no' .*, expected a bool"):
+    with pytest.raises(TypeError, match=r"references is 'no' .*, expected a bool"):
         explainers_of([linear()], references="no")
 
 

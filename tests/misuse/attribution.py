@@ -36,6 +36,8 @@ call(
     A.PrototypeAttribution,
     model=MODEL,
     units=words("groups"),
+    to=words("pixels"),
+    method=words("Saliency").but("none"),
 )
 call(
     "protoxai.attribution",
