@@ -1,6 +1,7 @@
 """Attribution: contributions of pixels, groups and prototypes to a decision."""
 
 from protoxai.attribution.base import Attribution, AttributionMethod
+from protoxai.attribution.cam import CAMS, CamAttribution
 from protoxai.attribution.captum_methods import CaptumAttribution
 from protoxai.attribution.cost import Cost
 from protoxai.attribution.evidence import (
@@ -19,13 +20,17 @@ from protoxai.attribution.registry import (
     explainer_named,
     register_explainer,
 )
+from protoxai.attribution.rise import RISE
 from protoxai.attribution.target import SegmentationTarget
 
 __all__ = [
+    "CAMS",
     "EXPLAINERS",
     "REFERENCE_MAPS",
+    "RISE",
     "Attribution",
     "AttributionMethod",
+    "CamAttribution",
     "CaptumAttribution",
     "Cost",
     "PrototypeAttribution",

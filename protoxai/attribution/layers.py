@@ -81,7 +81,9 @@ def _example(model: nn.Module) -> str:
 
 
 @contextmanager
-def hookable(model: nn.Module, layer: nn.Module) -> Iterator[list[nn.Module]]:
+def hookable(
+    model: nn.Module, layer: nn.Module, identity: type[nn.Module] = nn.Identity
+) -> Iterator[list[nn.Module]]:
     """Route a layer's output, flattened to (B, C, h, w), through identity modules.
 
     Captum's layer methods see a module's output if it is a tensor and the module is called once
@@ -91,12 +93,13 @@ def hookable(model: nn.Module, layer: nn.Module) -> Iterator[list[nn.Module]]:
     Args:
         model: Model that contains the layer.
         layer: Module of the model.
+        identity: Class of the identity modules.
 
     Yields:
         The identity modules, one for each call of the layer in a forward pass. There is one at
         first; the others are added when the model runs.
     """
-    identities: list[nn.Module] = [nn.Identity()]
+    identities = [identity()]
     calls = 0
 
     def reset(*_: Any) -> None:
@@ -107,7 +110,7 @@ def hookable(model: nn.Module, layer: nn.Module) -> Iterator[list[nn.Module]]:
         nonlocal calls
         calls += 1
         if calls > len(identities):
-            identities.append(nn.Identity())
+            identities.append(identity())
         return _route_last(output, identities[calls - 1])
 
     def check(*_: Any) -> None:

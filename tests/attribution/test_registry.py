@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from protoxai import LinearSegmenter
 from protoxai.attribution import (
+    CAMS,
     EXPLAINERS,
     REFERENCE_MAPS,
     AttributionMethod,
@@ -38,7 +39,15 @@ def _forget() -> Iterator[None]:
 
 
 def test_built_in_explainers_are_registered_in_the_same_way() -> None:
-    assert set(EXPLAINERS) == {"groups", "prototypes", "evidence_to_pixels", *METHODS, *REFERENCE_MAPS}
+    assert set(EXPLAINERS) == {
+        "groups",
+        "prototypes",
+        "evidence_to_pixels",
+        "RISE",
+        *CAMS,
+        *METHODS,
+        *REFERENCE_MAPS,
+    }
     model = small_model().group()
     for name in ("groups", "prototypes"):
         explainer = explainer_named(name).create(model)

@@ -15,6 +15,7 @@ from tests.misuse.domains import (
     constant,
     constants,
     functions,
+    numbers,
     objects,
     pairs,
     tensors,
@@ -118,6 +119,40 @@ call(
     "protoxai.attribution",
     "CaptumAttribution()",
     lambda **k: A.CaptumAttribution("Saliency", v.model())(**k),
+    images=TASK_IMAGES,
+    region=REGION,
+    class_index=CLASSES,
+)
+call(
+    "protoxai.attribution",
+    "CamAttribution",
+    A.CamAttribution,
+    name=words("Seg-XRes-CAM"),
+    model=objects(v.model).but("module"),
+    window=wholes(4),
+)
+call(
+    "protoxai.attribution",
+    "CamAttribution()",
+    lambda **k: A.CamAttribution("HiResCAM", v.model())(**k),
+    images=TASK_IMAGES,
+    region=REGION,
+    class_index=CLASSES,
+)
+call(
+    "protoxai.attribution",
+    "RISE",
+    A.RISE,
+    model=objects(v.model).but("module"),
+    masks=wholes(10),
+    cells=wholes(7),
+    probability=numbers(0.5, above=0, below=1),
+    seed=SEED,
+)
+call(
+    "protoxai.attribution",
+    "RISE()",
+    lambda **k: A.RISE(v.model(), masks=2)(**k),
     images=TASK_IMAGES,
     region=REGION,
     class_index=CLASSES,
