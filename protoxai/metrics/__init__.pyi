@@ -130,6 +130,10 @@ from protoxai.metrics.prototype.part_stability import (
     PartStability as PartStability,
     part_stability as part_stability,
 )
+from protoxai.metrics.prototype.prototype_purity import (
+    PrototypePurity as PrototypePurity,
+    prototype_purity as prototype_purity,
+)
 from protoxai.metrics.prototype.prototype_redundancy import (
     PrototypeRedundancy as PrototypeRedundancy,
     prototype_redundancy as prototype_redundancy,

@@ -11,9 +11,13 @@ import pytest
 import protoxai.metrics as package
 from protoxai import PrototypeTable
 from protoxai.metrics import MeanIoU, ModelMetric, PerImageMetric
+from protoxai.metrics.base.per_image import ImageRows
 
 BASES = {"PerImageMetric", "ModelMetric"}
-WITHOUT_METRIC = (".blur", ".imputation", ".part_metric", ".tallies")
+WITHOUT_METRIC = (
+    *(".best_patches", ".blur", ".chance_purity", ".imputation", ".part_metric"),
+    *(".patch_contents", ".tallies"),
+)
 HELPERS = {
     "chance_hits",
     "estimate",
@@ -30,9 +34,7 @@ NAMES = {name: getattr(package, name) for name in package.__all__}
 CLASSES = [
     name
     for name, value in NAMES.items()
-    if inspect.isclass(value)
-    and issubclass(value, (PerImageMetric, ModelMetric, MeanIoU))
-    and name not in BASES
+    if inspect.isclass(value) and issubclass(value, (ImageRows, ModelMetric)) and name not in BASES
 ]
 FUNCTIONS = [name for name, value in NAMES.items() if inspect.isfunction(value)]
 ARGUMENTS = {
@@ -40,6 +42,7 @@ ARGUMENTS = {
     "MeanIoU": {"num_classes": 3},
     "ParameterRandomisation": {"layers": (("2",), ("0",))},
     "PartConsistency": {"table": PrototypeTable.regular(2, 1, 2), "part_class": (0, 1)},
+    "PrototypePurity": {"table": PrototypeTable.regular(2, 1, 2), "part_class": (0, 1)},
     "PartStability": {"table": PrototypeTable.regular(2, 1, 2), "part_class": (0, 1)},
 }
 

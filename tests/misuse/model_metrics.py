@@ -159,6 +159,27 @@ call(
     parts=PARTS,
     index=INDEX,
 )
+PURITY = {"patches": wholes(2).also(many=1000), "ignore_index": VOID}
+call("protoxai.metrics", "prototype_purity", M.prototype_purity, **SCENES, **PURITY)
+call(
+    "protoxai.metrics",
+    "PrototypePurity",
+    M.PrototypePurity,
+    table=TABLE,
+    part_class=PART_CLASS.but("short", "none"),
+    active=ACTIVE,
+    **PURITY,
+    seed=SEED,
+)
+call(
+    "protoxai.metrics",
+    "PrototypePurity.update",
+    method(lambda: M.PrototypePurity(v.table(), (0, 0, 1, 2))),
+    activations=PART_ACTIVATIONS,
+    labels=LABELS,
+    parts=PARTS,
+    index=INDEX,
+)
 call(
     "protoxai.metrics",
     "PartStability.update",

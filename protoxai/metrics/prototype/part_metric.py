@@ -54,7 +54,7 @@ class PartMetric(PerImageMetric):
         self.table = check_table(table).to("cpu")
         self.part_class = check_part_class(part_class, table)
         self.active = active
-        self._counted = _check_active(active, len(table))
+        self._counted = check_active(active, len(table))
         self._prototype, self._part = self._pairs()
         # The last value is the image's index, by which its scene is found.
         self._width = self.hits_per_pair * len(self._part) + 1
@@ -176,7 +176,7 @@ class PartMetric(PerImageMetric):
         super()._sync_dist(*args, **options)
 
 
-def _check_active(active: Tensor | None, prototypes: int) -> Tensor:
+def check_active(active: Tensor | None, prototypes: int) -> Tensor:
     """Return the indices of the prototypes that count, ascending."""
     if active is None:
         return torch.arange(prototypes)
