@@ -58,6 +58,7 @@ NOT_CALLED = [
     "RegisteredExplainer",
     "Estimate",
     "ExplainedTask",
+    "PartDrops",
     "UndefinedError",
     "PerImageMetric",
     "ModelMetric",

@@ -89,6 +89,8 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
         ignore_index=dataset.ignore_index,
         skip=skip,
         group_of=view.group,
+        background=next(iter(_numbers(None, dataset.class_names)), None),
+        without_parts=view.without_parts if view.redraws else None,
     )
     if not tasks:
         skipped = ", ".join(dataset.class_names[number] for number in skip) or "none"

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from protoxai.attribution import AttributionMethod
 from protoxai.comparison.explainers import list_of_names
-from protoxai.comparison.measure import measure
+from protoxai.comparison.measure import measure, why_left_out
 from protoxai.comparison.memo import ExplainedTasks, ModelTasks, fingerprint
 from protoxai.comparison.result import Result, read_result, write_result
 from protoxai.comparison.table import Comparison
@@ -44,7 +44,8 @@ def compare(
     Every explainer explains its own model; the region is what that model predicts as the class. A
     figure is the mean over the tasks for which it is defined for all explainers that have it, with
     a 95 % interval over the tasks' groups, see :func:`~protoxai.metrics.estimate`. If one explainer
-    cannot be measured by one metric, the table reports why, and the rest continues. If
+    cannot be measured by one metric, the table reports why, and the rest continues; a metric that
+    needs what the tasks lack, such as images without a part, is left out, with the reason. If
     ``torch.distributed`` is initialised, each process measures a share of the explainers and
     metrics, and all return the whole table.
 
@@ -67,7 +68,8 @@ def compare(
 
     Raises:
         ValueError: If a metric is unknown, two explainers have one name, two tasks have one index,
-            there is no explainer, task or metric, or a number is out of its range.
+            there is no explainer, task or metric, no metric can be measured on the tasks, or a
+            number is out of its range.
         TypeError: If the metrics are not a list of names.
         ProcessError: If another process has failed.
 
@@ -93,6 +95,11 @@ def compare(
     names = list_of_names("metrics", registered_metrics() if metrics is None else metrics)
     chosen = {name: metric_named(name) for name in names}
     _check(explainers, tasks, names)
+    left_out = {name: why for name, kind in chosen.items() if (why := why_left_out(kind, tasks))}
+    chosen = {name: kind for name, kind in chosen.items() if name not in left_out}
+    notes = tuple(f"{name} is left out: {why}" for name, why in left_out.items())
+    if not chosen:
+        raise ValueError(f"no metric can be measured: {'; '.join(notes)}")
     folder = None if output is None else Path(output) / "results"
     if folder is not None:
         # Before anything is measured that could not be kept.
@@ -112,7 +119,7 @@ def compare(
     for share in gather_results(measure_share):
         results.update(share)
     comparison = Comparison(
-        tuple(results.values()), seed, tuple(task.name for task in tasks), group_noun
+        tuple(results.values()), seed, tuple(task.name for task in tasks), group_noun, notes
     )
 
     def save() -> None:
@@ -180,7 +187,10 @@ def _code(kind: type) -> str | None:
 
 
 def _tensors(task: Task) -> tuple[Tensor, ...]:
-    return torch.tensor([task.index, task.image_index]), task.image, task.truth, task.class_index
+    background = -1 if task.background is None else task.background
+    numbers = [task.index, task.image_index, task.ignore_index, background]
+    labels = () if task.labels is None else (task.labels,)
+    return torch.tensor(numbers), task.image, task.truth, task.class_index, *labels
 
 
 def _state(explainer: AttributionMethod) -> list[Tensor]:

@@ -6,10 +6,12 @@ import inspect
 import math
 import time
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
 from protoxai.comparison.memo import ExplainedTasks
 from protoxai.comparison.result import Result
+from protoxai.comparison.tasks import Task
 from protoxai.metrics import PerImageMetric, UndefinedError
 from protoxai.metrics.base.explained_task import ExplainedTask
 from protoxai.runtime.modes import evaluating
@@ -73,6 +75,21 @@ def measure(
         reasons=tuple(reasons.get(index, "") for index in values),
         shares=tuple(kind.shares),
     )
+
+
+def why_left_out(kind: type[PerImageMetric], tasks: Sequence[Task]) -> str:
+    """Return why a metric is left out of a comparison of tasks; nothing if it is not.
+
+    Args:
+        kind: Class of the metric.
+        tasks: Tasks of the comparison.
+    """
+    missing = (
+        reason
+        for name, reason in kind.needs.items()
+        if all(getattr(task, name) is None for task in tasks)
+    )
+    return next(missing, "")
 
 
 def _add(metric: PerImageMetric, task: ExplainedTask) -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor, nn
 
 from protoxai.attribution import AttributionMethod, SegmentationTarget
+from protoxai.attribution.target import logits_of
 from protoxai.comparison.tasks import Task
 from protoxai.metrics.base.explained_task import ExplainedTask
+from protoxai.metrics.explanation.part_intervention import PartDrops, part_drops
 from protoxai.runtime.finite import check_each
+from protoxai.runtime.modes import evaluating
+from protoxai.runtime.resize import resize
 
 PROBLEM = "the explanation of {image} has values that are NaN or infinite"
 FIX = "repair the explainer"
@@ -75,6 +79,8 @@ class ModelTask:
     Attributes:
         task: The task, on the model's device.
         region: Pixels that the model predicts as the class, bool (1, H, W).
+        runner_up: Other class with the highest mean logit over the region, int64 (1,); None if the
+            model has no other class.
         softmax: Function of images (n, 3, H, W) that returns the class's mean softmax over the
             region, (n,).
         logit: Function of images that returns the class's mean logit over the region, (n,).
@@ -82,17 +88,44 @@ class ModelTask:
 
     def __init__(self, model: nn.Module, task: Task) -> None:
         parameter = next(model.parameters(), None)
+        self._model = model
         self.task = task if parameter is None else task.to(parameter.device)
-        self.region = self.task.region(model)
+        logits = self.task.logits(model)
+        self.region = self.task.region_of(logits)
+        self.runner_up = _runner_up(logits, self.region, self.task.class_index)
         self.softmax, self.logit = (
             MemoizedScore(partial(self._score, SegmentationTarget(model, output=output)))
             for output in ("softmax", "logits")
         )
 
+    @cached_property
+    def part_drops(self) -> PartDrops:
+        """The parts that can be removed from the image, and the logit's drop without each."""
+        samples = () if self.task.without_parts is None else self.task.without_parts()
+        images = (sample["image"] for sample in samples)
+        return part_drops(self._logit_map, self.task.image, images, self.region[0])
+
+    @torch.no_grad()
+    def _logit_map(self, images: Tensor) -> Tensor:
+        """Return the class's logits (n, H, W) at the size of images (n, 3, H, W)."""
+        with evaluating(self._model):
+            logits = logits_of(self._model(images))
+        return resize(logits[:, self.task.class_index], images.shape[2:])[:, 0]
+
     def _score(self, target: SegmentationTarget, images: Tensor) -> Tensor:
         region = self.region.expand(len(images), -1, -1)
         scores: Tensor = target(images, region, self.task.class_index.expand(len(images)))
         return scores
+
+
+def _runner_up(logits: Tensor, region: Tensor, class_index: Tensor) -> Tensor | None:
+    """Return the other class with the highest mean logit over a region, int64 (1,)."""
+    if logits.shape[1] == 1:
+        return None
+    # The sum has the order of the mean, and is not NaN for an empty region.
+    totals = logits[0, :, region[0]].double().sum(1)
+    totals[class_index] = -torch.inf
+    return totals.argmax()[None]
 
 
 class ModelTasks:
@@ -156,6 +189,11 @@ class ExplainedTasks:
             explain=self._map,
             image_index=own.task.image_index,
             group=own.task.group,
+            labels=own.task.labels,
+            ignore_index=own.task.ignore_index,
+            background=own.task.background,
+            runner_up=own.runner_up,
+            part_drops=None if own.task.without_parts is None else lambda: own.part_drops,
         )
 
     def _map(self, images: Tensor, region: Tensor, class_index: Tensor) -> Tensor:

@@ -35,12 +35,14 @@ class Comparison:
         seed: Seed of the metrics.
         tasks: Image, class and group of each task; without them each task is its own group.
         group_noun: What the groups are, in the plural.
+        left_out: A line for each metric that is left out: why.
     """
 
     results: tuple[Result, ...]
     seed: int = 0
     tasks: tuple[TaskName, ...] = ()
     group_noun: str = "groups"
+    left_out: tuple[str, ...] = ()
 
     @property
     def explainers(self) -> list[str]:
@@ -141,6 +143,7 @@ class Comparison:
         content = {
             "figures": figures,
             "failures": self.failures(),
+            "left_out": self.left_out,
             "undefined": self.undefined(),
             "tasks": [name._asdict() for name in self.tasks],
             "results": [result.to_config() for result in self.results],
@@ -218,7 +221,7 @@ class Comparison:
     def _notes(self) -> list[str]:
         groups = {name.group for name in self.tasks}
         few = caution(len(groups), self.group_noun) if groups else ""
-        return [*filter(None, [few]), *self.failures(), *self.undefined()]
+        return [*filter(None, [few]), *self.left_out, *self.failures(), *self.undefined()]
 
 
 def _text(value: Estimate | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple, Self, cast
 
@@ -18,6 +19,7 @@ from protoxai.runtime.checks import NOT_NEGATIVE, function, positive, shown, who
 from protoxai.runtime.modes import evaluating
 from protoxai.runtime.resize import resize
 
+WithoutParts = Callable[[int, int], Iterable[Mapping[str, Any]]]
 LEAST_SHARE = 0.01
 """Smallest share of an image's pixels that a class to explain has."""
 TASKS = 50
@@ -50,6 +52,16 @@ class Task:
         class_index: Class to explain, int64 (1,).
         image_index: Data set index of the image; by default the number of the task.
         group: Group of the image, such as its video; by default the image is its own group.
+        labels: Labels of the whole image, int64 (1, H, W), for metrics that ask what else is in it;
+            None if only the truth is known.
+        ignore_index: Label of pixels that do not count.
+        background: Class of the background; None if there is none.
+        without_parts: Function that returns samples with "image" (3, H, W): this image without one
+            part of one object of the class each, with all else the same; None if the image cannot
+            be redrawn.
+
+    Raises:
+        ValueError: If the truth is not where the labels are the class.
     """
 
     index: int
@@ -58,8 +70,19 @@ class Task:
     class_index: Tensor
     image_index: int | None = None
     group: int | str | None = None
+    labels: Tensor | None = None
+    ignore_index: int = 255
+    background: int | None = None
+    without_parts: Callable[[], Iterable[Mapping[str, Any]]] | None = None
 
     def __post_init__(self) -> None:
+        if self.labels is not None and not torch.equal(
+            self.truth, self.labels == self.class_index[:, None, None]
+        ):
+            raise ValueError(
+                f"task {self.index}: the truth is not where the labels are the class "
+                f"{int(self.class_index)}: give truth=labels == {int(self.class_index)}"
+            )
         if self.image_index is None:
             object.__setattr__(self, "image_index", self.index)
         if self.group is None:
@@ -72,14 +95,21 @@ class Task:
 
     def to(self, device: torch.device) -> Self:
         """Return the task with its tensors on a device."""
-        moved = {name: getattr(self, name).to(device) for name in ("image", "truth", "class_index")}
-        return replace(self, **moved)
+        own = {name: getattr(self, name) for name in ("image", "truth", "class_index", "labels")}
+        return replace(self, **{name: t.to(device) for name, t in own.items() if t is not None})
 
     @torch.no_grad()
+    def logits(self, model: nn.Module) -> Tensor:
+        """Return a model's logits at the size of the image, (1, C, H, W)."""
+        with evaluating(model):
+            return resize(logits_of(model(self.image)), self.image.shape[2:])
+
     def region(self, model: nn.Module) -> Tensor:
         """Return the pixels that a model predicts as the class, bool (1, H, W)."""
-        with evaluating(model):
-            logits = resize(logits_of(model(self.image)), self.image.shape[2:])
+        return self.region_of(self.logits(model))
+
+    def region_of(self, logits: Tensor) -> Tensor:
+        """Return the pixels at which logits (1, C, H, W) are highest for the class."""
         return logits.argmax(1) == self.class_index[:, None, None]
 
 
@@ -90,6 +120,8 @@ def select_tasks(
     ignore_index: int = 255,
     skip: Collection[int] = (),
     group_of: Callable[[int], int | str] | None = None,
+    background: int | None = None,
+    without_parts: WithoutParts | None = None,
     seed: int = 0,
 ) -> list[Task]:
     """Draw tasks from a data set, spread over its groups of images and over its images.
@@ -106,6 +138,12 @@ def select_tasks(
         skip: Classes that are not explained, such as a background.
         group_of: Function from a position in the samples to the group of the image, such as a data
             set's ``group``; None if each image is its own.
+        background: Class of the background, which some metrics distinguish from the other classes;
+            None if there is none.
+        without_parts: Function of a position in the samples and a class that returns the sample
+            without one part of one object of the class, for each such part, such as the method of
+            a data set that can redraw its images. It is called when a metric asks for them. None
+            if images cannot be redrawn.
         seed: Seed of the draw.
 
     Returns:
@@ -128,8 +166,11 @@ def select_tasks(
         raise TypeError(f"skip is {shown(skip)}, expected a list of class numbers")
     left_out = [whole("skip", number, NOT_NEGATIVE) for number in skip]
     left_out.append(whole("ignore_index", ignore_index))
-    if group_of is not None:
-        function("group_of", group_of)
+    if background is not None:
+        background = whole("background", background, NOT_NEGATIVE)
+    for name, given in (("group_of", group_of), ("without_parts", without_parts)):
+        if given is not None:
+            function(name, given)
     seed = whole("seed", seed, SEED)
     samples = check_iterable("samples", samples)
     if not (hasattr(samples, "__len__") and hasattr(samples, "__getitem__")):
@@ -138,7 +179,19 @@ def select_tasks(
     generator = torch.Generator().manual_seed(seed)
     groups = None if group_of is None else [group_of(place) for place in range(len(listed))]
     order = _by_turns(range(len(listed)) if groups is None else groups, generator)
-    drawn = _drawn(listed, order, left_out, groups, generator)
+
+    def tasks_at(place: int) -> list[Task]:
+        tasks = _tasks_of(listed[place], place, left_out, ignore_index)
+        group = None if groups is None else groups[place]
+        tasks = [replace(task, group=group, background=background) for task in tasks]
+        if without_parts is None:
+            return tasks
+        return [
+            replace(task, without_parts=partial(without_parts, place, int(task.class_index)))
+            for task in tasks
+        ]
+
+    drawn = _drawn(order, tasks_at, generator)
     return [replace(task, index=number) for number, task in enumerate(islice(drawn, tasks))]
 
 
@@ -153,17 +206,12 @@ def _by_turns(groups: Sequence[Hashable], generator: torch.Generator) -> list[in
 
 
 def _drawn(
-    samples: Sequence[Mapping[str, Any]],
-    order: Sequence[int],
-    left_out: list[int],
-    groups: Sequence[int | str] | None,
-    generator: torch.Generator,
+    order: Sequence[int], tasks_at: Callable[[int], list[Task]], generator: torch.Generator
 ) -> Iterator[Task]:
     """Yield tasks, one of each image in order, then a second one of those with more classes."""
     waiting: list[list[Task]] = []
     for place in order:
-        group = None if groups is None else groups[place]
-        tasks = _tasks_of(samples[place], place, left_out, group)
+        tasks = tasks_at(place)
         shuffled = [tasks[n] for n in torch.randperm(len(tasks), generator=generator).tolist()]
         yield from shuffled[:1]
         waiting.append(shuffled[1:])
@@ -173,16 +221,24 @@ def _drawn(
 
 
 def _tasks_of(
-    sample: Mapping[str, Any], place: int, left_out: list[int], group: int | str | None
+    sample: Mapping[str, Any], place: int, left_out: list[int], ignore_index: int
 ) -> list[Task]:
     """Return a task for each class that covers enough of an image, in the order of the classes."""
     image, labels = labelled_images("samples", sample, dims="")
-    labels = labels_at(labels, (image.shape[1], image.shape[2]))
+    labels = labels_at(labels, (image.shape[1], image.shape[2])).long()[None]
     classes, pixels = labels.unique(return_counts=True)
     enough = pixels >= LEAST_SHARE * labels.numel()
     enough &= torch.isin(classes, torch.tensor(left_out), invert=True)
     index = int(sample.get("index", place))
     return [
-        Task(0, image[None], (labels == own)[None], own[None], index, group)
+        Task(
+            0,
+            image[None],
+            labels == own,
+            own[None],
+            index,
+            labels=labels,
+            ignore_index=ignore_index,
+        )
         for own in classes[enough]
     ]

@@ -47,6 +47,12 @@ from protoxai.metrics.explanation.off_target_leakage import (
     OffTargetLeakage as OffTargetLeakage,
     off_target_leakage as off_target_leakage,
 )
+from protoxai.metrics.explanation.part_intervention import (
+    PartDrops as PartDrops,
+    PartIntervention as PartIntervention,
+    part_drops as part_drops,
+    part_intervention as part_intervention,
+)
 from protoxai.metrics.explanation.sparseness import (
     Sparseness as Sparseness,
     sparseness as sparseness,

@@ -22,6 +22,9 @@ RANKED = (
     "patch_faithfulness",
     "pointing_game",
     "relevance_mass",
+    "off_target_leakage",
+    "other_class_leakage",
+    "background_leakage",
 )
 ABOVE_CHANCE = {
     "perturbation_agreement": "a constant map predicts that larger squares have a larger effect"
@@ -33,6 +36,9 @@ CANNOT_RANK = {
     "deletion": "the smoothness of a map too: scattered pixels are imputed nearly as they were",
     "insertion": "the smoothness of a map too: scattered pixels are imputed nearly as they were",
     "context_faithfulness": "the context: a pixel's class depends on its neighbours at most",
+    "part_intervention": "the size of the parts too, for the larger ones have the larger sums; and "
+    "what is left of the region hardly changes where a pixel's class depends on its neighbours",
+    "target_sensitivity": "dependence on the class: the truth has none, chance seems to have",
     "sparseness": "the form of a map: mirrored, it is as sparse",
     "complexity": "the form of a map: mirrored, it has the same",
     "scale_spectrum": "the form of a map: mirrored, it has the same",
@@ -65,12 +71,22 @@ class Bright(nn.Module):
         return torch.cat([torch.zeros_like(logit), logit], 1)
 
 
-def painted(shapes: Shapes, index: int) -> dict:
-    """A picture of Shapes in which everything but its largest class is darkened."""
-    sample = shapes[index]
+def painted(sample: dict, own: int) -> dict:
+    """A picture of Shapes in which everything but one class is darkened.
+
+    Its label is 1, that of the background 0, that of the others 2.
+    """
     labels = sample["labels"]
-    mask = labels == labels[labels > 0].bincount().argmax()
-    return {"image": 0.3 * sample["image"] + 0.7 * mask, "labels": mask.long(), "index": index}
+    mask = labels == own
+    image = 0.3 * sample["image"] + 0.7 * mask
+    known = torch.where(mask, 1, 2 * (labels > 0).long())
+    return {"image": image, "labels": known, "index": sample["index"]}
+
+
+def largest(sample: dict) -> int:
+    """The class with the most pixels, beside the background."""
+    labels = sample["labels"]
+    return int(labels[labels > 0].bincount().argmax())
 
 
 def truth_of(tasks: list[Task], mirrored: bool = False):
@@ -110,7 +126,14 @@ def prototypes() -> nn.Module:
 def ladders() -> dict[str, Comparison]:
     """A comparison for each model: figures that depend on its logits are not comparable."""
     shapes = Shapes(size=64, length=IMAGES, split="val")
-    drawn = select_tasks((painted(shapes, index) for index in range(IMAGES)), skip=[0])
+    classes = [largest(sample) for sample in shapes]
+
+    def without_parts(place: int, class_index: int):
+        for sample in shapes.without_parts(place, classes[place]):
+            yield painted(sample, classes[place])
+
+    pictures = [painted(*each) for each in zip(shapes, classes, strict=True)]
+    drawn = select_tasks(pictures, skip=[0, 2], background=0, without_parts=without_parts)
     # In the order of the images, by whose numbers the metrics seed their noise.
     tasks = [replace(task, index=task.image_index) for task in drawn]
     tasks.sort(key=lambda task: task.index)

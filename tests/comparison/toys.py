@@ -49,14 +49,20 @@ def colours() -> nn.Conv2d:
 
 
 def red_corner(index: int, class_index: int = 0) -> Task:
-    """A noisy blue picture with a red rectangle in its corner, which is the truth."""
+    """A noisy blue picture with a red rectangle in its corner, which is the truth.
+
+    Beside it is another class, and below it the background.
+    """
     generator = torch.Generator().manual_seed(index)
     image = 0.3 * torch.rand(1, 3, *SIZE, generator=generator)
     truth = torch.zeros(1, *SIZE, dtype=torch.bool)
     truth[:, :4, :5] = True
     image[:, 0] += truth
     image[:, 2] += ~truth
-    return Task(index, image, truth, torch.tensor([class_index]))
+    labels = torch.full_like(truth, 8, dtype=torch.int64)
+    labels[:, :4], labels[truth] = 7, class_index
+    own = torch.tensor([class_index])
+    return Task(index, image, truth, own, labels=labels, background=8)
 
 
 TASKS = [red_corner(index) for index in (4, 9)]

@@ -16,6 +16,12 @@ TABLE = PrototypeTable.regular(2, 1, 2)
 PART_CLASS = (0, 0, 1)
 LAYERS = (("2",), ("0",))
 IMAGES = 6
+PARTS = torch.eye(6, dtype=torch.bool)[:, None].expand(-1, 6, -1)
+
+
+def video_of(index: int) -> str:
+    """The group of an image; the images of the first are in different processes."""
+    return "aabcde"[index]
 
 
 def metrics() -> dict[str, PerImageMetric | MeanIoU]:
@@ -66,6 +72,7 @@ def measure(chosen: Sequence[int]) -> dict[str, PerImageMetric | MeanIoU]:
             "ParameterRandomisation": (model, explain, images),
             "PartConsistency": (activations[one], own, own + 1),
             "PartStability": (lambda x: x, activations[one], own, own + 1),
+            "PartIntervention": (attribution, PARTS, own[0, 0].double()),
             "PointingGame": (attribution, own == 1),
             "PerturbationAgreement": (score, images[0], attribution[0]),
             "RelevanceMass": (attribution, own == 1),
@@ -81,9 +88,12 @@ def figures(measured: dict[str, PerImageMetric | MeanIoU]) -> dict[str, object]:
     texts: dict[str, object] = {}
     for name, metric in measured.items():
         if isinstance(metric, MeanIoU):
-            texts[name] = repr((float(metric.compute()), tuple(metric.interval())))
+            intervals = [tuple(metric.interval(groups)) for groups in (None, video_of)]
+            texts[name] = repr((float(metric.compute()), intervals))
         else:
             texts[name] = {f: repr(tuple(e)) for f, e in metric.estimates().items()}
+            by_video = metric.estimates(video_of)
+            texts[f"{name} by video"] = {f: repr(tuple(e)) for f, e in by_video.items()}
         if isinstance(metric, ParameterRandomisation):
             texts["per layer"] = repr(metric.per_layer())
     return texts
@@ -117,7 +127,10 @@ def test_two_processes_measure_what_one_does(shares: list[list[int]], tmp_path: 
     assert len(alone) > 15
     # Figures that are undefined everywhere would be equal in any case.
     undefined = [name for name, value in alone.items() if repr(value).count("nan, nan, nan")]
-    assert sorted(undefined) == ["ActivationScaleDiversity", "ExplanationCost"]
+    names = ("ActivationScaleDiversity", "ExplanationCost")
+    assert sorted(undefined) == [f"{name}{by}" for name in names for by in ("", " by video")]
+    differs = [name for name in alone if alone.get(f"{name} by video", alone[name]) != alone[name]]
+    assert len(differs) > 12
     torch.multiprocessing.spawn(measure_a_share, (shares, tmp_path), nprocs=2)
     for rank in range(2):
         assert torch.load(tmp_path / f"{rank}.pt", weights_only=True) == alone

@@ -120,6 +120,7 @@ for kind in (
     M.PointingGame,
     M.RelevanceMass,
     M.ExplanationCost,
+    M.PartIntervention,
 ):
     call("protoxai.metrics", kind.__name__, kind, **OPTIONS)
 COST = objects(v.cost)
@@ -138,9 +139,39 @@ ARGUMENTS = Domain(
 )
 IMAGE = tensors(lambda: v.images()[0]).but("more_dimensions")
 OWN_MAP = tensors(lambda: v.random(*v.SIZE), fixed=(0, 1), real=True).but("more_dimensions")
+ONE_INDEX = Domain(
+    constant(3), constants(text="a", fraction=0.5, many=[1, 2], object=object(), flag=True)
+)
 STEPS = wholes(2)
 FILL = Domain(lambda: "blur", constants(none=None, number=1, unknown="blue", list=["blur"]))
 OWN_MASK = tensors(lambda: v.random(*v.SIZE) > 0.5, fixed=(0, 1)).but("more_dimensions")
+call(
+    "protoxai.metrics",
+    "part_drops",
+    M.part_drops,
+    logits=EXPLAIN,
+    image=IMAGE,
+    without=Domain(
+        lambda: list(v.images()),
+        constants(
+            none=None, number=3, text="text", texts=["a"], mapping={"a": 1}, smaller=[v.maps()]
+        ),
+    ),
+    region=OWN_MASK,
+)
+PARTS = {
+    "attribution": OWN_MAP,
+    "parts": tensors(lambda: v.random(4, *v.SIZE) > 0.5, fixed=(0, 1, 2)),
+    "drops": tensors(lambda: v.random(4), fixed=(0,), real=True),
+}
+call("protoxai.metrics", "part_intervention", M.part_intervention, **PARTS)
+call(
+    "protoxai.metrics",
+    "PartIntervention.update",
+    method(M.PartIntervention),
+    **PARTS,
+    index=ONE_INDEX,
+)
 for function in (M.faithfulness, M.deletion_insertion, M.perturbation_curves):
     call(
         "protoxai.metrics",
@@ -166,9 +197,6 @@ for kind in (M.Faithfulness, M.DeletionInsertion):
         batch_size=wholes(8),
         **OPTIONS,
     )
-ONE_INDEX = Domain(
-    constant(3), constants(text="a", fraction=0.5, many=[1, 2], object=object(), flag=True)
-)
 call(
     "protoxai.metrics",
     "DeletionInsertion.update",

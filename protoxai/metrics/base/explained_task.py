@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from protoxai.attribution import Cost
+    from protoxai.metrics.explanation.part_intervention import PartDrops
 
 
 class UndefinedError(ValueError):
@@ -41,6 +42,14 @@ class ExplainedTask:
         image_index: Data set index of the image, which several tasks may share; None if it is the
             number of the task.
         group: Group of the image, such as its video; None if the image is its own.
+        labels: Labels of the whole image, int64 (1, H, W); None if only the truth is known.
+        ignore_index: Label of pixels that do not count.
+        background: Class of the background; None if there is none.
+        runner_up: Other class with the highest mean logit over the region, int64 (1,); None if the
+            model has no other class.
+        part_drops: Function that returns the parts that can be removed from the image, and the drop
+            of the class's logit without each; None if the image cannot be redrawn. It is computed
+            once for all explainers of the model.
     """
 
     index: int
@@ -57,8 +66,29 @@ class ExplainedTask:
     explain: Callable[[Tensor, Tensor, Tensor], Tensor]
     image_index: int | None = None
     group: int | str | None = None
+    labels: Tensor | None = None
+    ignore_index: int = 255
+    background: int | None = None
+    runner_up: Tensor | None = None
+    part_drops: Callable[[], PartDrops] | None = None
 
     @property
     def arguments(self) -> tuple[Tensor, Tensor]:
         """Region and class, the arguments of :attr:`explain` beside the images."""
         return self.region, self.class_index
+
+    def map_of(self, class_index: Tensor | None = None) -> Tensor:
+        """Return the explainer's map of another class over the same region of the image, (1, H, W).
+
+        It is computed at each call.
+
+        Args:
+            class_index: Class to explain, int64 (1,); by default the runner-up.
+
+        Raises:
+            UndefinedError: If the model has no other class.
+        """
+        other = self.runner_up if class_index is None else class_index
+        if other is None:
+            raise UndefinedError("the model has a single class")
+        return self.explain(self.image, self.region, other)

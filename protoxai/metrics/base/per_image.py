@@ -154,6 +154,8 @@ class PerImageMetric(ImageRows):
     Attributes:
         figures: Name of each figure, and whether higher is better (None: neither).
         shares: Names of the figures whose values are 0 or 1; their interval is Wilson's.
+        needs: Attributes of tasks without which there is no value, such as "labels", and what is
+            missing then: a comparison of tasks that have none leaves the metric out.
 
     Example:
         >>> import torch
@@ -171,6 +173,7 @@ class PerImageMetric(ImageRows):
 
     figures: ClassVar[Mapping[str, bool | None]]
     shares: ClassVar[Collection[str]] = ()
+    needs: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, *, resamples: int = RESAMPLES, seed: int = 0, **options: Any) -> None:
         super().__init__(**options)

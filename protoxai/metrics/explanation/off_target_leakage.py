@@ -8,10 +8,14 @@ import torch
 from torch import Tensor
 
 from protoxai.metrics.base.checks import check_maps
+from protoxai.metrics.base.explained_task import ExplainedTask, UndefinedError
 from protoxai.metrics.base.per_image import Index, PerImageMetric
+from protoxai.metrics.base.registry import register_metric
 from protoxai.metrics.base.shares import excess_share
 from protoxai.runtime.checks import whole
 from protoxai.runtime.tensors import tensor
+
+NO_LABELS = "the tasks have no labels of the whole image"
 
 
 class Leakage(NamedTuple):
@@ -92,14 +96,16 @@ def _leakage(
     return values.masked_fill(undefined.to(values.device) | ~target.any(), torch.nan)
 
 
+@register_metric("off_target_leakage")
 class OffTargetLeakage(PerImageMetric):
     """Shares of absolute attribution off the class, on other classes, and on the background.
 
-    Lower is better; 0 is chance. See :func:`off_target_leakage`.
+    Lower is better; 0 is chance. See :func:`off_target_leakage`. In a comparison, the background
+    and the ignored label are those of the tasks.
 
     Args:
-        background: Class of the background; None if there is none.
-        ignore_index: Label of the ignored pixels.
+        background: Class of the background, for ``update``; None if there is none.
+        ignore_index: Label of the ignored pixels, for ``update``.
         **options: Options of :class:`PerImageMetric`.
 
     Example:
@@ -116,6 +122,7 @@ class OffTargetLeakage(PerImageMetric):
         "other_class_leakage": False,
         "background_leakage": False,
     }
+    needs: ClassVar[dict[str, str]] = {"labels": NO_LABELS}
     higher_is_better = False
 
     def __init__(
@@ -137,3 +144,22 @@ class OffTargetLeakage(PerImageMetric):
             ignore_index=self.ignore_index,
         )
         self.add_values(torch.stack(leakage, 1), index)
+
+    def update_from(self, explained: ExplainedTask) -> None:
+        """Add the map of an explained task, against all labels of the image."""
+        if explained.labels is None:
+            raise UndefinedError(NO_LABELS)
+        leakage = off_target_leakage(
+            explained.map,
+            explained.labels,
+            explained.class_index,
+            background=explained.background,
+            ignore_index=explained.ignore_index,
+        )
+        self.add_values(torch.stack(leakage, 1), explained.index)
+
+    def why_undefined(self, explained: ExplainedTask) -> str:
+        """Return why figures are not defined for a task."""
+        if all(bool(each.any()) for each in (explained.region, explained.truth, explained.map)):
+            return "there is no background beside the class"
+        return super().why_undefined(explained)

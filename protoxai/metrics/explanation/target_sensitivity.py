@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from protoxai.metrics.base.checks import check_maps
+from protoxai.metrics.base.explained_task import ExplainedTask
 from protoxai.metrics.base.per_image import Index, PerImageMetric
 from protoxai.metrics.base.rank_correlation import spearman
+from protoxai.metrics.base.registry import register_metric
 from protoxai.runtime.tensors import tensor
 
 
@@ -49,10 +51,12 @@ def target_sensitivity(attribution: Tensor, other: Tensor) -> Tensor:
     return values
 
 
+@register_metric("target_sensitivity")
 class TargetSensitivity(PerImageMetric):
     """One minus the rank correlation of the maps of two classes, see :func:`target_sensitivity`.
 
-    Higher is better up to 1: 0 exposes a map that ignores which class it explains.
+    Higher is better up to 1: 0 exposes a map that ignores which class it explains. In a comparison
+    the other class is the runner-up: the one with the next highest mean logit over the region.
 
     Args:
         **options: Options of :class:`PerImageMetric`.
@@ -71,3 +75,14 @@ class TargetSensitivity(PerImageMetric):
     def update(self, attribution: Tensor, other: Tensor, index: Index = None) -> None:
         """Add the maps of one class of each image and those of another, (B, H, W) each."""
         self.add_values(target_sensitivity(attribution, other), index)
+
+    def update_from(self, explained: ExplainedTask) -> None:
+        """Add the map of an explained task and that of the runner-up over the same region."""
+        self.update(explained.map, explained.map_of(), index=explained.index)
+
+    def why_undefined(self, explained: ExplainedTask) -> str:
+        """Return why the figure is not defined for a task."""
+        low, high = explained.map.aminmax()
+        if bool(explained.region.any()) and low < high:
+            return "the map of the runner-up class is the same everywhere"
+        return super().why_undefined(explained)
