@@ -20,19 +20,26 @@ HELP = "compare explanations of models by the same metrics"
 DESCRIPTION = (
     "Compare explanations by the same metrics on the same tasks: those of prototype models, and "
     "Captum's of every model. For a run folder the keys of the data are those of its recipe; for "
-    "other models --data.dataset and the like name the data."
+    "other models --data.dataset and the like name the data. Models of other libraries are "
+    "torchvision/NAME, with ?weights=FILE for your own weights, or FILE.py:FUNCTION, which returns "
+    "the model. They take the data of the first of the others, normalised as for ImageNet."
 )
 recipe_keys = data_keys
 
 
 def add_options(parser: ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.add_argument("models", nargs="+", help="Run folders, model folders or hub ids.")
+    parser.add_argument(
+        "models",
+        nargs="+",
+        help="Run folders, model folders or hub ids; torchvision/NAME; FILE.py:FUNCTION.",
+    )
     parser.add_argument(
         "--methods",
         nargs="+",
         metavar="NAME",
-        help="Explainers: groups, prototypes, Captum's names, or those that plugins register.",
+        help="Explainers: groups, prototypes, evidence_to_pixels, Captum's names, RISE, GradCAM++, "
+        "HiResCAM, Seg-XRes-CAM, EigenCAM, or those that plugins register.",
     )
     parser.add_argument("--metrics", nargs="+", metavar="NAME", help="Metrics; all by default.")
     parser.add_argument(
@@ -67,22 +74,14 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
         number("--budget", options.budget, POSITIVE)
     require("train", "lightning", "rich")
     import_plugins(options)
+    from protoxai.cli.compared_models import open_models
     from protoxai.comparison import compare, explainers_of, select_tasks
-    from protoxai.model.loading import load_model
     from protoxai.runtime.distributed import process_group, rank
-    from protoxai.training.class_names import check_classes_fit
-    from protoxai.training.evaluate_saved import open_evaluation
-    from protoxai.training.feeding.loaders import evaluation_view
 
-    keys = given_data_keys(options)
-    opened = [open_evaluation(source, keys) for source in options.models]
-    models = [load_model(each.model) for each in opened]
-    recipe, dataset = opened[0].recipe, opened[0].dataset
-    for model in models:
-        check_classes_fit(model, dataset)
+    opened = open_models(options.models, given_data_keys(options))
+    dataset, view = opened.dataset, opened.view
     skip = _numbers(options.skip, dataset.class_names)
-    explainers = explainers_of(models, options.methods)
-    view = evaluation_view(dataset, recipe, models[0])
+    explainers = explainers_of(opened.models, options.methods)
     tasks = select_tasks(
         view,
         tasks=options.tasks,

@@ -10,14 +10,15 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from protoxai.runtime.checks import shown
+from protoxai.runtime.checks import did_you_mean, shown
 
 
-def import_plugin(plugin: str) -> str:
+def import_plugin(plugin: str, what: str = "plugin") -> str:
     """Import a module of the user's, once.
 
     Args:
         plugin: A dotted name that Python can import, or the path of a ``.py`` file.
+        what: What it is to the user, for the error.
 
     Returns:
         The plugin, by its absolute path if it is a file: under that name it can be imported from
@@ -30,7 +31,7 @@ def import_plugin(plugin: str) -> str:
     path = Path(plugin).expanduser().resolve()
     if is_file and not path.is_file():
         raise ValueError(
-            f"there is no plugin {plugin}: give the path of a .py file or the dotted name of a "
+            f"there is no {what} {plugin}: give the path of a .py file or the dotted name of a "
             "module"
         )
     try:
@@ -41,11 +42,55 @@ def import_plugin(plugin: str) -> str:
             raise ImportError(f"{plugin} is a folder without __init__.py")
     except Exception as error:
         raise ValueError(
-            f"the plugin {plugin} cannot be imported{_place(error, path)} ({type(error).__name__}: "
+            f"the {what} {plugin} cannot be imported{_place(error, path)} ({type(error).__name__}: "
             f"{error}): correct it, or give the path of another .py file or the dotted name of a "
             "module"
         ) from error
     return str(path) if is_file else plugin
+
+
+def is_call(source: str) -> bool:
+    """Return whether a text names a function of a module, as :func:`call_by_name` takes it.
+
+    Example:
+        >>> is_call("my_models.py:unet"), is_call("runs/shapes")
+        (True, False)
+    """
+    module, colon, name = source.rpartition(":")
+    return bool(module and colon and name.isidentifier())
+
+
+def call_by_name(source: str) -> Any:
+    """Call a function of a module of the user's, without arguments, and return its result.
+
+    Args:
+        source: ``file.py:function`` or ``package.module:function``.
+
+    Raises:
+        ValueError: If there is no such module or function, or it fails or requires arguments.
+    """
+    module, _, name = source.rpartition(":")
+    imported = import_plugin(module, "module")
+    members = vars(sys.modules[Path(imported).stem if module.endswith(".py") else module])
+    known = [key for key, value in members.items() if callable(value)]
+    if name not in known:
+        raise ValueError(
+            f"{module} has no function {name!r}{did_you_mean(name, known)}: give the name of one "
+            "after the colon"
+        )
+    try:
+        inspect.signature(members[name]).bind()
+    except TypeError as error:
+        raise ValueError(
+            f"{source} requires arguments ({error}): give a function without, which sets them"
+        ) from None
+    try:
+        return members[name]()
+    except Exception as error:
+        raise ValueError(
+            f"{source} fails{_place(error, Path(imported))} ({type(error).__name__}: {error}): "
+            "correct the function"
+        ) from error
 
 
 def is_redefinition(known: Any, new: Any) -> bool:

@@ -85,8 +85,7 @@ def open_evaluation(
     else:
         _check_source(source, has_data="data.dataset" in overrides)
         recipe = construct_data(DataRecipe, overrides)
-    options = {**recipe.options, **({"root": recipe.root} if recipe.root else {})}
-    dataset = create_dataset(recipe.dataset, split=recipe.validation_split, **options)
+    dataset = _validation_split(recipe)
     given = {name: getattr(recipe, name) for name in IN_RECIPE if f"data.{name}" in overrides}
     stored = {name: getattr(recipe, name) for name in IN_RECIPE}
     settings, sources = chosen_settings(
@@ -97,6 +96,33 @@ def open_evaluation(
     recipe = replace(recipe, **{name: getattr(settings, name) for name in IN_RECIPE})
     model = run / "model" if from_run else source
     return OpenedEvaluation(model, recipe, dataset, settings, sources)
+
+
+def open_data(overrides: Mapping[str, Any]) -> tuple[DataRecipe, SegmentationDataset]:
+    """Return the data that models of other libraries are evaluated on.
+
+    Args:
+        overrides: Keys of a recipe's data, as values (``{"data.dataset": "camvid"}``).
+
+    Returns:
+        The section of the recipe, and the validation split without a transform.
+
+    Raises:
+        ValueError: If a key or the data do not fit.
+    """
+    if "data.dataset" not in overrides:
+        raise RecipeError(
+            "a model of another library does not come with its data: name them by --data.dataset "
+            "and the like, or give the run folder that it is compared with, too"
+        )
+    recipe = construct_data(DataRecipe, overrides)
+    return recipe, _validation_split(recipe)
+
+
+def _validation_split(recipe: DataRecipe) -> SegmentationDataset:
+    """Return the validation split of a recipe's data, without a transform."""
+    options = {**recipe.options, **({"root": recipe.root} if recipe.root else {})}
+    return create_dataset(recipe.dataset, split=recipe.validation_split, **options)
 
 
 def _check_source(source: str | Path, *, has_data: bool) -> None:

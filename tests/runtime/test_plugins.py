@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from protoxai.runtime.plugins import import_plugin
+from protoxai.runtime.plugins import call_by_name, import_plugin, is_call
 
 
 @pytest.fixture(autouse=True)
@@ -62,3 +62,64 @@ def test_what_cannot_be_imported_is_named(tmp_path: Path, monkeypatch: pytest.Mo
     taken = write(tmp_path, "json", "")
     with pytest.raises(ValueError, match=r"another module json already: rename the file"):
         import_plugin(str(taken))
+
+
+FUNCTIONS = """
+def three():
+    return 3
+
+def argued(size):
+    return size
+
+def failing():
+    return 1 / 0
+
+number = 3
+"""
+
+
+def test_a_function_is_called_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path, "my_functions", FUNCTIONS)
+    assert call_by_name(f"{path}:three") == 3
+    (tmp_path / "my_package").mkdir()
+    write(tmp_path / "my_package", "functions", FUNCTIONS)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert call_by_name("my_package.functions:three") == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("tree", r"my_functions.py has no function 'tree' \(did you mean 'three'\?\)"),
+        ("number", "has no function 'number'"),
+        ("argued", r":argued requires arguments \(missing .* 'size'\): give a function without"),
+        ("failing", r":failing fails, line 9 \(ZeroDivisionError: division by zero\): correct"),
+    ],
+)
+def test_functions_that_cannot_be_called_are_errors(
+    tmp_path: Path, name: str, message: str
+) -> None:
+    path = write(tmp_path, "my_functions", FUNCTIONS)
+    with pytest.raises(ValueError, match=message):
+        call_by_name(f"{path}:{name}")
+
+
+def test_a_module_that_is_not_there_is_called_a_module(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"there is no module .*my_functions.py: give"):
+        call_by_name(f"{tmp_path / 'my_functions.py'}:three")
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("a.py:f", True),
+        ("a.b:f", True),
+        ("runs/a", False),
+        ("owner/name", False),
+        (":f", False),
+        ("a.py:", False),
+        ("a.py:2", False),
+    ],
+)
+def test_calls_are_told_from_other_texts(source: str, found: bool) -> None:
+    assert is_call(source) == found

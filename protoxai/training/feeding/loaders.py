@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from protoxai.backbones.base import IMAGENET_MEAN, IMAGENET_STD
 from protoxai.data import (
     SegmentationDataset,
     class_frequencies,
@@ -147,11 +148,19 @@ def projection_loader(data: SegmentationDataset, recipe: DataRecipe, model: Segm
 
 
 def evaluation_view(
-    data: SegmentationDataset, recipe: DataRecipe, model: Segmenter
+    data: SegmentationDataset, recipe: DataRecipe, model: Segmenter | None
 ) -> SegmentationDataset:
-    """Return the data set with resizing to the recipe's evaluation size."""
+    """Return the data set as a model evaluates it.
+
+    Args:
+        data: Data set without a transform.
+        recipe: Data section of a recipe, whose evaluation size the images are resized to.
+        model: Model whose mean and standard deviation the images are normalised by; None for those
+            of ImageNet.
+    """
+    mean, std = (IMAGENET_MEAN, IMAGENET_STD) if model is None else (model.mean, model.std)
     transform = evaluation_transform(
-        recipe.evaluation_size, mean=model.mean, std=model.std, antialias=recipe.antialias
+        recipe.evaluation_size, mean=mean, std=std, antialias=recipe.antialias
     )
     return data.with_transform(transform)
 

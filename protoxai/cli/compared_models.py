@@ -1,0 +1,84 @@
+"""The models that ``protoxai compare`` is given, and the data that they are compared on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from protoxai.data import SegmentationDataset
+
+
+@dataclass(frozen=True)
+class ComparedModels:
+    """Models to compare, and their data.
+
+    Attributes:
+        models: Models of the library, and others, in the order in which they are given.
+        dataset: Validation split.
+        view: The same, normalised for the models.
+    """
+
+    models: list[nn.Module]
+    dataset: SegmentationDataset
+    view: SegmentationDataset
+
+
+def open_models(sources: Sequence[str], keys: Mapping[str, Any]) -> ComparedModels:
+    """Load models and their data, and check that they belong together.
+
+    Args:
+        sources: Run folders, model folders and hub ids, of which the first gives the data; and
+            models of other libraries, see :func:`~protoxai.comparison.foreign.load_foreign`.
+        keys: Keys of a recipe's data that were given.
+
+    Raises:
+        ValueError: If a model or the data cannot be loaded, or they do not fit.
+    """
+    from protoxai.comparison.foreign import check_foreign, is_foreign, load_foreign
+    from protoxai.model.loading import load_model
+    from protoxai.model.segmenter import Segmenter
+    from protoxai.training.class_names import check_classes_fit
+    from protoxai.training.evaluate_saved import open_data, open_evaluation
+    from protoxai.training.feeding.loaders import evaluation_view
+
+    opened = [None if is_foreign(source) else open_evaluation(source, keys) for source in sources]
+    first = next((each for each in opened if each is not None), None)
+    recipe, dataset = open_data(keys) if first is None else (first.recipe, first.dataset)
+    models = [
+        load_foreign(source, dataset.num_classes) if own is None else load_model(own.model)
+        for source, own in zip(sources, opened, strict=True)
+    ]
+    ours = [model for model in models if isinstance(model, Segmenter)]
+    for model in ours:
+        check_classes_fit(model, dataset)
+    _check_normalisation(dict(zip(sources, models, strict=True)))
+    view = evaluation_view(dataset, recipe, ours[0] if ours else None)
+    for source, own, loaded in zip(sources, opened, models, strict=True):
+        if own is None and len(view):
+            check_foreign(loaded, view[0]["image"], dataset.num_classes, source)
+    return ComparedModels(models, dataset, view)
+
+
+def _check_normalisation(models: Mapping[str, nn.Module]) -> None:
+    """Raise ``ValueError`` if the models require images to be normalised in different ways."""
+    from protoxai.backbones.base import IMAGENET_MEAN, IMAGENET_STD
+    from protoxai.model.segmenter import Segmenter
+
+    required = {
+        source: (tuple(model.mean), tuple(model.std))
+        if isinstance(model, Segmenter)
+        else (IMAGENET_MEAN, IMAGENET_STD)
+        for source, model in models.items()
+    }
+    (one, its), *others = required.items()
+    for other, its_own in others:
+        if its_own != its:
+            raise ValueError(
+                f"{one} requires images normalised by mean {its[0]} and standard deviation "
+                f"{its[1]}, {other} by {its_own[0]} and {its_own[1]}: compare models that see the "
+                "same images; a model from a function of your own may convert them"
+            )

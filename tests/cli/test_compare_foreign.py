@@ -1,0 +1,128 @@
+"""`protoxai compare` with models of other libraries."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from protoxai import LinearSegmenter, ScaleProtoSeg
+from protoxai.cli.main import main
+from protoxai.data import Shapes
+
+DATA = ["--data.dataset=shapes", "--data.options={size: 64, length: 2}"]
+ASKED = ["--methods", "Saliency", "LayerGradCam", "--metrics", "pointing_game", "--tasks", "1"]
+NAMES = Shapes(length=2, size=64).class_names
+CODE = f"""
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.backbone = nn.Conv2d(3, 8, 8, stride=8)
+        self.head = nn.Conv2d(8, classes, 1)
+        self.seen = []
+
+    def forward(self, images):
+        self.seen.append(images)
+        return {{"out": self.head(self.backbone(images))}}
+
+net = None
+
+def good():
+    global net
+    torch.manual_seed(0)
+    net = Net({len(NAMES)})
+    return net
+
+def small():
+    return Net(3)
+"""
+
+
+@pytest.fixture
+def module(tmp_path: Path) -> Iterator[Path]:
+    path = tmp_path / "my_models.py"
+    path.write_text(CODE)
+    yield path
+    sys.modules.pop("my_models", None)
+
+
+def saved(folder: Path) -> str:
+    model = ScaleProtoSeg(
+        "timm/test_efficientnet", len(NAMES), prototype_dim=4, pretrained=False, class_names=NAMES
+    )
+    model.save_pretrained(folder)
+    return str(folder)
+
+
+def explainers(output: Path) -> set[str]:
+    results = [json.loads(file.read_text()) for file in (output / "results").glob("*.json")]
+    return {result["explainer"] for result in results}
+
+
+def test_a_function_alone_is_compared(module: Path, tmp_path: Path) -> None:
+    output = tmp_path / "c"
+    assert main(["compare", f"{module}:good", *DATA, *ASKED, "--output", str(output)]) == 0
+    names = explainers(output)
+    assert {"Net: Saliency", "Net: LayerGradCam", "Net: edges"} <= names
+    # The images are normalised as those of ImageNet.
+    [first, *_] = sys.modules["my_models"].net.seen
+    picture = Shapes(length=2, size=64, split="val")[0]["image"]
+    mean, std = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])[..., None, None]
+    torch.testing.assert_close(first[0], (picture - mean) / std)
+
+
+def test_both_kinds_are_compared_on_the_data_of_the_run(module: Path, tmp_path: Path) -> None:
+    output = tmp_path / "c"
+    sources = [f"{module}:good", saved(tmp_path / "model")]
+    assert main(["compare", *sources, *DATA, *ASKED, "--output", str(output)]) == 0
+    assert {"Net: Saliency", "ScaleProtoSeg: Saliency"} <= explainers(output)
+
+
+@pytest.mark.parametrize(
+    ("source", "data", "message"),
+    [
+        ("{module}:good", [], "a model of another library does not come with its data: name them"),
+        ("{module}:small", DATA, "{module}:small returns logits of shape (1, 3, 8, 8) for one im"),
+        ("{module}:big", DATA, "{module} has no function 'big'"),
+        ("{folder}/no.py:good", DATA, "there is no module {folder}/no.py: give the path"),
+        ("torchvision/fcn_resnet5", DATA, "torchvision has no segmentation model 'fcn_resnet5'"),
+        ("torchvision/fcn_resnet50", DATA, "the weights COCO_WITH_VOC_LABELS_V1 of torchvision/fc"),
+    ],
+)
+def test_models_that_do_not_fit_are_errors(
+    source: str,
+    data: list[str],
+    message: str,
+    module: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    places = {"module": module, "folder": tmp_path}
+    arguments = [source.format(**places), *data, *ASKED, "--output", str(tmp_path / "c")]
+    assert main(["compare", *arguments]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"protoxai: {message.format(**places)}")
+    assert not (tmp_path / "c").exists()
+
+
+def test_models_of_different_normalisations_are_an_error(
+    module: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "vit"
+    model = LinearSegmenter(
+        "timm/test_vit", len(NAMES), scales="atrous-sum", pretrained=False, class_names=NAMES
+    )
+    assert model.mean == (0.5, 0.5, 0.5)
+    model.save_pretrained(folder)
+    arguments = [f"{module}:good", str(folder), *DATA, *ASKED, "--output", str(tmp_path / "c")]
+    assert main(["compare", *arguments]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "requires images normalised by mean (0.485, 0.456, 0.406)" in line
+    assert f"{folder} by (0.5, 0.5, 0.5)" in line
