@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from protoxai.attribution import SegmentationTarget
-from protoxai.comparison import Comparison, compare
+from protoxai.comparison import Comparison, Task, compare
 from protoxai.comparison.memo import ExplainedTasks, MemoizedScore, ModelTask, ModelTasks
 from tests.comparison.toys import TASKS, Scripted, colours, red
 
@@ -92,6 +92,49 @@ def test_an_explained_task_holds_the_task_and_its_explanation() -> None:
     assert class_index.tolist() == [0]
     changed = torch.rand(1, 3, *task.image.shape[2:])
     assert torch.equal(explained.explain(changed, *explained.arguments), changed[:, 0])
+
+
+def test_the_runner_up_has_the_next_highest_logit_over_the_region() -> None:
+    image = torch.zeros(1, 3, 2, 3)
+    # Class 0 is predicted in the first row; there class 1 is next, and class 2 in the second.
+    image[0, :, 0] = torch.tensor([0.9, 0.5, 0.1])[:, None]
+    image[0, :, 1] = torch.tensor([0.1, 0.0, 0.9])[:, None]
+    own = Task(0, image, image[:, 0] > 0.5, torch.tensor([0]))
+    predicted = ModelTask(colours(), own)
+    assert predicted.region.tolist() == [[[True] * 3, [False] * 3]]
+    assert predicted.runner_up.tolist() == [1]
+    assert predicted.runner_up.dtype == torch.int64
+    other = Task(0, image, image[:, 0] > 0.5, torch.tensor([2]))
+    assert ModelTask(colours(), other).runner_up.tolist() == [0]
+    # Where the class is not predicted, it is any other one.
+    nowhere = ModelTask(colours(), Task(0, image, image[:, 0] > 0.5, torch.tensor([1])))
+    assert not nowhere.region.any()
+    assert nowhere.runner_up.tolist() != [1]
+
+
+def test_a_model_with_one_class_has_no_runner_up() -> None:
+    task = Task(0, torch.rand(1, 3, 2, 2), torch.ones(1, 2, 2).bool(), torch.tensor([0]))
+    assert ModelTask(nn.Conv2d(3, 1, 1), task).runner_up is None
+
+
+def test_the_map_of_the_runner_up_is_explained_when_a_metric_asks() -> None:
+    asked = []
+
+    class Asked(Scripted):
+        def attribute(self, images: Tensor, region: Tensor, class_index: Tensor):
+            asked.append((int(class_index), int(region.sum())))
+            return super().attribute(images, region, class_index)
+
+    explainer = Asked("red", red)
+    measured(explainer, metrics=["sparseness"])
+    pixels = 4 * 5
+    assert asked == [(0, pixels)] * 2
+    asked.clear()
+    table = measured(explainer, metrics=["target_sensitivity", "sparseness"])
+    others = [int(ModelTask(explainer.model, task).runner_up) for task in TASKS]
+    assert asked == [own for other in others for own in ((0, pixels), (other, pixels))]
+    # The map is red, whatever is asked.
+    assert table["red", "target_sensitivity"].mean == pytest.approx(0)
 
 
 def test_explainers_of_a_model_share_its_scores() -> None:

@@ -172,6 +172,9 @@ def test_the_region_has_the_images_size_and_does_not_depend_on_the_mode() -> Non
         ({"tasks": 2.5}, ValueError, "tasks is 2.5"),
         ({"seed": -1}, ValueError, "seed is -1"),
         ({"group_of": [0]}, TypeError, "group_of"),
+        ({"without_parts": [0]}, TypeError, "without_parts"),
+        ({"background": -1}, ValueError, "background is -1"),
+        ({"background": "sky"}, TypeError, "background"),
         ({"skip": ["sky"]}, TypeError, "skip is 'sky'"),
         ({"skip": "sky"}, TypeError, "skip is 'sky'"),
         ({"skip": [-1]}, ValueError, "skip is -1"),
@@ -180,3 +183,46 @@ def test_the_region_has_the_images_size_and_does_not_depend_on_the_mode() -> Non
 def test_arguments_outside_their_range_are_errors(options, error, message) -> None:
     with pytest.raises(error, match=message):
         select_tasks([sample([[0, 1]])], **options)
+
+
+def test_tasks_hold_the_labels_of_the_whole_image() -> None:
+    known = [[0, 0, 2, 7], [1, 2, 2, 1]]
+    tasks = select_tasks([sample(known)], skip=[0], ignore_index=7, background=0)
+    assert classes(tasks) == [1, 2]
+    for task in tasks:
+        assert task.labels.dtype == torch.int64
+        assert task.labels.tolist() == [known]
+        assert torch.equal(task.truth, task.labels == task.class_index)
+        assert (task.ignore_index, task.background) == (7, 0)
+        assert task.without_parts is None
+    [default] = select_tasks([sample([[1]])])
+    assert (default.ignore_index, default.background) == (255, None)
+
+
+def test_labels_of_another_size_are_those_at_the_images_pixels() -> None:
+    [task] = select_tasks([sample([[1, 2, 2]], size=(2, 6))], skip=[1])
+    assert task.labels.tolist() == [[[1, 1, 2, 2, 2, 2]] * 2]
+
+
+def test_a_task_is_a_truth_or_labels_that_fit_it() -> None:
+    image, labels, own = torch.rand(1, 3, 1, 2), torch.tensor([[[1, 0]]]), torch.tensor([1])
+    assert Task(0, image, labels == 1, own).labels is None
+    assert Task(0, image, labels == 1, own, labels=labels).labels is labels
+    with pytest.raises(ValueError, match="task 3: the truth is not where the labels are the"):
+        Task(3, image, labels == 0, own, labels=labels)
+
+
+def test_images_without_parts_are_asked_for_by_place_and_class() -> None:
+    asked = []
+
+    def without_parts(place: int, class_index: int) -> list[dict]:
+        asked.append((place, class_index))
+        return [{"image": torch.rand(3, 1, 2)}]
+
+    samples = [sample([[0, 1]], index=31), sample([[0, 2]], index=30)]
+    tasks = select_tasks(samples, skip=[0], without_parts=without_parts)
+    assert not asked
+    for task in sorted(tasks, key=lambda task: task.name.class_index):
+        [changed] = task.without_parts()
+        assert changed["image"].shape == (3, 1, 2)
+    assert asked == [(0, 1), (1, 2)]
