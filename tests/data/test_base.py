@@ -137,3 +137,33 @@ def test_a_sample_is_its_own_group():
 
 def test_no_parts_unless_a_data_set_names_them():
     assert (Fixed([[0]]).part_names, Fixed([[0]]).part_class) == ((), ())
+
+
+class Redrawn(Fixed):
+    """A data set that redraws its sample once for each class below."""
+
+    def raw_without_parts(self, index, class_index):
+        raw = self.raw(index)
+        for number in range(class_index):
+            yield RawSample(raw.image + number, raw.labels, id=f"street_7-{number}")
+
+
+def test_a_data_set_that_redraws_its_images_has_them_in_its_view():
+    double = lambda image, masks: (2 * image, masks)  # noqa: E731
+    dataset = Redrawn([[0, 1]], transform=double)
+    assert dataset.redraws
+    samples = list(dataset.without_parts(0, 2))
+    assert [int(sample["image"].max()) for sample in samples] == [102, 104]
+    assert [(sample["index"], sample["id"]) for sample in samples] == [
+        (0, "street_7-0"),
+        (0, "street_7-1"),
+    ]
+    [plain] = dataset.with_transform(None).without_parts(0, 1)
+    assert float(plain["image"].max()) == pytest.approx(0.2)
+
+
+def test_other_data_sets_do_not_redraw_their_images():
+    dataset = Fixed([[0, 1]])
+    assert not dataset.redraws
+    with pytest.raises(ValueError, match=r"Fixed\(1 samples, 2 classes\) does not redraw"):
+        dataset.without_parts(0, 1)
