@@ -136,6 +136,10 @@ from protoxai.metrics.prototype.part_stability import (
     PartStability as PartStability,
     part_stability as part_stability,
 )
+from protoxai.metrics.prototype.prototype_misalignment import (
+    PrototypeMisalignment as PrototypeMisalignment,
+    prototype_misalignment as prototype_misalignment,
+)
 from protoxai.metrics.prototype.prototype_purity import (
     PrototypePurity as PrototypePurity,
     prototype_purity as prototype_purity,

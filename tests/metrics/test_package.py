@@ -10,19 +10,20 @@ import pytest
 
 import protoxai.metrics as package
 from protoxai import PrototypeTable
-from protoxai.metrics import MeanIoU, ModelMetric, PerImageMetric
+from protoxai.metrics import MeanIoU, ModelMetric
 from protoxai.metrics.base.per_image import ImageRows
 
 BASES = {"PerImageMetric", "ModelMetric"}
 WITHOUT_METRIC = (
-    *(".best_patches", ".blur", ".chance_purity", ".imputation", ".part_metric"),
-    *(".patch_contents", ".tallies"),
+    *(".adversary", ".best_patches", ".blur", ".chance_purity", ".imputation", ".part_metric"),
+    *(".patch_contents", ".prototype_peaks", ".shown_regions", ".tallies"),
 )
 HELPERS = {
     "chance_hits",
     "estimate",
     "iou_per_class",
     "metric_named",
+    "part_drops",
     "part_hits",
     "perturbation_curves",
     "randomisation_layers",

@@ -11,6 +11,7 @@ import protoxai.metrics as package
 from protoxai import PrototypeTable
 from protoxai.attribution import Cost
 from protoxai.metrics import MeanIoU, ParameterRandomisation, PerImageMetric, PointingGame
+from tests.toys import small_model
 
 TABLE = PrototypeTable.regular(2, 1, 2)
 PART_CLASS = (0, 0, 1)
@@ -31,6 +32,7 @@ def metrics() -> dict[str, PerImageMetric | MeanIoU]:
     options = {
         "ActivationScaleDiversity": {"table": TABLE},
         "ParameterRandomisation": {"layers": LAYERS},
+        "PrototypeMisalignment": {"steps": 1},
         "PartConsistency": {"table": TABLE, "part_class": PART_CLASS, "min_images": 2},
         "PartStability": {"table": TABLE, "part_class": PART_CLASS},
         "ScaleSpectrum": {"bands": 2},
@@ -51,6 +53,8 @@ def measure(chosen: Sequence[int]) -> dict[str, PerImageMetric | MeanIoU]:
     maps = torch.rand(IMAGES, 6, 6, generator=generator)
     torch.manual_seed(2)
     model = nn.Sequential(nn.Conv2d(3, 2, 1), nn.Tanh(), nn.Conv2d(2, 1, 1))
+
+    prototypes = small_model(2)
 
     def explain(images: Tensor) -> Tensor:
         return model(images)[:, 0].detach()
@@ -74,6 +78,7 @@ def measure(chosen: Sequence[int]) -> dict[str, PerImageMetric | MeanIoU]:
             "PartStability": (lambda x: x, activations[one], own, own + 1),
             "PartIntervention": (attribution, PARTS, own[0, 0].double()),
             "PointingGame": (attribution, own == 1),
+            "PrototypeMisalignment": (prototypes, images[0], own[0] == 1, 1),
             "PerturbationAgreement": (score, images[0], attribution[0]),
             "RelevanceMass": (attribution, own == 1),
             "TargetSensitivity": (attribution, attribution.flip(1)),

@@ -22,8 +22,8 @@ from tests.misuse.domains import (
     words,
 )
 from tests.misuse.explanation_metrics import OPTIONS, SEED, SEEDS
-from tests.misuse.prototypes import SHARE, layer
-from tests.misuse.shared import ANY_SIZE, GROUPS, HEAD, INDEX, LABELS, TABLE, VOID
+from tests.misuse.prototypes import CLASS, SHARE, layer
+from tests.misuse.shared import ANY_SIZE, GROUPS, HEAD, INDEX, LABELS, MODEL, TABLE, VOID
 
 METRIC_ACTIVATIONS = tensors(v.activations, fixed=(0, 1))
 call(
@@ -158,6 +158,42 @@ call(
     labels=PART_LABELS,
     parts=PARTS,
     index=INDEX,
+)
+ONE_IMAGE = tensors(lambda: v.images()[0], fixed=(0, 1, 2)).but("more_dimensions")
+ONE_REGION = tensors(lambda: torch.ones(v.SIZE, dtype=torch.bool), fixed=(0, 1)).but(
+    "more_dimensions"
+)
+MISALIGNMENT = {"model": MODEL, "image": ONE_IMAGE, "region": ONE_REGION}
+ADVERSARY = {"steps": wholes(1, least=0), "batch_size": wholes(2)}
+call(
+    "protoxai.metrics",
+    "prototype_misalignment",
+    M.prototype_misalignment,
+    **MISALIGNMENT,
+    prototypes=Domain(
+        lambda: [0, 1],
+        constants(
+            none=None, number=3, text="01", twice=[0, 0], far=[0, 99], negative=[-1], classes=[0, 2]
+        ),
+    ),
+    **ADVERSARY,
+    seed=SEED,
+)
+call(
+    "protoxai.metrics",
+    "PrototypeMisalignment",
+    M.PrototypeMisalignment,
+    **ADVERSARY,
+    threshold=SHARE,
+    **OPTIONS,
+)
+call(
+    "protoxai.metrics",
+    "PrototypeMisalignment.update",
+    method(lambda: M.PrototypeMisalignment(1)),
+    **MISALIGNMENT,
+    class_index=CLASS,
+    index=Domain(lambda: 4, constants(text="a", many=[1, 2], fraction=0.5, object=object())),
 )
 PURITY = {"patches": wholes(2).also(many=1000), "ignore_index": VOID}
 call("protoxai.metrics", "prototype_purity", M.prototype_purity, **SCENES, **PURITY)
