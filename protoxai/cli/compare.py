@@ -11,7 +11,7 @@ from protoxai.cli.plugins import import_plugins
 from protoxai.runtime.checks import POSITIVE, did_you_mean, number, positive, shown
 from protoxai.runtime.extras import require
 from protoxai.runtime.paths import expanded
-from protoxai.runtime.stopping import on_stop, stop_if_requested
+from protoxai.runtime.stopping import on_stop
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
@@ -41,7 +41,12 @@ def add_options(parser: ArgumentParser) -> None:
         help="Explainers: groups, prototypes, evidence_to_pixels, Captum's names, RISE, GradCAM++, "
         "HiResCAM, Seg-XRes-CAM, EigenCAM, or those that plugins register.",
     )
-    parser.add_argument("--metrics", nargs="+", metavar="NAME", help="Metrics; all by default.")
+    parser.add_argument(
+        "--metrics",
+        nargs="+",
+        metavar="NAME",
+        help="Metrics: names, or all; those of the headline figures by default.",
+    )
     parser.add_argument(
         "--tasks",
         "--images",
@@ -57,7 +62,10 @@ def add_options(parser: ArgumentParser) -> None:
         help="Names of classes to leave out; background by default.",
     )
     parser.add_argument(
-        "--budget", type=float, metavar="SECONDS", help="Seconds for each method and metric."
+        "--budget",
+        type=float,
+        metavar="SECONDS",
+        help="Seconds after which no further task is begun.",
     )
     parser.add_argument(
         "--output", metavar="FOLDER", default="runs/comparison", help="Folder for the table."
@@ -101,14 +109,18 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
         table = compare(
             explainers,
             tasks,
-            metrics=options.metrics,
+            metrics="all" if options.metrics == ["all"] else options.metrics,
             output=output,
             budget=options.budget,
             group_noun=view.group_noun,
-            log=_log,
         )
         if rank() == 0:
-            print(f"\n{table.to_text()}\n{output}: comparison.txt, .csv, .json, .md, .png")
+            chosen = options.metrics is not None
+            details = "" if chosen else " with all figures"
+            print(
+                f"\n{table.to_text(details=chosen)}\n{output}: comparison.txt, .csv, .json, .md, "
+                f".tex and .png{details}; differences.png, cost.png, maps.png"
+            )
     return 0
 
 
@@ -124,14 +136,12 @@ def _numbers(skipped: Sequence[str] | None, class_names: Sequence[str]) -> list[
     return [number for number, name in enumerate(class_names) if name in left_out]
 
 
-def _log(line: str) -> None:
-    print(line)
-    # A stop within an explainer may end as a failure of that explainer, which would be reported.
-    stop_if_requested()
-
-
 def _kept(output: Path) -> str:
     """Return the message of a stop."""
     count = sum(1 for _ in output.glob("results/*.json"))
-    kept = f"{count} finished results are in {output}/results, which the same command continues"
-    return f"stopped in the comparison; {kept if count else 'no result was finished'}"
+    kept = f"{count} tasks, the last in part, are in {output}/results"
+    return (
+        f"stopped in the comparison; {kept}, and the same command continues"
+        if count
+        else "stopped in the comparison; nothing was measured"
+    )

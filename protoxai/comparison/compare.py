@@ -1,38 +1,39 @@
-"""Comparison of explainers: result by result, resumable, within a time budget."""
+"""Comparison of explainers: task by task, resumable, within a budget of time."""
 
 from __future__ import annotations
 
-import hashlib
-import inspect
-import sys
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-
-import torch
-from torch import Tensor
 
 from protoxai.attribution import AttributionMethod
 from protoxai.comparison.explainers import list_of_names
-from protoxai.comparison.measure import measure, why_left_out
-from protoxai.comparison.memo import ExplainedTasks, ModelTasks, fingerprint
-from protoxai.comparison.result import Result, read_result, write_result
+from protoxai.comparison.measure import why_left_out
+from protoxai.comparison.measurement import Cell, Measurement
+from protoxai.comparison.model_names import model_names
+from protoxai.comparison.report.headlines import HEADLINE_METRICS
+from protoxai.comparison.report.maps import maps_figure
+from protoxai.comparison.result import Result
+from protoxai.comparison.stored import Row
 from protoxai.comparison.table import Comparison
 from protoxai.comparison.tasks import Task
-from protoxai.metrics import PerImageMetric, metric_named, registered_metrics
+from protoxai.metrics import metric_named, registered_metrics
 from protoxai.runtime.checks import NOT_NEGATIVE, POSITIVE, function, instance, number, shown, whole
-from protoxai.runtime.console import plain, print_line
-from protoxai.runtime.distributed import gather, gather_results, rank, world_size
-from protoxai.runtime.files import to_json
+from protoxai.runtime.console import print_line
+from protoxai.runtime.distributed import gather_results, rank
+from protoxai.runtime.files import picture_source, write_picture
 from protoxai.runtime.finite import check_finite_weights, check_images
-from protoxai.runtime.slug import slug
+
+MAPS = 4
+"""Number of tasks whose maps are drawn side by side."""
+ALL = "all"
+"""The value of ``metrics`` that stands for all registered metrics."""
 
 
 def compare(
     explainers: Sequence[AttributionMethod],
     tasks: Sequence[Task],
     *,
-    metrics: Collection[str] | None = None,
+    metrics: Collection[str] | str | None = None,
     output: str | Path | None = None,
     budget: float | None = None,
     seed: int = 0,
@@ -42,34 +43,39 @@ def compare(
     """Measure explainers by the same metrics on the same tasks.
 
     Every explainer explains its own model; the region is what that model predicts as the class. A
-    figure is the mean over the tasks for which it is defined for all explainers that have it, with
-    a 95 % interval over the tasks' groups, see :func:`~protoxai.metrics.estimate`. If one explainer
-    cannot be measured by one metric, the table reports why, and the rest continues; a metric that
-    needs what the tasks lack, such as images without a part, is left out, with the reason. If
-    ``torch.distributed`` is initialised, each process measures a share of the explainers and
-    metrics, and all return the whole table.
+    figure is the mean over the tasks for which the explainer has it, with a 95 % interval over the
+    tasks' groups, see :func:`~protoxai.metrics.estimate`; differences of explainers are paired, see
+    :meth:`Comparison.difference`. If an explainer cannot be measured by a metric, the table
+    reports why, and the rest continues; a metric that needs what the tasks lack, such as images
+    without a part, is left out, with the reason. If ``torch.distributed`` is initialised, each
+    process measures a share of the tasks, and all return the whole table.
+
+    All explainers are measured on a task before the next one begins. So the time of the whole is
+    known after the first task, and a comparison that ends early has the same tasks for all
+    explainers.
 
     Args:
-        explainers: Explainers, such as those of :func:`~protoxai.comparison.explainers_of`.
+        explainers: Explainers, such as those of :func:`~protoxai.comparison.explainers_of`. The
+            first of a model is the one that the others are compared with.
         tasks: Tasks, from :func:`~protoxai.comparison.select_tasks`.
-        metrics: Names of registered metrics; None for all.
-        output: Folder for ``comparison.{txt,csv,json,md,png}`` and for finished results. A later
-            call with the same folder reuses the results of the same explainer, parameters and
-            tasks, unless the code of the metric or of the explainer has changed or the stored
-            result has been damaged.
-        budget: Seconds for each explainer and metric, after which the remaining tasks are left
-            out.
+        metrics: Names of registered metrics; None for those of the headline figures, "all" for all.
+        output: Folder for the table, ``comparison.{txt,csv,json,md,tex}``, its pictures
+            (``comparison.png``, ``differences.png``, ``cost.png``, ``maps.png``) and finished
+            results. A later call with the same folder reuses the results of the same explainer,
+            parameters and task, unless the code of the metric or of the explainer has changed or
+            the stored result has been damaged.
+        budget: Seconds after which no further task is begun.
         seed: Seed of the metrics.
         group_noun: What the groups are, in the plural, such as a data set's ``group_noun``.
-        log: Function that receives a line for each result that this process has measured.
+        log: Function that receives a line for each task that this process has measured, and for
+            each failure.
 
     Returns:
         The table.
 
     Raises:
         ValueError: If a metric is unknown, two explainers have one name, two tasks have one index,
-            there is no explainer, task or metric, no metric can be measured on the tasks, or a
-            number is out of its range.
+            there is no explainer, task or metric, or a number is out of its range.
         TypeError: If the metrics are not a list of names.
         ProcessError: If another process has failed.
 
@@ -92,7 +98,8 @@ def compare(
     instance("group_noun", group_noun, str)
     if budget is not None:
         budget = number("budget", budget, POSITIVE)
-    names = list_of_names("metrics", registered_metrics() if metrics is None else metrics)
+    names = HEADLINE_METRICS if metrics is None else metrics
+    names = list_of_names("metrics", registered_metrics() if names == ALL else names)
     chosen = {name: metric_named(name) for name in names}
     _check(explainers, tasks, names)
     left_out = {name: why for name, kind in chosen.items() if (why := why_left_out(kind, tasks))}
@@ -100,101 +107,65 @@ def compare(
     notes = tuple(f"{name} is left out: {why}" for name, why in left_out.items())
     if not chosen:
         raise ValueError(f"no metric can be measured: {'; '.join(notes)}")
-    folder = None if output is None else Path(output) / "results"
+    folder = None if output is None else Path(output)
     if folder is not None:
         # Before anything is measured that could not be kept.
-        folder.mkdir(parents=True, exist_ok=True)
-    cells = list(_cells(explainers, tasks, chosen, seed, folder))
-    # The files are those of the first process, whatever the others see.
-    known = gather([None if cell.file is None else read_result(cell.file) for cell in cells])[0]
-    missing = [number for number, result in enumerate(known) if result is None]
-
-    def measure_share() -> dict[int, Result]:
-        first, end = (len(missing) * part // world_size() for part in (rank(), rank() + 1))
-        return {
-            number: _measured(cells[number], budget, seed, log) for number in missing[first:end]
-        }
-
-    results = dict(enumerate(known))
-    for share in gather_results(measure_share):
-        results.update(share)
+        (folder / "results").mkdir(parents=True, exist_ok=True)
+    cells = [
+        Cell(explainer, model, name, metric)
+        for explainer, model in zip(explainers, model_names(explainers), strict=True)
+        for name, metric in chosen.items()
+    ]
+    measurement = Measurement(cells, tasks, seed, budget, folder, log)
+    measured: dict[int, dict[int, Row]] = {}
+    for share in gather_results(measurement.run):
+        measured.update(share)
     comparison = Comparison(
-        tuple(results.values()), seed, tuple(task.name for task in tasks), group_noun, notes
+        tuple(_result(cell, place, tasks, measured, budget) for place, cell in enumerate(cells)),
+        seed,
+        tuple(task.name for task in tasks),
+        group_noun,
+        left_out=notes,
     )
 
     def save() -> None:
-        if output is not None and rank() == 0:
-            comparison.save(output)
+        if folder is not None and rank() == 0:
+            comparison.save(folder)
+            key = measurement.key_of_maps(tasks[:MAPS])
+            if picture_source(folder / "maps.png") != key:
+                write_picture(folder / "maps.png", maps_figure(explainers, tasks[:MAPS]), key)
 
     gather_results(save)
     return comparison
 
 
-@dataclass(frozen=True)
-class _Cell:
-    """One explainer and one metric.
-
-    Attributes:
-        explained: The explainer's explanations of all tasks.
-        name: Name of the metric.
-        metric: Class of the metric.
-        file: File of the result; None if it is not kept.
-    """
-
-    explained: ExplainedTasks
-    name: str
-    metric: type[PerImageMetric]
-    file: Path | None
-
-
-def _cells(
-    explainers: Sequence[AttributionMethod],
+def _result(
+    cell: Cell,
+    place: int,
     tasks: Sequence[Task],
-    metrics: Mapping[str, type[PerImageMetric]],
-    seed: int,
-    folder: Path | None,
-) -> Iterator[_Cell]:
-    """Yield all cells, those of one explainer together, which share its explanations."""
-    tasks_key = "" if folder is None else fingerprint(t for task in tasks for t in _tensors(task))
-    model_tasks = ModelTasks(tasks)
-    for explainer in explainers:
-        explained = ExplainedTasks(explainer, model_tasks)
-        model_key = "" if folder is None else fingerprint(_state(explainer))
-        for name, metric in metrics.items():
-            code = [_code(metric), _code(type(explainer))]
-            key = [explainer.name, repr(explainer), name, seed, tasks_key, model_key, *code]
-            file = None if folder is None or None in code else folder / _file_name(key)
-            yield _Cell(explained, name, metric, file)
-
-
-def _measured(cell: _Cell, budget: float | None, seed: int, log: Callable[[str], None]) -> Result:
-    """Measure a cell, and keep its result."""
-    result = measure(cell.explained, cell.name, cell.metric, budget, seed)
-    if cell.file is not None and result.complete:
-        write_result(cell.file, result)
-    log(f"{result.explainer}, {result.metric}: {result.summary()}")
-    return result
-
-
-def _code(kind: type) -> str | None:
-    """Return the text of the module of a metric or explainer; None if it has no text."""
-    for source in (sys.modules.get(kind.__module__), kind):
-        try:
-            return inspect.getsource(source)  # type: ignore[arg-type]
-        except (OSError, TypeError):  # The class was written in a console.
-            continue
-    return None
-
-
-def _tensors(task: Task) -> tuple[Tensor, ...]:
-    background = -1 if task.background is None else task.background
-    numbers = [task.index, task.image_index, task.ignore_index, background]
-    labels = () if task.labels is None else (task.labels,)
-    return torch.tensor(numbers), task.image, task.truth, task.class_index, *labels
-
-
-def _state(explainer: AttributionMethod) -> list[Tensor]:
-    return [*explainer.model.parameters(), *explainer.model.buffers()]
+    measured: Mapping[int, Mapping[int, Row]],
+    budget: float | None,
+) -> Result:
+    """Collect the rows of a cell."""
+    rows = {task.index: measured[task.index].get(place) for task in tasks}
+    known = {index: row for index, row in rows.items() if row is not None}
+    valued = {index: row for index, row in known.items() if row.values}
+    failures = list(dict.fromkeys(row.failure for row in known.values() if row.failure))
+    if len(known) < len(rows):
+        failures.append(f"the budget of {budget:g} s was spent after {len(known)} tasks")
+    return Result(
+        explainer=cell.explainer.name,
+        metric=cell.name,
+        figures=dict(cell.metric.figures),
+        indices=tuple(valued),
+        rows=tuple(row.values for row in valued.values()),
+        seconds=sum(row.seconds for row in known.values()),
+        failure="; ".join(failures),
+        reasons=tuple(row.reason for row in valued.values()),
+        shares=tuple(cell.metric.shares),
+        model=cell.model,
+        reference=cell.explainer.reference,
+    )
 
 
 def _check(
@@ -228,9 +199,3 @@ def _check(
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"two explainers are called {name!r}: set `explainer.name` of one")
-
-
-def _file_name(key: Sequence[object]) -> str:
-    # In ASCII, which every file system takes.
-    name = slug(plain(f"{key[0]} {key[2]}", "ascii")).lower()
-    return f"{name}-{hashlib.sha256(to_json(key).encode()).hexdigest()[:12]}.json"

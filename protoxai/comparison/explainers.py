@@ -16,12 +16,12 @@ from protoxai.runtime.checks import instance, shown
 from protoxai.runtime.wrappers import unwrapped
 
 USUAL_METHODS = (
-    "InputXGradient",
-    "IntegratedGradients",
     "LayerGradCam",
     "LayerGradientXActivation",
+    "InputXGradient",
+    "IntegratedGradients",
 )
-"""Captum's methods that a comparison has by default."""
+"""Captum's methods that a comparison has by default; a black box's first one stands for it."""
 
 
 def explainers_of(

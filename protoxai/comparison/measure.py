@@ -1,4 +1,4 @@
-"""The measurement of one explainer by one metric."""
+"""The measurement of one task by one metric."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import inspect
 import math
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from protoxai.comparison.memo import ExplainedTasks
-from protoxai.comparison.result import Result
+from protoxai.attribution import AttributionMethod
+from protoxai.comparison.stored import Row
 from protoxai.comparison.tasks import Task
 from protoxai.metrics import PerImageMetric, UndefinedError
 from protoxai.metrics.base.explained_task import ExplainedTask
@@ -18,63 +18,37 @@ from protoxai.runtime.modes import evaluating
 
 
 def measure(
-    explained: ExplainedTasks,
-    name: str,
+    explainer: AttributionMethod,
+    explain: Callable[[], ExplainedTask],
     kind: type[PerImageMetric],
-    budget: float | None,
     seed: int,
-) -> Result:
-    """Measure one explainer by one metric; an error ends this result, not the comparison.
+) -> Row:
+    """Measure one explanation by one metric; an error is the row's failure.
 
     Args:
-        explained: The explainer's explanations of all tasks.
-        name: Name of the metric.
+        explainer: Explainer.
+        explain: Function that returns the explained task, once or as often as it is called.
         kind: Class of the metric.
-        budget: Seconds after which the remaining tasks are left out; None for no limit.
         seed: Seed of the metric.
     """
     started = time.monotonic()
-    explainer = explained.explainer
-    failure, done, undefined = "", 0, False
-    metric = None
+    values: tuple[float, ...] = ()
+    reason, failure, final = "", "", True
     try:
         metric = kind.for_model(explainer.model, seed=seed)
         # Other processes measure something else meanwhile.
         metric.distributed_available_fn = lambda: False
         with evaluating(explainer.model):
-            for position in range(len(explained)):
-                if budget is not None and time.monotonic() - started > budget:
-                    failure = f"the budget of {budget:g} s was spent after {done} tasks"
-                    break
-                _add(metric, explained[position])
-                done += 1
+            explained = explain()
+            metric.update_from(explained)
+            values = _values(metric, explained)
+            if any(map(math.isnan, values)):
+                reason = metric.why_undefined(explained)
     except UndefinedError as error:
-        failure, undefined = str(error), True
+        failure = str(error)
     except Exception as error:
-        failure = _describe(error, kind, type(explainer))
-    values = {} if metric is None else _values(metric)
-    infinite = [index for index, row in values.items() if any(map(math.isinf, row))]
-    if infinite and not failure:
-        failure = f"infinite for task {infinite[0]}: give NaN where a figure is not defined"
-    values = {index: row for index, row in values.items() if index not in infinite}
-    tasks = (explained[position] for position in range(done))
-    reasons = {
-        task.index: metric.why_undefined(task)
-        for task in tasks
-        if metric is not None and any(map(math.isnan, values.get(task.index, ())))
-    }
-    return Result(
-        explainer=explainer.name,
-        metric=name,
-        figures=dict(kind.figures),
-        indices=tuple(values),
-        rows=tuple(values.values()),
-        seconds=time.monotonic() - started,
-        failure=failure,
-        complete=undefined or (done == len(explained) and not infinite),
-        reasons=tuple(reasons.get(index, "") for index in values),
-        shares=tuple(kind.shares),
-    )
+        failure, final = _describe(error, kind, type(explainer)), False
+    return Row(values, reason, failure, time.monotonic() - started, final)
 
 
 def why_left_out(kind: type[PerImageMetric], tasks: Sequence[Task]) -> str:
@@ -92,25 +66,22 @@ def why_left_out(kind: type[PerImageMetric], tasks: Sequence[Task]) -> str:
     return next(missing, "")
 
 
-def _add(metric: PerImageMetric, task: ExplainedTask) -> None:
-    """Add a task to a metric, and check that it counts as this task."""
-    before = len(metric.indices)
-    metric.update_from(task)
-    indices = [index for added in metric.indices[before:] for index in added.tolist()]
-    if indices != [task.index]:
-        # No row can be trusted to belong to its task.
-        metric.reset()
+def _values(metric: PerImageMetric, explained: ExplainedTask) -> tuple[float, ...]:
+    """Return the values of all figures, and check that they count as those of the task."""
+    given = [index for added in metric.indices for index in added.tolist()]
+    if given != [explained.index]:
+        # No row can be trusted to belong to the task.
         raise ValueError(
-            f"{type(metric).__name__}.update_from gave values of the tasks {indices}, expected "
-            f"those of task {task.index}: pass index=explained.index to update, and index to "
+            f"{type(metric).__name__}.update_from gave values of the tasks {given}, expected "
+            f"those of task {explained.index}: pass index=explained.index to update, and index to "
             "add_values"
         )
-
-
-def _values(metric: PerImageMetric) -> dict[int, tuple[float, ...]]:
-    """Return the values of all figures by task."""
-    indices, rows = metric.per_image()
-    return dict(zip(indices.tolist(), map(tuple, rows.tolist()), strict=True))
+    values = tuple(metric.per_image()[1][0].tolist())
+    if any(map(math.isinf, values)):
+        raise ValueError(
+            f"infinite for task {explained.index}: give NaN where a figure is not defined"
+        )
+    return values
 
 
 def _describe(error: Exception, *owners: type) -> str:

@@ -1,14 +1,11 @@
-"""Values of one metric for one explainer, and the files that keep them."""
+"""Values of one metric for one explainer, task by task."""
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Self
-
-from protoxai.runtime.files import read_json, regular_file, to_json, write_json
 
 
 @dataclass(frozen=True)
@@ -23,24 +20,26 @@ class Result:
         rows: A value of each figure for each task; NaN where it is undefined.
         seconds: Time that the measurement took.
         failure: Reason why tasks are missing; empty if none are.
-        complete: Whether another measurement would add nothing.
         reasons: Reason for each task why values of it are undefined; empty if they are defined.
         shares: Names of the figures whose values are 0 or 1.
+        model: Name of the explained model.
+        reference: Whether the explainer is a reference, which does not compete.
 
     Raises:
-        ValueError: If there are not as many rows and reasons as images, or values as figures.
+        ValueError: If there are not as many rows and reasons as tasks, or values as figures.
     """
 
     explainer: str
     metric: str
-    figures: dict[str, bool | None]
+    figures: Mapping[str, bool | None]
     indices: tuple[int, ...]
     rows: tuple[tuple[float, ...], ...]
     seconds: float
     failure: str
-    complete: bool
     reasons: tuple[str, ...] = ()
     shares: tuple[str, ...] = ()
+    model: str = ""
+    reference: bool = False
 
     def __post_init__(self) -> None:
         if not self.reasons:
@@ -74,11 +73,6 @@ class Result:
             for reason, count in reasons.items()
         )
 
-    def summary(self) -> str:
-        """Return a line with the number of tasks, the time and the failure."""
-        parts = [f"{len(self.indices)} tasks in {self.seconds:.1f} s"]
-        return "; ".join([*parts, self.failure] if self.failure else parts)
-
     def to_config(self) -> dict[str, Any]:
         """Return plain values for JSON, with null for undefined ones."""
         rows = [[value if value == value else None for value in row] for row in self.rows]
@@ -93,28 +87,3 @@ class Result:
         ]
         lists = {name: tuple(config[name]) for name in ("indices", "reasons", "shares")}
         return cls(**{**config, **lists, "rows": tuple(rows)})
-
-
-def write_result(path: Path, result: Result) -> None:
-    """Write a result and the digest by which a later reader knows that it is intact.
-
-    Args:
-        path: File to write; its name says of what the values are, so it is part of the digest.
-        result: Result to keep.
-    """
-    config = result.to_config()
-    write_json(path, {**config, "digest": _digest(path, config)})
-
-
-def read_result(path: Path) -> Result | None:
-    """Return a stored result; None if it is missing, altered, renamed or of another version."""
-    try:
-        config = read_json(regular_file(path))
-        digest = config.pop("digest")
-        return Result.from_config(config) if digest == _digest(path, config) else None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError):
-        return None
-
-
-def _digest(path: Path, config: dict[str, Any]) -> str:
-    return hashlib.sha256(to_json([path.name, config], indent=None).encode()).hexdigest()

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
 import stat
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from protoxai.runtime.checks import shown
 from protoxai.runtime.console import PLAIN, plain
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class FileError(ValueError):
@@ -83,6 +87,31 @@ def write_file(path: str | Path, content: bytes | str) -> None:
             # A full disk does not name the file.
             error.filename, error.filename2 = str(path), None
         raise
+
+
+def write_picture(path: str | Path, figure: Figure, source: str = "") -> None:
+    """Write a matplotlib figure as PNG, with 110 pixels to the inch.
+
+    Args:
+        path: File to write.
+        figure: Figure to draw.
+        source: Text that says of what the picture is, for :func:`picture_source`.
+    """
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=110, format="png", metadata={"Source": source})
+    write_file(path, picture.getvalue())
+
+
+def picture_source(path: str | Path) -> str | None:
+    """Return of what a picture is, as :func:`write_picture` noted it; None if there is none."""
+    from PIL import Image
+
+    try:
+        with Image.open(regular_file(path)) as picture:
+            source: str | None = picture.info.get("Source")
+            return source
+    except (OSError, ValueError, SyntaxError):
+        return None
 
 
 def read_text(path: str | Path) -> str:

@@ -31,18 +31,19 @@ def text_table(lines: Lines) -> str:
 
 
 def markdown_table(lines: Lines) -> str:
-    r"""Return a table in Markdown.
+    """Return a table in Markdown.
+
+    Args:
+        lines: Lines of the table, as Markdown: see :func:`markdown_text`.
 
     Example:
-        >>> print(markdown_table([["model"], ["a|b"]]), end="")
+        >>> print(markdown_table([["model"], ["DeepLabv2"]]), end="")
         | model |
         | --- |
-        | a\|b |
+        | DeepLabv2 |
     """
     header, *rows = lines
-    cells = [[markdown_cell(cell) for cell in line] for line in rows]
-    ruled = [list(map(markdown_cell, header)), ["---"] * len(header), *cells]
-    return "".join(f"| {' | '.join(line)} |\n" for line in ruled)
+    return "".join(f"| {' | '.join(line)} |\n" for line in [header, ["---"] * len(header), *rows])
 
 
 def latex_table(lines: Lines, alignment: str) -> str:
@@ -67,9 +68,14 @@ def latex_text(text: str) -> str:
     return "".join(ESCAPED.get(character, character) for character in " ".join(text.split()))
 
 
-def markdown_cell(text: str) -> str:
-    """Return a text as it fits into a cell of a Markdown table."""
-    return " ".join(text.split()).replace("|", r"\|")
+def markdown_text(text: str) -> str:
+    r"""Return a text as a cell of a Markdown table shows it.
+
+    Example:
+        >>> print(markdown_text("a|b * c"))
+        a\|b \* c
+    """
+    return " ".join(text.split()).replace("|", r"\|").replace("*", r"\*")
 
 
 def padded(texts: Sequence[str]) -> list[str]:

@@ -8,7 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from protoxai.runtime.text_tables import latex_table, latex_text, markdown_table, text_table
+from protoxai.runtime.text_tables import (
+    latex_table,
+    latex_text,
+    markdown_table,
+    markdown_text,
+    text_table,
+)
 
 HEADER = ("model", "after", "mIoU", "prototypes in use", "seeds")
 
@@ -126,7 +132,7 @@ class SeedScores:
 
     def to_markdown(self) -> str:
         """Return the table in Markdown."""
-        return markdown_table(self._lines())
+        return markdown_table([list(map(markdown_text, line)) for line in self._lines()])
 
     def to_latex(self) -> str:
         """Return the table in LaTeX, for the package booktabs."""

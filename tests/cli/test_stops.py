@@ -132,7 +132,8 @@ def test_a_stop_within_a_comparison_that_continues(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    import protoxai.comparison.compare  # noqa: F401
+    from protoxai.attribution import REFERENCE_MAPS
+    from protoxai.metrics import metric_named
 
     output = tmp_path / "comparison"
     arguments = ["compare", str(trained), "--output", str(output), "--tasks", "1"]
@@ -145,25 +146,29 @@ def test_a_stop_within_a_comparison_that_continues(
             # As libraries in other languages do.
             raise RuntimeError("an exception in a callback") from None
 
-    module = sys.modules["protoxai.comparison.compare"]
+    kind = metric_named("sparseness")
+    original, count = kind.update_from, iter(range(10**6))
     with monkeypatch.context() as patch:
-        original, count = module.metric_named("sparseness").update_from, iter(range(10**6))
 
         def update(self: Any, *given: Any) -> None:
             if next(count) == 1:
                 swallowed()
             original(self, *given)
 
-        patch.setattr(module.metric_named("sparseness"), "update_from", update)
+        patch.setattr(kind, "update_from", update)
         assert main(arguments) == 143
     captured = capsys.readouterr()
     assert captured.err == (
-        f"protoxai: stopped in the comparison; 1 finished results are in {output}/results, which "
-        "the same command continues\n"
+        f"protoxai: stopped in the comparison; 1 tasks, the last in part, are in {output}/results, "
+        "and the same command continues\n"
     )
     assert not (output / "comparison.txt").exists()
-    assert main(arguments) == 0
-    assert "groups, sparseness" not in capsys.readouterr().out
+    measured = []
+    with monkeypatch.context() as patch:
+        patch.setattr(kind, "update_from", lambda *given: (measured.append(1), original(*given)))
+        assert main(arguments) == 0
+    # The explainer that was measured before the stop is not measured again.
+    assert len(measured) == 1 + len(REFERENCE_MAPS)
     assert (output / "comparison.txt").is_file()
 
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from protoxai.attribution import CaptumAttribution, PrototypeAttribution
 from protoxai.comparison import Comparison, Task, compare
+from protoxai.comparison.report.headlines import HEADLINE_METRICS, HEADLINES
 from protoxai.metrics import (
     Complexity,
     ExplainedTask,
@@ -40,7 +41,7 @@ def test_every_metric_measures_every_explainer() -> None:
         PrototypeAttribution(small_model(num_classes=1).eval()),
     ]
     lines: list[str] = []
-    comparison = compare(explainers, TASKS, log=lines.append)
+    comparison = compare(explainers, TASKS, metrics="all", log=lines.append)
     assert comparison.explainers == ["red", "InputXGradient", "groups"]
     names = [name for name in registered_metrics() if name != "part_intervention"]
     assert [r.metric for r in comparison.results] == names * 3
@@ -51,9 +52,9 @@ def test_every_metric_measures_every_explainer() -> None:
         "InputXGradient, active_units: no units (n = 0)",
         "groups, target_sensitivity: the model has a single class (n = 0)",
     ]
-    assert all(r.indices == (4, 9) and r.complete for r in comparison.results if not r.failure)
-    assert len(lines) == len(comparison.results)
-    assert lines[0].startswith("red, faithfulness: 2 tasks in ")
+    assert all(r.indices == (4, 9) for r in comparison.results if not r.failure)
+    assert [line.split(":")[0] for line in lines[::2]] == ["task 1 of 2", "task 2 of 2"]
+    assert lines[1].startswith("about ")
 
     undefined = {"active_units", "effective_units"}
     for explainer in comparison.explainers[:2]:
@@ -169,7 +170,7 @@ def test_a_class_that_the_model_does_not_predict_is_undefined_not_failed() -> No
         CaptumAttribution("FeatureAblation", colours(), segments=4),
         CaptumAttribution("KernelShap", colours(), segments=4),
     ]
-    comparison = compare(explainers, [nowhere, TASKS[0]], log=quiet)
+    comparison = compare(explainers, [nowhere, TASKS[0]], metrics="all", log=quiet)
     assert all("no units" in failure for failure in comparison.failures())
     for result in comparison.results:
         for figure in result.figures if result.metric != "cost" else ():
@@ -219,16 +220,32 @@ def test_the_budget_ends_a_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
     names = ["sparseness", "complexity"]
     comparison = compare([slow], tasks, metrics=names, budget=2.5, log=quiet)
     first, second = comparison.results
-    assert first.indices == (0, 1, 2)
-    assert first.failure == "the budget of 2.5 s was spent after 3 tasks"
-    assert first.seconds == 3
-    assert not first.complete
-    # The explanations for the first metric cost the second nothing, so the two other images fit.
-    assert second.indices == (0, 1, 2, 3, 4)
-    assert second.failure == ""
+    # All metrics have the same tasks.
+    assert first.indices == second.indices == (0, 1, 2)
+    assert first.failure == second.failure == "the budget of 2.5 s was spent after 3 tasks"
+    # An explanation serves all metrics.
+    assert (first.seconds, second.seconds) == (3, 0)
     assert comparison.failures() == [
-        "slow, sparseness: the budget of 2.5 s was spent after 3 tasks (n = 3)"
+        f"slow, {name}: the budget of 2.5 s was spent after 3 tasks (n = 3)" for name in names
     ]
+
+
+def test_the_first_task_tells_how_long_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Clock(monkeypatch).explainer
+    lines: list[str] = []
+    tasks = [red_corner(index) for index in range(300)]
+    compare([slow], tasks, metrics=["sparseness"], budget=1, log=lines.append)
+    assert lines == [
+        "task 1 of 300: 1.0 s",
+        "about 5 min for 1 explainers on 300 tasks, by the first",
+        "task 2 of 300: 1.0 s",
+    ]
+
+
+def test_the_headline_figures_are_measured_by_default() -> None:
+    comparison = compare([Scripted("red", red)], TASKS, log=quiet)
+    assert {result.metric for result in comparison.results} == set(HEADLINE_METRICS)
+    assert set(HEADLINES) <= set(comparison.figures)
 
 
 def test_errors_name_what_is_wrong() -> None:
@@ -259,7 +276,7 @@ def test_an_index_has_one_task() -> None:
 
 def test_a_registered_metric_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     # The registry of this test is a copy, so that others do not see the metric.
-    known = dict(registry._REGISTERED)
+    known = dict(registered_metrics())
     monkeypatch.setattr(registry, "_REGISTERED", known)
 
     @register_metric("negative_share")

@@ -11,7 +11,7 @@ from protoxai import PrototypeTable
 from protoxai.attribution import AttributionMethod, CaptumAttribution, PrototypeAttribution
 from protoxai.comparison import Comparison, Task, compare, select_tasks
 from protoxai.data.shapes import Shapes
-from tests.comparison.toys import Scripted
+from tests.comparison.toys import Scripted, quiet
 from tests.toys import colour_model, set_prototypes
 
 IMAGES = 6
@@ -153,7 +153,7 @@ def ladders() -> dict[str, Comparison]:
             Scripted("constant", nothing, model),
             Scripted("mirrored", truth_of(tasks, mirrored=True), model),
         ]
-        comparisons[name] = compare(rungs, tasks, log=lambda line: None)
+        comparisons[name] = compare(rungs, tasks, metrics="all", log=quiet)
     return comparisons
 
 
@@ -216,8 +216,9 @@ def test_infidelity_hardly_ranks_where_the_model_is_far_from_linear(
     ladders: dict[str, Comparison],
 ) -> None:
     perfect, random = (worth(ladders["prototypes"], n, "infidelity") for n in ("perfect", "random"))
-    assert random < perfect < 0
-    assert perfect / random > 0.8
+    # Whichever comes first, the truth and noise differ by less than a fifth.
+    assert max(perfect, random) < 0
+    assert 0.8 < perfect / random < 1.25
 
 
 @pytest.mark.parametrize(

@@ -32,40 +32,50 @@ def test_finished_results_are_read_from_the_output_folder(tmp_path) -> None:
     lines: list[str] = []
     before = compare([first], TASKS, metrics=FAST, output=tmp_path, log=quiet)
     after = compare([again], TASKS, metrics=FAST, output=tmp_path, log=lines.append)
-    assert (first.explained, again.explained, lines) == (2, 0, [])
+    # Each task for the table, and for the picture of the maps.
+    assert (first.explained, again.explained, lines) == (2 + 2, 0, [])
     assert same_values(before, after)
     assert (tmp_path / "comparison.json").is_file()
     assert before.to_csv() == after.to_csv()
 
 
 def test_only_what_is_missing_is_measured(tmp_path) -> None:
-    compare([Scripted("red", red)], TASKS, metrics=FAST, output=tmp_path, log=quiet)
+    options = {"metrics": FAST, "output": tmp_path, "log": quiet}
+    before = compare([Scripted("red", red)], TASKS, **options)
     known, new = Scripted("red", red), Scripted("blue", lambda images, region: images[:, 2])
     lines: list[str] = []
     names = [*FAST, "complexity"]
     comparison = compare([known, new], TASKS, metrics=names, output=tmp_path, log=lines.append)
     assert len(comparison.results) == 8
-    assert [line.split(":")[0] for line in lines] == [
-        "red, complexity",
-        *(f"blue, {name}" for name in names),
-    ]
+    assert [line.split(":")[0] for line in lines][::2] == ["task 1 of 2", "task 2 of 2"]
+    assert lines[1].startswith("about 0 s for 2 explainers on 2 tasks, by the first")
+    # What is known of "red" is not measured again, but it is explained for the new metric.
+    assert (known.explained, new.explained) == (2 + 2, 2 + 2)
+    assert comparison.results[0].rows == before.results[0].rows
 
 
 @pytest.mark.parametrize(
-    ("tasks", "options"),
+    ("tasks", "options", "measured_tasks"),
     [
-        (TASKS[:1], {}),
-        ([*TASKS, red_corner(11)], {}),
-        (TASKS, {"seed": 5}),
-        ([red_corner(index, class_index=2) for index in (4, 9)], {}),
+        (TASKS[:1], {}, 0),
+        ([*TASKS, red_corner(11)], {}, 1),
+        (TASKS, {"seed": 5}, 2),
+        ([red_corner(index, class_index=2) for index in (4, 9)], {}, 2),
     ],
-    ids=["fewer images", "more images", "another seed", "another class"],
+    ids=["fewer tasks", "more tasks", "another seed", "another class"],
 )
-def test_other_tasks_and_seeds_are_measured_again(tasks, options, tmp_path) -> None:
+def test_only_other_tasks_and_seeds_are_measured_again(
+    tasks, options, measured_tasks, tmp_path
+) -> None:
     compare([Scripted("red", red)], TASKS, metrics=["cost"], output=tmp_path, log=quiet)
-    again = Scripted("red", red)
-    compare([again], tasks, metrics=["cost"], output=tmp_path, log=quiet, **options)
-    assert again.explained == len(tasks)
+    again, lines = Scripted("red", red), []
+    options = {"metrics": ["cost"], "output": tmp_path, "log": lines.append, **options}
+    table = compare([again], tasks, **options)
+    assert measured(table) == {("red", "cost"): len(tasks)}
+    assert sum(line.startswith("task ") for line in lines) == measured_tasks
+    # The picture of the maps is drawn anew where it shows other tasks.
+    drawn = 0 if tasks is TASKS else len(tasks)
+    assert again.explained == measured_tasks + drawn
 
 
 def test_a_changed_metric_is_measured_again(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
@@ -76,8 +86,11 @@ def test_a_changed_metric_is_measured_again(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setattr(
         inspect, "getsource", lambda module: "" if module is changed else unchanged(module)
     )
+    explainers[0].explained = 0
     compare(explainers, TASKS, metrics=FAST, output=tmp_path, log=lines.append)
-    assert [line.split(":")[0] for line in lines] == ["red, sparseness"]
+    assert [line.split(":")[0] for line in lines][::2] == ["task 1 of 2", "task 2 of 2"]
+    # For the one metric, and once for each task.
+    assert explainers[0].explained == 2
 
 
 def test_a_changed_model_is_measured_again(tmp_path) -> None:
@@ -95,7 +108,8 @@ def test_incomplete_results_are_measured_again(monkeypatch: pytest.MonkeyPatch, 
     short = {"metrics": ["sparseness"], "output": tmp_path, "log": quiet}
     assert measured(compare([slow], TASKS, budget=0.5, **short)) == {("slow", "sparseness"): 1}
     assert measured(compare([slow], TASKS, **short)) == {("slow", "sparseness"): 2}
-    assert slow.explained == 3
+    # Twice for the table, and twice for the picture of the maps.
+    assert slow.explained == 2 + 2
 
 
 def test_failed_results_are_measured_again(tmp_path) -> None:
@@ -122,7 +136,7 @@ def cut_off(text: str) -> str:
 
 def of_another_version(text: str) -> str:
     stored = json.loads(text)
-    stored["directions"] = stored.pop("figures")
+    stored["values"] = stored.pop("rows")
     return json.dumps(stored)
 
 
@@ -132,13 +146,14 @@ def without_rows(text: str) -> str:
 
 def with_another_value(text: str) -> str:
     stored = json.loads(text)
-    stored["rows"][0] = [0.5]
+    for row in stored["rows"].values():
+        row[0] = [0.5]
     return json.dumps(stored)
 
 
-def with_another_index(text: str) -> str:
+def with_another_key(text: str) -> str:
     stored = json.loads(text)
-    stored["indices"][0] = 77
+    stored["rows"] = {f"{key}0": row for key, row in stored["rows"].items()}
     return json.dumps(stored)
 
 
@@ -149,7 +164,7 @@ def with_another_index(text: str) -> str:
         of_another_version,
         without_rows,
         with_another_value,
-        with_another_index,
+        with_another_key,
         *(lambda text, content=content: content for content in ("", "[1]", "null", "7", "{}")),
         lambda text: "[" * 100_000,
     ],
@@ -157,12 +172,13 @@ def with_another_index(text: str) -> str:
 def test_a_damaged_file_is_measured_again(damage, tmp_path) -> None:
     options = {"metrics": ["sparseness"], "output": tmp_path, "log": quiet}
     before = compare([Scripted("red", red)], TASKS, **options)
-    [file] = (tmp_path / "results").iterdir()
-    file.write_text(damage(file.read_text()))
+    file, _ = sorted((tmp_path / "results").iterdir())
+    intact = file.read_text()
+    file.write_text(damage(intact))
     again = Scripted("red", red)
     assert same_values(before, compare([again], TASKS, **options))
-    assert again.explained == 2
-    assert json.loads(file.read_text())["figures"] == {"sparseness": None}
+    assert again.explained == 1
+    assert list(json.loads(file.read_text())["rows"]) == list(json.loads(intact)["rows"])
 
 
 def test_a_changed_explainer_is_measured_again(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
@@ -174,7 +190,7 @@ def test_a_changed_explainer_is_measured_again(monkeypatch: pytest.MonkeyPatch, 
     )
     again = Scripted("red", red)
     compare([again], TASKS, **options)
-    assert again.explained == 2
+    assert again.explained == 2 + 2
 
 
 def test_an_explainer_without_source_is_always_measured(tmp_path) -> None:
@@ -182,10 +198,10 @@ def test_an_explainer_without_source_is_always_measured(tmp_path) -> None:
     namespace = {"Scripted": Scripted, "__name__": "console"}
     exec("class Mine(Scripted): pass", namespace)
     options = {"metrics": ["cost"], "output": tmp_path, "log": quiet}
-    for _ in range(2):
+    for drawn in (2, 0):
         again = namespace["Mine"]("red", red)
         compare([again], TASKS, **options)
-        assert again.explained == 2
+        assert again.explained == 2 + drawn
     assert not list((tmp_path / "results").iterdir())
 
 

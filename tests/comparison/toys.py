@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -74,8 +75,9 @@ def result(
     values: dict[int, float] | dict[int, tuple[float, ...]],
     figures: dict[str, bool | None] | None = None,
     failure: str = "",
+    **fields: Any,
 ) -> Result:
-    """The values of a metric on each image; a single figure has the metric's name."""
+    """The values of a metric on each task; a single figure has the metric's name."""
     return Result(
         explainer=explainer,
         metric=metric,
@@ -84,7 +86,7 @@ def result(
         rows=tuple(v if isinstance(v, tuple) else (v,) for v in values.values()),
         seconds=0.5,
         failure=failure,
-        complete=not failure,
+        **fields,
     )
 
 
@@ -122,9 +124,9 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, name: str = "slow") -> None:
         self.now = 100.0
-        # The package's attribute of this name is the function.
-        module = sys.modules["protoxai.comparison.measure"]
-        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: self.now))
+        clock = SimpleNamespace(monotonic=lambda: self.now)
+        for module in ("measure", "measurement"):
+            monkeypatch.setattr(sys.modules[f"protoxai.comparison.{module}"], "time", clock)
         self.explainer = Scripted(name, self._explain)
 
     def _explain(self, images: Tensor, region: Tensor) -> Tensor:

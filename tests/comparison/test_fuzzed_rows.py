@@ -1,4 +1,4 @@
-"""Any content of a stored result: the result itself is read, or nothing, and never an error."""
+"""Any content of a task's file: its rows are read, or nothing, and never an error."""
 
 from __future__ import annotations
 
@@ -10,20 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from protoxai.comparison import Result
-from protoxai.comparison.result import _digest, read_result, write_result
+from protoxai.comparison.stored import Row, _digest, read_rows, write_rows
 
-ORIGINAL = Result(
-    "red",
-    "cost",
-    {"passes": False, "memory": None},
-    (4, 9),
-    ((1.0, math.nan), (0.25, 8.0)),
-    0.5,
-    "",
-    complete=True,
-    reasons=("memory is not measured", ""),
-)
+ORIGINAL = {
+    "red, cost": Row((1.0, math.nan), "memory is not measured", "", 0.5),
+    "red, units": Row((), "", "no units", 0.25),
+}
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: (
@@ -31,13 +23,13 @@ JSON = st.recursive(
     ),
     max_leaves=6,
 )
-KEYS = st.sampled_from([*ORIGINAL.to_config(), "digest"])
+KEYS = st.sampled_from(["rows", "digest"])
 
 
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
-    path = tmp_path_factory.mktemp("fuzz") / "result.json"
-    write_result(path, ORIGINAL)
+    path = tmp_path_factory.mktemp("fuzz") / "task.json"
+    write_rows(path, ORIGINAL)
     return path, path.read_bytes()
 
 
@@ -62,8 +54,7 @@ def damaged(draw: st.DrawFn, content: bytes) -> bytes:
 def reads_the_original_or_nothing(stored: tuple[Path, bytes], data: st.DataObject) -> None:
     path, content = stored
     path.write_bytes(data.draw(damaged(content)))
-    result = read_result(path)
-    assert result is None or result.to_config() == ORIGINAL.to_config()
+    assert repr(read_rows(path)) in (repr(ORIGINAL), "{}")
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
@@ -79,27 +70,27 @@ def test_any_content_is_the_original_or_nothing_at_length(stored, data) -> None:
     reads_the_original_or_nothing(stored, data)
 
 
+ROW = st.lists(JSON, max_size=5) | JSON
+
+
 @settings(max_examples=100)
-@given(key=KEYS, value=JSON)
-def test_intact_content_of_another_version_is_never_an_error(stored, key, value) -> None:
+@given(rows=st.dictionaries(st.text(max_size=5), ROW, max_size=3) | JSON)
+def test_intact_content_of_another_version_is_never_an_error(stored, rows) -> None:
     path, _ = stored
-    config = {**ORIGINAL.to_config(), key: value}
-    config["digest"] = _digest(path, config)
-    path.write_text(json.dumps(config))
-    read_result(path)
+    path.write_text(json.dumps({"rows": rows, "digest": _digest(path, rows)}))
+    read_rows(path)
 
 
 def test_it_is_read_as_it_was_written(stored) -> None:
     path, content = stored
     path.write_bytes(content)
-    result = read_result(path)
-    assert result is not None
-    assert result.to_config() == ORIGINAL.to_config()
-    assert math.isnan(result.rows[0][1])
-    assert result.values("memory") == {9: 8.0}
-    # Under the name of another result, the values would count as those of that one.
+    assert repr(read_rows(path)) == repr(ORIGINAL)
+    # Under the name of another task, the values would count as those of that one.
     other = path.with_name("other.json")
     other.write_bytes(content)
-    assert read_result(other) is None
-    assert read_result(path.parent) is None
-    assert read_result(path.parent / "none") is None
+    assert read_rows(other) == read_rows(path.parent) == read_rows(path.parent / "none") == {}
+
+
+def test_what_may_change_is_not_kept(tmp_path: Path) -> None:
+    write_rows(tmp_path / "task.json", {"broken": Row(failure="it broke", final=False)})
+    assert read_rows(tmp_path / "task.json") == {}

@@ -1,0 +1,185 @@
+"""The measurement of tasks, all explainers on one before the next, kept file by file."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from protoxai.attribution import AttributionMethod
+from protoxai.comparison.measure import measure
+from protoxai.comparison.memo import ExplainedTasks, ModelTasks, fingerprint
+from protoxai.comparison.stored import Row, read_rows, write_rows
+from protoxai.comparison.tasks import Task
+from protoxai.metrics import PerImageMetric
+from protoxai.runtime.distributed import rank, world_size
+from protoxai.runtime.files import to_json
+from protoxai.runtime.stopping import stop_if_requested
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One explainer and one metric.
+
+    Attributes:
+        explainer: The explainer.
+        model: Name of its model.
+        name: Name of the metric.
+        metric: Class of the metric.
+    """
+
+    explainer: AttributionMethod
+    model: str
+    name: str
+    metric: type[PerImageMetric]
+
+    def key(self, seed: int, model_key: str) -> str | None:
+        """Return the digest of all that the values depend on; None if it is unknown."""
+        code = [_code(self.metric), _code(type(self.explainer))]
+        if None in code:
+            return None
+        key = [self.explainer.name, repr(self.explainer), self.name, seed, model_key, *code]
+        return hashlib.sha256(to_json(key).encode()).hexdigest()
+
+
+class Measurement:
+    """The measurement of a process's share of the tasks.
+
+    Args:
+        cells: Explainers and metrics, those of one explainer together.
+        tasks: All tasks.
+        seed: Seed of the metrics.
+        budget: Seconds after which no further task is begun; None for no limit.
+        folder: Folder of the output; None if nothing is kept.
+        log: Function that receives a line for each task and each failure.
+    """
+
+    def __init__(
+        self,
+        cells: Sequence[Cell],
+        tasks: Sequence[Task],
+        seed: int,
+        budget: float | None,
+        folder: Path | None,
+        log: Callable[[str], None],
+    ) -> None:
+        self.cells = cells
+        self.tasks = tasks
+        self.seed = seed
+        self.budget = budget
+        self.folder = folder
+        self.log = log
+        self._failures: set[str] = set()
+        self._states: dict[AttributionMethod, str] = {}
+        self._keys: list[str | None] = [None] * len(cells)
+        if folder is not None:
+            self._states = {cell.explainer: fingerprint(_state(cell.explainer)) for cell in cells}
+            self._keys = [cell.key(seed, self._states[cell.explainer]) for cell in cells]
+
+    def key_of_maps(self, tasks: Sequence[Task]) -> str:
+        """Return the digest of all that a picture of the explainers' maps depends on.
+
+        Args:
+            tasks: Tasks that it shows.
+        """
+        explainers = [
+            [explainer.name, repr(explainer), _code(type(explainer)), state]
+            for explainer, state in self._states.items()
+        ]
+        shown = [fingerprint(_tensors(task)) for task in tasks]
+        return hashlib.sha256(to_json([explainers, shown]).encode()).hexdigest()
+
+    def run(self) -> dict[int, dict[int, Row]]:
+        """Return a row for each cell, by its place, of each task, by its index."""
+        started, done = time.monotonic(), 0
+        measured = {}
+        own = list(range(rank(), len(self.tasks), world_size()))
+        for place in own:
+            rows, file = self._known(self.tasks[place])
+            missing = [number for number in range(len(self.cells)) if number not in rows]
+            spent = time.monotonic() - started
+            if missing and (self.budget is None or spent <= self.budget):
+                before = time.monotonic()
+                try:
+                    self._measure(self.tasks[place], missing, rows)
+                finally:
+                    # Also what was measured until a stop.
+                    self._keep(file, rows)
+                done += 1
+                seconds = time.monotonic() - before
+                self.log(f"task {place + 1} of {len(self.tasks)}: {seconds:.1f} s")
+                if done == 1 and len(own) > 1:
+                    self.log(self._estimate(seconds, len(own) - own.index(place)))
+            measured[self.tasks[place].index] = rows
+        return measured
+
+    def _known(self, task: Task) -> tuple[dict[int, Row], Path | None]:
+        """Return the stored rows of a task, and the file of its rows."""
+        if self.folder is None:
+            return {}, None
+        digest = fingerprint(_tensors(task))[:12]
+        file = self.folder / "results" / f"task-{task.index}-{digest}.json"
+        stored = read_rows(file)
+        return {number: stored[key] for number, key in enumerate(self._keys) if key in stored}, file
+
+    def _measure(self, task: Task, places: Sequence[int], rows: dict[int, Row]) -> None:
+        """Measure a task by the cells of some places, and add their rows."""
+        model_tasks = ModelTasks([task])
+        explained = {
+            cell.explainer: ExplainedTasks(cell.explainer, model_tasks) for cell in self.cells
+        }
+        for place in places:
+            cell = self.cells[place]
+            of_explainer = explained[cell.explainer]
+            rows[place] = measure(
+                cell.explainer, partial(of_explainer.__getitem__, 0), cell.metric, self.seed
+            )
+            # A stop within an explainer may end as a failure of that explainer.
+            stop_if_requested()
+            failure = f"{cell.explainer.name}, {cell.name}: {rows[place].failure}"
+            if not rows[place].final and failure not in self._failures:
+                self._failures.add(failure)
+                self.log(failure)
+
+    def _keep(self, file: Path | None, rows: Mapping[int, Row]) -> None:
+        keyed = {key: row for place, row in rows.items() if (key := self._keys[place])}
+        if file is not None and keyed:
+            write_rows(file, read_rows(file) | keyed)
+
+    def _estimate(self, seconds: float, tasks: int) -> str:
+        """Return the time of all tasks, estimated from the first."""
+        explainers = len({cell.explainer for cell in self.cells})
+        minutes = seconds * tasks / 60
+        time_left = f"{minutes:.0f} min" if minutes >= 1.5 else f"{60 * minutes:.0f} s"
+        return (
+            f"about {time_left} for {explainers} explainers on {tasks} tasks, by the first; what "
+            "is measured is kept"
+            if self.folder is not None
+            else f"about {time_left} for {explainers} explainers on {tasks} tasks, by the first"
+        )
+
+
+def _code(kind: type) -> str | None:
+    """Return the text of the module of a metric or explainer; None if it has no text."""
+    for source in (sys.modules.get(kind.__module__), kind):
+        try:
+            return inspect.getsource(source)  # type: ignore[arg-type]
+        except (OSError, TypeError):  # The class was written in a console.
+            continue
+    return None
+
+
+def _tensors(task: Task) -> tuple[Tensor, ...]:
+    return torch.tensor([task.index, task.image_index]), task.image, task.truth, task.class_index
+
+
+def _state(explainer: AttributionMethod) -> list[Tensor]:
+    return [*explainer.model.parameters(), *explainer.model.buffers()]

@@ -1,0 +1,258 @@
+"""Estimates of a comparison, and differences of its explainers."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+
+from protoxai.comparison.model_names import method_name
+from protoxai.comparison.result import Result
+from protoxai.comparison.tasks import TaskName
+from protoxai.metrics.base.intervals import LEAST_GROUPS, Estimate, estimate
+from protoxai.metrics.base.paired import Difference, paired_difference
+from protoxai.metrics.base.significance import holm
+from protoxai.runtime.checks import did_you_mean
+
+LEVEL = 0.05
+"""Corrected p value below which two explainers are distinguished."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """The explainers of one model.
+
+    Attributes:
+        model: Name of the model.
+        explainers: Names of the explainers that compete, in order.
+        references: Names of the reference maps.
+    """
+
+    model: str
+    explainers: tuple[str, ...]
+    references: tuple[str, ...]
+
+    @property
+    def chosen(self) -> str:
+        """The explainer that the others are compared with: the first, a reference if need be."""
+        return (self.explainers + self.references)[0]
+
+    def short(self, explainer: str) -> str:
+        """Return the name of an explainer without the model's."""
+        return method_name(explainer, self.model)
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """What was measured: estimates of figures, and differences of explainers.
+
+    Attributes:
+        results: Result of each explainer and metric.
+        seed: Seed of the metrics and of the tests.
+        tasks: Image, class and group of each task; without them each task is its own group.
+        group_noun: What the groups are, in the plural.
+        model_seeds: Number of trainings of each model that the values are means over.
+        left_out: A line for each metric that is left out: why.
+    """
+
+    results: tuple[Result, ...]
+    seed: int = 0
+    tasks: tuple[TaskName, ...] = ()
+    group_noun: str = "groups"
+    model_seeds: int = 1
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def explainers(self) -> list[str]:
+        """Names of the rows."""
+        return list(dict.fromkeys(result.explainer for result in self.results))
+
+    @property
+    def figures(self) -> dict[str, bool | None]:
+        """Names of the columns, and whether higher is better."""
+        return {name: up for result in self.results for name, up in result.figures.items()}
+
+    def blocks(self) -> list[Block]:
+        """Return the explainers of each model."""
+        models: dict[str, dict[str, bool]] = defaultdict(dict)
+        for result in self.results:
+            models[result.model][result.explainer] = result.reference
+        return [
+            Block(
+                model,
+                tuple(name for name, reference in names.items() if not reference),
+                tuple(name for name, reference in names.items() if reference),
+            )
+            for model, names in models.items()
+        ]
+
+    def __getitem__(self, key: tuple[str, str]) -> Estimate | None:
+        """Return the estimate of an explainer's figure; None if it is defined for no task.
+
+        The mean is over the tasks for which the explainer has the figure; the interval is over
+        their groups.
+        """
+        result = self._result(*key)
+        values = {} if result is None else result.values(key[1])
+        if result is None or not values:
+            return None
+        own = torch.tensor(list(values.values()), dtype=torch.float64)
+        value = estimate(own, groups=self._groups(values), share=key[1] in result.shares)
+        return value._replace(undefined=len(result.indices) - len(values))
+
+    def difference(self, first: str, second: str, figure: str) -> Difference:
+        """Return the paired difference of two explainers, over the tasks that both have.
+
+        Args:
+            first: Name of an explainer.
+            second: Name of another one.
+            figure: Name of a figure that both have.
+
+        Returns:
+            The difference, first minus second, with its interval over groups, the p value of a
+            sign-flip test, and wins, ties and losses of the first. Where higher is not better, the
+            lower value wins.
+
+        Raises:
+            ValueError: If there is no such explainer or figure.
+
+        Example:
+            >>> one, other = (
+            ...     Result(name, "m", {"m": True}, (4, 9), ((value,), (value,)), 0.1, "")
+            ...     for name, value in (("red", 0.75), ("blue", 0.5))
+            ... )
+            >>> difference = Measurements((one, other)).difference("red", "blue", "m")
+            >>> difference.mean, difference.wins, difference.tasks
+            (0.25, 2, 2)
+        """
+        measured = []
+        for explainer in (first, second):
+            result = self._result(explainer, figure)
+            if result is None:
+                names = self.figures if explainer in self.explainers else self.explainers
+                given = figure if explainer in self.explainers else explainer
+                raise ValueError(
+                    f"there is no {given!r}{did_you_mean(given, names)}; expected one of "
+                    f"{', '.join(names)}"
+                )
+            measured.append(result.values(figure))
+        shared = [task for task in measured[0] if task in measured[1]]
+        pairs = [torch.tensor([values[t] for t in shared]).double() for values in measured]
+        return paired_difference(
+            *pairs,
+            groups=self._groups(shared),
+            higher_is_better=self.figures[figure] is not False,
+            seed=self.seed,
+        )
+
+    def family(self, first: str, others: list[str], figure: str) -> dict[str, Difference]:
+        """Return the differences of an explainer and others, with p values corrected by Holm.
+
+        Args:
+            first: Name of an explainer.
+            others: Names of the others; those that have no task in common with it are left out.
+            figure: Name of a figure.
+        """
+        differences = {}
+        for other in others:
+            if self[first, figure] and self[other, figure]:
+                difference = self.difference(first, other, figure)
+                if difference.tasks:
+                    differences[other] = difference
+        corrected = holm([difference.p for difference in differences.values()])
+        return {
+            other: difference._replace(p=p)
+            for (other, difference), p in zip(differences.items(), corrected, strict=True)
+        }
+
+    def best(self, block: Block, figure: str) -> set[str]:
+        """Return the explainers of a block with the best value of a figure, or close to it.
+
+        These are the one with the best mean, and those that a paired test does not distinguish from
+        it. References do not compete. Without a direction, below five groups, which allow no test,
+        and with a single explainer, there is none.
+        """
+        up = self.figures[figure]
+        values = {name: value for name in block.explainers if (value := self[name, figure])}
+        if up is None or len(values) < 2 or min(v.groups for v in values.values()) < LEAST_GROUPS:
+            return set()
+        best = (max if up else min)(values, key=lambda name: values[name].mean)
+        family = self.family(best, [name for name in values if name != best], figure)
+        alike = {other for other, difference in family.items() if not distinguished(difference)}
+        return {best} | alike
+
+    def failures(self) -> list[str]:
+        """Return a line for each failure: whose it is, why, and the number of tasks it leaves.
+
+        That a reference has no units, for example, is not one: references have maps alone.
+        """
+        owners: dict[tuple[str, str, int], list[str]] = defaultdict(list)
+        for result in self.results:
+            if result.failure and not (result.reference and not result.indices):
+                key = result.metric, result.failure, len(result.indices)
+                owners[key].append(result.explainer)
+        number = len(self.explainers)
+        return [
+            f"{_listed(names, number)}, {metric}: {failure} (n = {count})"
+            for (metric, failure, count), names in owners.items()
+        ]
+
+    def undefined(self) -> list[str]:
+        """Return a line for figures that are undefined for some tasks: for whom, and why.
+
+        Example:
+            >>> rows = ((0.5,), (float("nan"),))
+            >>> reasons = ("", "the map is 0 everywhere")
+            >>> result = Result("red", "sparseness", {"sparseness": True}, (4, 9), rows, 0.1, "",
+            ...                 reasons=reasons)
+            >>> Measurements((result,)).undefined()
+            ['sparseness: undefined for red on 1 (the map is 0 everywhere)']
+        """
+        figures_of: dict[str, list[str]] = defaultdict(list)
+        for figure in self.figures:
+            measured = [r for r in self.results if figure in r.figures and r.indices]
+            names: dict[str, list[str]] = defaultdict(list)
+            for result in measured:
+                if reason := result.undefined(figure):
+                    names[reason].append(result.explainer)
+            parts = [
+                f"undefined for {_listed(own, len(measured))} {reason}"
+                for reason, own in names.items()
+            ]
+            if parts:
+                figures_of["; ".join(parts)].append(figure)
+        return [f"{', '.join(figures)}: {why}" for why, figures in figures_of.items()]
+
+    def estimates(self) -> Iterator[tuple[Result, str, Estimate, str]]:
+        """Yield each result and figure, its estimate, and the reason why it lacks tasks."""
+        for result in self.results:
+            for figure in result.figures:
+                value = self[result.explainer, figure]
+                reasons = [result.failure, result.undefined(figure)]
+                if value is None:
+                    value = Estimate(math.nan, math.nan, math.nan, 0, 0, len(result.indices))
+                yield result, figure, value, "; ".join(filter(None, reasons))
+
+    def _result(self, explainer: str, figure: str) -> Result | None:
+        return self._by_figure.get((explainer, figure))
+
+    @cached_property
+    def _by_figure(self) -> dict[tuple[str, str], Result]:
+        return {(r.explainer, figure): r for r in self.results for figure in r.figures}
+
+    def _groups(self, tasks: dict[int, float] | list[int]) -> list[int | str | None]:
+        known = {name.task: name.group for name in self.tasks}
+        return [known.get(task, task) for task in tasks]
+
+
+def distinguished(difference: Difference) -> bool:
+    """Return whether a difference with a corrected p value shows that two explainers differ."""
+    return difference.p < LEVEL
+
+
+def _listed(names: list[str], number: int) -> str:
+    return "all explainers" if len(names) == number > 1 else ", ".join(names)

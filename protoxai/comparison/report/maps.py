@@ -1,0 +1,110 @@
+"""The maps of explainers side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from protoxai.attribution import AttributionMethod
+from protoxai.comparison.model_names import method_name, model_names
+from protoxai.comparison.tasks import Task
+from protoxai.runtime.figure_text import AS_IT_IS, drawable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = "PuOr"
+"""Colour map of signed values, which colour-blind people can read: orange below 0, violet above."""
+OUTLINE = "#d55e00"
+SIDE = 1.7
+"""Width of a picture, in inches."""
+
+
+def maps_figure(explainers: Sequence[AttributionMethod], tasks: Sequence[Task]) -> Figure:
+    """Draw the maps of explainers side by side: a row for each explainer, a column for each task.
+
+    Above those of a model stand the images, with the outline of the region that the model predicts
+    as the class, which is explained. Each map is divided by its largest absolute value; 0 is white.
+
+    Args:
+        explainers: Explainers, those of one model together.
+        tasks: Tasks to draw.
+
+    Returns:
+        The figure.
+    """
+    from matplotlib.figure import Figure
+
+    models = model_names(explainers)
+    rows: list[AttributionMethod | None] = []
+    titles = []
+    for place, (explainer, model) in enumerate(zip(explainers, models, strict=True)):
+        if place == 0 or models[place - 1] != model:
+            rows.append(None)
+            titles.append(model)
+        rows.append(explainer)
+        titles.append(method_name(explainer.name, model))
+    height, width = tasks[0].image.shape[2:]
+    size = (SIDE * len(tasks) + 2.2, SIDE * height / width * len(rows) + 0.2)
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(len(rows), len(tasks), squeeze=False)
+    follower = explainers[0]
+    for number, (row, title) in enumerate(zip(rows, titles, strict=True)):
+        follower = rows[number + 1] if row is None else row  # type: ignore[assignment]
+        for task, panel in zip(tasks, panels[number], strict=True):
+            panel.set_xticks([])
+            panel.set_yticks([])
+            for side in panel.spines.values():
+                side.set_visible(False)
+            region = _on_device(task, follower).region(follower.model)
+            if row is None:
+                _draw_image(panel, task, region, follower)
+            else:
+                _draw_map(panel, task, row, region)
+        colour = "#8a8a8a" if row is not None and row.reference else "black"
+        weight = "bold" if row is None else "normal"
+        label = {"rotation": 0, "ha": "right", "va": "center", "fontsize": 8}
+        panels[number][0].set_ylabel(
+            drawable(title), color=colour, fontweight=weight, **label, **AS_IT_IS
+        )
+    return figure
+
+
+def _draw_image(panel: Axes, task: Task, region: Tensor, explainer: AttributionMethod) -> None:
+    panel.imshow(_picture(task.image[0]))
+    if bool(region.any()):
+        panel.contour(region[0].cpu().numpy(), levels=[0.5], colors=OUTLINE, linewidths=1)
+    number = int(task.class_index)
+    names: Sequence[str] = getattr(explainer.model, "class_names", None) or ()
+    own = names[number] if number < len(names) else f"class {number}"
+    panel.set_title(drawable(f"image {task.image_index}, {own}"), fontsize=8, **AS_IT_IS)
+
+
+def _draw_map(panel: Axes, task: Task, explainer: AttributionMethod, region: Tensor) -> None:
+    try:
+        own = _on_device(task, explainer)
+        values = explainer(own.image, region, own.class_index).map[0].float().cpu().numpy()
+    except Exception as error:
+        # The table says so of all tasks; the other maps are drawn.
+        panel.text(0.5, 0.5, type(error).__name__, ha="center", va="center", fontsize=7)
+        panel.set_axis_on()
+        return
+    largest = float(np.nanmax(np.abs(values))) if np.isfinite(values).any() else 0.0
+    panel.imshow(values, cmap=COLOURS, vmin=-(largest or 1.0), vmax=largest or 1.0)
+
+
+def _picture(image: Tensor) -> NDArray[np.float32]:
+    """Return an image stretched to [0, 1] for display, whatever its normalisation, (H, W, 3)."""
+    low, high = (float(value) for value in image.aminmax())
+    pixels: NDArray[np.float32] = ((image.float() - low) / ((high - low) or 1.0)).cpu().numpy()
+    return pixels.transpose(1, 2, 0)
+
+
+def _on_device(task: Task, explainer: AttributionMethod) -> Task:
+    parameter = next(explainer.model.parameters(), None)
+    return task if parameter is None else task.to(parameter.device)
