@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from protoxai import ScaleProtoSeg
+from protoxai import ScaleProtoSeg, comparison
 from protoxai.cli.main import main
 from protoxai.data import Shapes
 
@@ -76,3 +76,33 @@ def test_a_console_without_arrows_gets_plain_text(
     assert ("Strasse" if encoding == "ascii" else "Straße") in text
     table = (tmp_path / "Straße" / "comparison.txt").read_text(encoding="utf-8")
     assert "pointing_game ↑" in table
+
+
+def test_tasks_of_shapes_have_their_images_without_each_part(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def noted(explainers, tasks, **options):
+        asked.extend(tasks)
+        return comparison.Comparison(())
+
+    monkeypatch.setattr(comparison, "compare", noted)
+    arguments = [
+        "--methods",
+        "Saliency",
+        "--output",
+        str(tmp_path),
+        "--data.evaluation_size=[48,48]",
+    ]
+    assert main(["compare", model, *DATA, *arguments]) == 0
+    assert asked
+    for task in asked:
+        assert task.background == 0
+        assert task.labels.shape == (1, 48, 48)
+        removed = [sample["image"] for sample in task.without_parts()]
+        assert len(removed) > 1
+        for image in removed:
+            # In the view of the original: only the part differs.
+            same = (image == task.image[0]).all(0).float().mean()
+            assert 0.3 < float(same) < 1
