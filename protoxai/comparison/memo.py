@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
 
 import torch
@@ -14,6 +14,7 @@ from protoxai.attribution.target import logits_of
 from protoxai.comparison.tasks import Task
 from protoxai.metrics.base.explained_task import ExplainedTask
 from protoxai.metrics.explanation.part_intervention import PartDrops, part_drops
+from protoxai.runtime.checks import shown
 from protoxai.runtime.finite import check_each
 from protoxai.runtime.modes import evaluating
 from protoxai.runtime.resize import resize
@@ -102,7 +103,7 @@ class ModelTask:
     def part_drops(self) -> PartDrops:
         """The parts that can be removed from the image, and the logit's drop without each."""
         samples = () if self.task.without_parts is None else self.task.without_parts()
-        images = (sample["image"] for sample in samples)
+        images = map(_image_of, samples)
         return part_drops(self._logit_map, self.task.image, images, self.region[0])
 
     @torch.no_grad()
@@ -116,6 +117,16 @@ class ModelTask:
         region = self.region.expand(len(images), -1, -1)
         scores: Tensor = target(images, region, self.task.class_index.expand(len(images)))
         return scores
+
+
+def _image_of(sample: object) -> Tensor:
+    """Return the image of a sample that ``without_parts`` has returned."""
+    if not isinstance(sample, Mapping) or "image" not in sample:
+        raise TypeError(
+            f'without_parts returned {shown(sample)}, expected mappings with "image" (3, H, W)'
+        )
+    image: Tensor = sample["image"]
+    return image
 
 
 def _runner_up(logits: Tensor, region: Tensor, class_index: Tensor) -> Tensor | None:

@@ -152,13 +152,21 @@ def test_items_of_ones_own_may_be_redrawn() -> None:
     assert torch.equal(explained.part_drops().drops, drops)
 
 
-def test_redrawn_images_of_another_size_are_an_error_of_the_metric_alone() -> None:
+@pytest.mark.parametrize(
+    ("removed", "message"),
+    [
+        ({"image": torch.rand(3, 4, 5)}, "ValueError: without: got shape (3, 4, 5)"),
+        (torch.rand(3, 4, 6), "TypeError: without_parts returned "),
+        ({"labels": 3}, "TypeError: without_parts returned {'labels': 3}, expected mappings with"),
+    ],
+)
+def test_redrawn_images_that_do_not_fit_are_an_error_of_the_metric_alone(removed, message) -> None:
     [task] = select_tasks(
         [{"image": torch.rand(3, 4, 6), "labels": torch.ones(4, 6).long()}],
-        without_parts=lambda *_: [{"image": torch.rand(3, 4, 5)}],
+        without_parts=lambda *_: [removed],
     )
     names = ["sparseness", "part_intervention"]
     table = compare([Scripted("red", red, Global())], [task], metrics=names, log=quiet)
     [failure] = table.failures()
-    assert "red, part_intervention: ValueError: without: got shape (3, 4, 5)" in failure
+    assert f"red, part_intervention: {message}" in failure
     assert table["red", "sparseness"] is not None
