@@ -11,6 +11,7 @@ from protoxai.attribution.evidence import (
     region_weights,
     unit_evidence,
 )
+from protoxai.attribution.example_prototypes import ExamplePrototypes
 from protoxai.attribution.prototype import PrototypeAttribution
 from protoxai.attribution.prototype_target import PrototypeTarget
 from protoxai.attribution.reference_maps import REFERENCE_MAPS, ReferenceMap
@@ -33,6 +34,7 @@ __all__ = [
     "CamAttribution",
     "CaptumAttribution",
     "Cost",
+    "ExamplePrototypes",
     "PrototypeAttribution",
     "PrototypeTarget",
     "ReferenceMap",

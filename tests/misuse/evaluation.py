@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 import protoxai as P
+from protoxai import attribution as A
 from protoxai import comparison as C
 from protoxai import evaluation as E
 from protoxai import explanations as X
@@ -93,6 +94,24 @@ call(
     model=STAGE_1,
     batches=BATCHES.also(empty=[]),
     ignore_index=VOID,
+)
+
+
+call(
+    "protoxai.attribution",
+    "ExamplePrototypes",
+    A.ExamplePrototypes,
+    model=objects(v.model).but("module"),
+    loader=BATCHES.also(empty=[]),
+    table=TABLE,
+    seed=SEED,
+    ignore_index=VOID,
+)
+call(
+    "protoxai.attribution",
+    "ExamplePrototypes.forward",
+    method(lambda: A.ExamplePrototypes(v.model(), [v.batch()], v.table()), "forward"),
+    images=tensors(v.images, fixed=(1,)),
 )
 
 
