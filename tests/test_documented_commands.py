@@ -9,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image
+from torchvision.models.segmentation import deeplabv3_resnet50, lraspp_mobilenet_v3_large
 
 from protoxai import LinearSegmenter
 from protoxai.cli.main import main
-from protoxai.data import Cityscapes
+from protoxai.data import Cityscapes, Shapes
 from tests.data.trees import make_cityscapes, make_pascal_voc
 from tests.training.cases import micro
 
@@ -24,6 +26,12 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 SMALL = ["--smoke", "--model.backbone=timm/test_resnet", "--model.pretrained=false"]
 SMALL += ["--model.feature_levels=null", "--model.prototypes_per_scale=1", "--loggers=[]"]
 SMALL += ["--data.batch_size=2", "--data.workers=0", "--baseline=false", "--no-check"]
+UNET = """
+from protoxai import LinearSegmenter
+
+def unet():
+    return LinearSegmenter("unet", {classes}, pretrained=False)
+"""
 
 
 def documented() -> list[list[str]]:
@@ -69,6 +77,14 @@ def _workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Under another name: the recipe of the templates has registered the template's own.
     loss = (ROOT / "docs" / "templates" / "loss.py").read_text(encoding="utf-8")
     (tmp_path / "my_losses.py").write_text(loss.replace('"mean_activation"', '"my_loss"'))
+    classes = len(Shapes(length=1, size=32).class_names)
+    own = lraspp_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=classes)
+    torch.save(own.state_dict(), tmp_path / "my.pth")
+    (tmp_path / "my_models.py").write_text(UNET.format(classes=classes))
+    released = deeplabv3_resnet50(weights=None, weights_backbone=None, aux_loss=True).state_dict()
+    monkeypatch.setattr(
+        "torchvision.models._api.load_state_dict_from_url", lambda *_, **__: released
+    )
     assert (
         main(["train", "my_recipe.yaml", "--output", "runs/shapes", "--smoke", "--no-check"]) == 0
     )

@@ -19,7 +19,8 @@ class ComparedModels:
     Attributes:
         models: Models of the library, and others, in the order in which they are given.
         dataset: Validation split.
-        view: The same, normalised for the models.
+        view: The same, resized and normalised; models that require another normalisation convert
+            the images themselves.
     """
 
     models: list[nn.Module]
@@ -39,6 +40,7 @@ def open_models(sources: Sequence[str], keys: Mapping[str, Any]) -> ComparedMode
         ValueError: If a model or the data cannot be loaded, or they do not fit.
     """
     from protoxai.comparison.foreign import check_foreign, is_foreign, load_foreign
+    from protoxai.comparison.normalisation import normalisation_of, renormalise
     from protoxai.model.loading import load_model
     from protoxai.model.segmenter import Segmenter
     from protoxai.training.class_names import check_classes_fit
@@ -55,30 +57,10 @@ def open_models(sources: Sequence[str], keys: Mapping[str, Any]) -> ComparedMode
     ours = [model for model in models if isinstance(model, Segmenter)]
     for model in ours:
         check_classes_fit(model, dataset)
-    _check_normalisation(dict(zip(sources, models, strict=True)))
     view = evaluation_view(dataset, recipe, ours[0] if ours else None)
+    given = normalisation_of(ours[0] if ours else models[0])
     for source, own, loaded in zip(sources, opened, models, strict=True):
+        renormalise(loaded, given)
         if own is None and len(view):
             check_foreign(loaded, view[0]["image"], dataset.num_classes, source)
     return ComparedModels(models, dataset, view)
-
-
-def _check_normalisation(models: Mapping[str, nn.Module]) -> None:
-    """Raise ``ValueError`` if the models require images to be normalised in different ways."""
-    from protoxai.backbones.base import IMAGENET_MEAN, IMAGENET_STD
-    from protoxai.model.segmenter import Segmenter
-
-    required = {
-        source: (tuple(model.mean), tuple(model.std))
-        if isinstance(model, Segmenter)
-        else (IMAGENET_MEAN, IMAGENET_STD)
-        for source, model in models.items()
-    }
-    (one, its), *others = required.items()
-    for other, its_own in others:
-        if its_own != its:
-            raise ValueError(
-                f"{one} requires images normalised by mean {its[0]} and standard deviation "
-                f"{its[1]}, {other} by {its_own[0]} and {its_own[1]}: compare models that see the "
-                "same images; a model from a function of your own may convert them"
-            )

@@ -86,6 +86,18 @@ def test_eigen_cam_by_hand() -> None:
     assert (result.cost.forward_passes, result.cost.backward_passes) == (1, 0)
 
 
+def test_eigen_cam_needs_no_gradient() -> None:
+    class Watched(OneRow):
+        def forward(self, images: Tensor) -> Tensor:
+            self.differentiated = torch.is_grad_enabled()
+            return super().forward(images)
+
+    for name in CAMS:
+        model = Watched()
+        CamAttribution(name, model)(*task_of([1.0, 3.0], [5.0, 7.0]))
+        assert model.differentiated == (name != "EigenCAM")
+
+
 def test_eigen_cam_is_the_best_single_projection() -> None:
     model, (images, region, classes) = linear_trunk_model(), some_tasks((16, 20))
     found = CamAttribution("EigenCAM", model)(images, region, classes).map

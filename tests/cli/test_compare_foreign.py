@@ -11,9 +11,13 @@ import pytest
 import torch
 
 from protoxai import LinearSegmenter, ScaleProtoSeg
+from protoxai.backbones.base import IMAGENET_MEAN, IMAGENET_STD
+from protoxai.cli.compared_models import open_models
 from protoxai.cli.main import main
 from protoxai.data import Shapes
+from protoxai.images import normalise
 
+KEYS = {"data.dataset": "shapes", "data.options": {"size": 64, "length": 2}}
 DATA = ["--data.dataset=shapes", "--data.options={size: 64, length: 2}"]
 ASKED = ["--methods", "Saliency", "LayerGradCam", "--metrics", "pointing_game", "--tasks", "1"]
 NAMES = Shapes(length=2, size=64).class_names
@@ -74,8 +78,8 @@ def test_a_function_alone_is_compared(module: Path, tmp_path: Path) -> None:
     # The images are normalised as those of ImageNet.
     [first, *_] = sys.modules["my_models"].net.seen
     picture = Shapes(length=2, size=64, split="val")[0]["image"]
-    mean, std = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])[..., None, None]
-    torch.testing.assert_close(first[0], (picture - mean) / std)
+    expected = normalise(picture, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    torch.testing.assert_close(first[0], expected)
 
 
 def test_both_kinds_are_compared_on_the_data_of_the_run(module: Path, tmp_path: Path) -> None:
@@ -112,17 +116,29 @@ def test_models_that_do_not_fit_are_errors(
     assert not (tmp_path / "c").exists()
 
 
-def test_models_of_different_normalisations_are_an_error(
-    module: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("own_first", [True, False])
+def test_every_model_sees_its_own_normalisation(
+    module: Path, tmp_path: Path, own_first: bool
 ) -> None:
-    folder = tmp_path / "vit"
+    """The images are normalised as a model of the library requires; the others convert them."""
     model = LinearSegmenter(
         "timm/test_vit", len(NAMES), scales="atrous-sum", pretrained=False, class_names=NAMES
     )
     assert model.mean == (0.5, 0.5, 0.5)
-    model.save_pretrained(folder)
-    arguments = [f"{module}:good", str(folder), *DATA, *ASKED, "--output", str(tmp_path / "c")]
-    assert main(["compare", *arguments]) == 2
-    [line] = capsys.readouterr().err.splitlines()
-    assert "requires images normalised by mean (0.485, 0.456, 0.406)" in line
-    assert f"{folder} by (0.5, 0.5, 0.5)" in line
+    model.save_pretrained(tmp_path / "vit")
+    other = saved(tmp_path / "model")
+    sources = [str(tmp_path / "vit"), other] if own_first else [other, str(tmp_path / "vit")]
+    opened = open_models([f"{module}:good", *sources], KEYS)
+    picture = Shapes(length=2, size=64, split="val")[0]["image"]
+    seen = []
+    for each in opened.models[1:]:
+        each.backbone.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    image = opened.view[0]["image"][None]
+    with torch.no_grad():
+        for each in opened.models:
+            each(image)
+    seen = [sys.modules["my_models"].net.seen[-1], *seen]
+    for each, images in zip([None, *opened.models[1:]], seen, strict=True):
+        mean, std = (IMAGENET_MEAN, IMAGENET_STD) if each is None else (each.mean, each.std)
+        expected = normalise(picture, mean, std)
+        torch.testing.assert_close(images[0], expected, rtol=1e-4, atol=1e-5)
