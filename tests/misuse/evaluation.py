@@ -208,7 +208,6 @@ call(
             text="text",
             numbers=[3],
             model=v.model(),
-            unlike=[v.Unlike()],
             empty=[],
         ),
     ),
