@@ -78,8 +78,9 @@ def test_prototypes_of_too_few_images_and_of_classes_without_parts_are_not_seen(
     without = PrototypePurity(PrototypeTable([0, 1], [0, 0], 2, 1), (1, 1), patches=1)
     without.update(maps[:, :2], labels - 1, parts.clamp_max(1))
     assert without.per_prototype().unseen.tolist() == [0]
+    # A map has no patch where it has no value; one without any has none in that image.
     with_nan = maps.clone()
-    with_nan[0, 0] = torch.nan
+    with_nan[0, 0], with_nan[0, 1, 0, 0] = torch.nan, torch.nan
     found = prototype_purity(with_nan, labels, TABLE, parts, PART_CLASS, patches=2)
     assert found.unseen.tolist() == [0, 2]
 
