@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from protoxai.attribution import CaptumAttribution
+from protoxai.attribution import CAMS
 from protoxai.attribution.captum_methods import METHODS, WITH_UNITS
-from protoxai.comparison import Task, compare, select_tasks
+from protoxai.comparison import Task, compare, explainers_of, select_tasks
 from protoxai.data.shapes import Shapes
 from protoxai.metrics import registered_metrics
 
@@ -54,16 +54,20 @@ def test_a_black_box_goes_through_all_methods_and_metrics(case) -> None:
     model, tasks = case
     before = {name: value.clone() for name, value in model.state_dict().items()}
     started = time.process_time()
-    explainers = [CaptumAttribution(name, model) for name in METHODS]
-    comparison = compare(explainers, tasks, log=lambda line: None)
+    names = [*METHODS, *CAMS]
+    explainers = explainers_of([model], names, references=False)
+    for explainer in explainers:
+        explainer.name = explainer.name.removeprefix("DeepLabV3: ")
+    assert [explainer.name for explainer in explainers] == names
+    comparison = compare(explainers, tasks, metrics="all", log=lambda line: None)
     # Processor time does not depend on other work on the machine.
     assert time.process_time() - started < SECONDS * CORES
     assert all(torch.equal(model.state_dict()[name], value) for name, value in before.items())
 
-    without = [name for name in METHODS if name not in WITH_UNITS]
-    assert comparison.failures() == [f"{name}, active_units: no units (n = 0)" for name in without]
+    without = [name for name in names if name not in WITH_UNITS]
+    assert comparison.failures() == [f"{', '.join(without)}, active_units: no units (n = 0)"]
     measured = len(registered_metrics()) - len(comparison.left_out)
-    assert len(comparison.results) == len(METHODS) * measured
+    assert len(comparison.results) == len(names) * measured
     for result in comparison.results:
         if not result.failure:
             assert result.indices == (0, 1)
