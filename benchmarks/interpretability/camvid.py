@@ -1,0 +1,80 @@
+"""Readability of the three methods on CamVid: trained on two videos and asked about the third.
+
+Run ``python benchmarks/interpretability/camvid.py --root FOLDER``: for each of CamVid's three
+videos it trains the models that are not trained yet in ``--runs``, and compares them on tasks of
+that video. The frames of a video are alike and there are three videos, so there is no interval:
+the figures stand by video, with wins and losses. It writes ``camvid.md`` and a JSON file for each
+video to ``benchmarks/interpretability/results/``, and continues wherever it was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from benchmarks.interpretability.study import (
+    METHODS,
+    RESULTS,
+    compared,
+    markdown,
+    prototype_figures,
+    scores_of,
+    trained,
+)
+from protoxai import ScaleProtoSeg
+from protoxai.cli.train import quiet_lightning
+from protoxai.runtime.files import write_file
+from protoxai.training import Recipe
+
+VIDEOS = ("0001TP", "0006R0", "0016E5")
+RECIPES = dict(zip(METHODS, ("camvid", "camvid_protoseg", "camvid_deeplabv2"), strict=True))
+
+
+def main() -> None:
+    """Train, compare, and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--root", default=os.environ.get("PROTOXAI_CAMVID"), help="CamVid's folder")
+    parser.add_argument("--runs", type=Path, default=Path("runs/camvid"))
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--videos", nargs="+", choices=VIDEOS, default=VIDEOS)
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
+    parser.add_argument("--tasks", type=int, default=30)
+    parser.add_argument("--part-images", type=int, default=50)
+    parser.add_argument("--budget", type=float, help="seconds for each video's comparison")
+    chosen = parser.parse_args()
+    if not chosen.root:
+        parser.error("give the folder of CamVid by --root, or in PROTOXAI_CAMVID")
+    quiet_lightning()
+    sections = []
+    for video in chosen.videos:
+        recipes = {
+            f"camvid-{video}-{method}-{chosen.seed}".lower(): Recipe.load(
+                RECIPES[method],
+                {
+                    "data.root": chosen.root,
+                    "data.options": {"held_out": video},
+                    "seed": chosen.seed,
+                    "baseline": False,
+                },
+            )
+            for method in chosen.methods
+        }
+        results = trained(recipes, chosen.runs)
+        folder = chosen.runs / f"table-{video}"
+        table, view = compared(list(results.values()), chosen.tasks, folder, chosen.budget)
+        write_file(RESULTS / f"camvid-{video}.json", table.to_json())
+        prototypes = {
+            name: prototype_figures(result.model, view, chosen.part_images)
+            for name, result in results.items()
+            if isinstance(result.model, ScaleProtoSeg)
+        }
+        sections.append(
+            f"## Asked about {video}\n\n{scores_of(results)}\n\n{table.to_markdown()}\n"
+            f"{markdown(prototypes)}"
+        )
+    write_file(RESULTS / "camvid.md", "# CamVid\n\n" + "\n".join(sections))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""Readability of ScaleProtoSeg, ProtoSeg and DeepLabv2 on synthetic shapes, over three seeds.
+
+Run ``python benchmarks/interpretability/shapes.py``: it trains the models that are not trained yet
+in ``--runs``, compares those of each seed on the same tasks, averages each task over the seeds,
+and writes ``shapes.md``, ``shapes.json`` and pictures to ``benchmarks/interpretability/results/``.
+The same command continues wherever it was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks.interpretability.study import (
+    METHODS,
+    RESULTS,
+    compared,
+    markdown,
+    prototype_figures,
+    recipe_of,
+    scores_of,
+    trained,
+)
+from protoxai import ScaleProtoSeg
+from protoxai.cli.train import quiet_lightning
+from protoxai.comparison import mean_over_seeds
+from protoxai.runtime.files import write_file, write_picture
+from protoxai.training import Recipe
+
+
+def main() -> None:
+    """Train, compare, and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=Path, default=Path("runs/shapes-comparison"))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
+    parser.add_argument("--tasks", type=int, default=100)
+    parser.add_argument("--part-images", type=int, default=100)
+    parser.add_argument("--budget", type=float, help="seconds for each seed's comparison")
+    chosen = parser.parse_args()
+    quiet_lightning()
+    recipe = Recipe.load("shapes")
+    recipes = {
+        f"{method.lower()}-{seed}": replace(recipe_of(method, recipe), seed=seed)
+        for seed in chosen.seeds
+        for method in chosen.methods
+    }
+    results = trained(recipes, chosen.runs)
+    tables = []
+    for seed in chosen.seeds:
+        models = [results[f"{method.lower()}-{seed}"] for method in chosen.methods]
+        folder = chosen.runs / f"table-{seed}"
+        table, view = compared(models, chosen.tasks, folder, chosen.budget)
+        tables.append(table)
+    table = mean_over_seeds(tables)
+    prototypes = {
+        name: prototype_figures(result.model, view, chosen.part_images)
+        for name, result in results.items()
+        if isinstance(result.model, ScaleProtoSeg)
+    }
+    text = (
+        f"# Synthetic shapes\n\n{scores_of(results)}\n\n## Explanations\n\n{table.to_markdown()}\n"
+        f"## Prototypes\n\n{markdown(prototypes)}"
+    )
+    write_file(RESULTS / "shapes.md", text)
+    write_file(RESULTS / "shapes.json", table.to_json())
+    write_picture(RESULTS / "shapes-differences.png", table.differences_figure())
+    write_picture(RESULTS / "shapes-cost.png", table.cost_figure())
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""What the studies of interpretability share: trained models, comparisons and records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from protoxai import ScaleProtoSeg
+from protoxai.comparison import Comparison, compare, explainers_of, select_tasks
+from protoxai.data import SegmentationDataset
+from protoxai.labels import labels_at
+from protoxai.metrics import (
+    ActivationScaleDiversity,
+    GroupOverlap,
+    GroupScaleDiversity,
+    GroupSparsity,
+    PartConsistency,
+    PartStability,
+    PerImageMetric,
+    PrototypeMisalignment,
+    PrototypePurity,
+    PrototypeRedundancy,
+    active_prototypes,
+)
+from protoxai.runtime.modes import evaluating
+from protoxai.runtime.text_tables import markdown_table
+from protoxai.training import Recipe, RunResult, run
+from protoxai.training.feeding.loaders import evaluation_view
+
+RESULTS = Path(__file__).parent / "results"
+METHODS = ("ScaleProtoSeg", "ProtoSeg", "DeepLabv2")
+METRICS = (
+    *("faithfulness", "relevance_mass", "active_units", "cost"),
+    *("part_intervention", "off_target_leakage", "target_sensitivity"),
+)
+"""Metrics of the headline figures, and what else is quick."""
+MISALIGNED_IMAGES, ADVERSARY_STEPS = 10, 10
+
+
+def recipe_of(method: str, recipe: Recipe) -> Recipe:
+    """Return the recipe of a method, from that of ScaleProtoSeg."""
+    if method == "ScaleProtoSeg":
+        return replace(recipe, baseline=False)
+    return recipe.as_protoseg() if method == "ProtoSeg" else recipe.as_baseline()
+
+
+def trained(recipes: dict[str, Recipe], runs: Path) -> dict[str, RunResult]:
+    """Train the models of recipes that are not trained yet, each in a folder of its name."""
+    results = {}
+    for name, recipe in recipes.items():
+        results[name] = run(recipe, runs / name, resume=True, log=lambda _: None, progress=False)
+        print(f"{name}: {results[name].rows[-1].scores}", flush=True)
+    return results
+
+
+def compared(
+    results: Sequence[RunResult], tasks: int, folder: Path, budget: float | None
+) -> tuple[Comparison, SegmentationDataset]:
+    """Compare trained models on tasks of their validation split.
+
+    Returns:
+        The comparison, and the images as the models see them.
+    """
+    first = results[0]
+    view = evaluation_view(first.splits.validation, first.recipe.data, first.model)
+    skip = [n for n, name in enumerate(view.class_names) if name == "background"]
+    chosen = select_tasks(
+        view,
+        tasks=tasks,
+        ignore_index=view.ignore_index,
+        skip=skip,
+        group_of=view.group,
+        background=next(iter(skip), None),
+        without_parts=view.without_parts if view.redraws else None,
+    )
+    table = compare(
+        explainers_of([result.model for result in results]),
+        chosen,
+        metrics=METRICS,
+        output=folder,
+        budget=budget,
+        group_noun=view.group_noun,
+    )
+    return table, view
+
+
+@torch.no_grad()
+def prototype_figures(
+    model: ScaleProtoSeg, view: SegmentationDataset, images: int
+) -> dict[str, str]:
+    """Return the figures of a model's prototypes and groups over the first images, as text."""
+    active = active_prototypes(model.head)
+    redundancy = PrototypeRedundancy()
+    redundancy.update(model.prototype_layer)
+    figures = {
+        "prototypes": str(len(model.table)),
+        "active": str(len(active)),
+        "redundant pairs": f"{redundancy.values()['share']:.3f}",
+    }
+    if model.grouped:
+        kinds = {"groups": GroupSparsity(), "scales": GroupScaleDiversity(), "": GroupOverlap()}
+        for name, metric in kinds.items():
+            metric.update(model.head)
+            for figure, value in metric.values().items():
+                figures[f"{name}: {figure}".removeprefix(": ")] = f"{value:.3f}"
+    part_class = getattr(view, "part_class", ()) or None
+    diversity = ActivationScaleDiversity(model.table, ignore_index=view.ignore_index)
+    purity = PrototypePurity(model.table, part_class, active, ignore_index=view.ignore_index)
+    misalignment = PrototypeMisalignment(ADVERSARY_STEPS)
+    consistency = stability = None
+    if part_class:
+        consistency = PartConsistency(model.table, part_class, active)
+        stability = PartStability(model.table, part_class, active)
+    with evaluating(model):
+        for index in range(min(images, len(view))):
+            sample = view[index]
+            image = sample["image"][None]
+            size = (image.shape[2], image.shape[3])
+            labels = labels_at(sample["labels"][None], size)
+            parts = labels_at(sample["parts"][None], size) if part_class else None
+            activations = model(image).activations
+            diversity.update(activations, labels, index=index)
+            purity.update(activations, labels, parts, index=index)
+            if consistency is not None and stability is not None:
+                consistency.update(activations, labels, parts, index=index)
+                stability.update(lambda x: model(x).activations, image, labels, parts, index=index)
+            if index < MISALIGNED_IMAGES:
+                classes, counts = labels[labels != view.ignore_index].unique(return_counts=True)
+                largest = int(classes[counts.argmax()])
+                with torch.enable_grad():
+                    misalignment.update(model, image, labels == largest, largest, index=index)
+    over_images: list[PerImageMetric | None] = [diversity, consistency, stability, misalignment]
+    for measured in filter(None, over_images):
+        figures |= {name: str(value) for name, value in measured.estimates(view.group).items()}
+    return figures | {name: f"{value:.3f}" for name, value in purity.compute().items()}
+
+
+def markdown(columns: dict[str, dict[str, str]]) -> str:
+    """Return a table with a row for each figure and a column for each model."""
+    names = list(dict.fromkeys(name for column in columns.values() for name in column))
+    rows = [[name, *(column.get(name, "–") for column in columns.values())] for name in names]
+    return markdown_table([["", *columns], *rows])
+
+
+def scores_of(results: dict[str, RunResult]) -> str:
+    """Return a line with the final scores of each run."""
+    return "\n".join(f"- {name}: {result.rows[-1].scores}" for name, result in results.items())
