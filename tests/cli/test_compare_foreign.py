@@ -66,7 +66,7 @@ def saved(folder: Path) -> str:
 
 
 def explainers(output: Path) -> set[str]:
-    results = [json.loads(file.read_text()) for file in (output / "results").glob("*.json")]
+    results = json.loads((output / "comparison.json").read_text(encoding="utf-8"))["results"]
     return {result["explainer"] for result in results}
 
 
