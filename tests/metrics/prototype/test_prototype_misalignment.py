@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from protoxai import PrototypeTable, ScaleProtoSeg
 from protoxai.attribution import prototype_evidence, region_weights
+from protoxai.images import normalise
 from protoxai.metrics import PrototypeMisalignment, active_prototypes, prototype_misalignment
 from protoxai.metrics.explanation.imputation import impute
 from protoxai.metrics.prototype.shown_regions import control_areas, shown_regions
@@ -21,8 +22,11 @@ def model() -> ScaleProtoSeg:
 
 
 @pytest.fixture(scope="module")
-def image() -> Tensor:
-    return torch.randn(3, *SIZE, generator=torch.Generator().manual_seed(1))
+def image(model: ScaleProtoSeg) -> Tensor:
+    """Colours of which half are 0 or 1, from where an adversary has a single way."""
+    colours = torch.rand(3, *SIZE, generator=torch.Generator().manual_seed(1))
+    colours[:, :, ::2] = colours[:, :, ::2].round()
+    return normalise(colours, model.mean, model.std)
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +142,7 @@ def test_figures_agree_with_a_loop(
     expected = loop(model, image, region, prototypes, steps=6)
     torch.testing.assert_close(torch.stack(found).float(), expected, atol=2e-3, rtol=2e-3)
     # The trunk sees beyond what is shown.
-    assert bool((found.kept_by_region < 0.999).all())
+    assert float(found.kept_by_region.mean()) < 0.99
     assert bool((found.lost_to_adversary > 0).all())
     assert float(found.location_change.max()) > 0
 
