@@ -124,7 +124,7 @@ def prototype_figures(
             activations = model(image).activations
             diversity.update(activations, labels, index=index)
             purity.update(activations, labels, parts, index=index)
-            if consistency is not None and stability is not None:
+            if parts is not None and consistency is not None and stability is not None:
                 consistency.update(activations, labels, parts, index=index)
                 stability.update(lambda x: model(x).activations, image, labels, parts, index=index)
             if index < MISALIGNED_IMAGES:

@@ -28,6 +28,10 @@ from protoxai.metrics.explanation.faithfulness import (
     Faithfulness as Faithfulness,
     faithfulness as faithfulness,
 )
+from protoxai.metrics.explanation.patch_faithfulness import (
+    PatchFaithfulness as PatchFaithfulness,
+    patch_faithfulness as patch_faithfulness,
+)
 from protoxai.metrics.explanation.deletion_insertion import (
     DeletionInsertion as DeletionInsertion,
     deletion_insertion as deletion_insertion,

@@ -69,6 +69,7 @@ def measure(chosen: Sequence[int]) -> dict[str, PerImageMetric | MeanIoU]:
             "DeletionInsertion": (score, images[0], attribution[0]),
             "ExplanationCost": (Cost(i, 2 * i, i / 3, None),),
             "Faithfulness": (score, images[0], attribution[0], own[0] == 1),
+            "PatchFaithfulness": (score, images[0], attribution[0], own[0] == 1),
             "Infidelity": (score, images, attribution),
             "MaxSensitivity": (explain, images),
             "MeanIoU": (predicted[one], own),

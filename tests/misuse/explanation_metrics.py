@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import nn
 
@@ -187,7 +189,19 @@ for function in (M.faithfulness, M.deletion_insertion, M.perturbation_curves):
         seed=SEED,
         batch_size=wholes(8),
     )
-for kind in (M.Faithfulness, M.DeletionInsertion):
+call(
+    "protoxai.metrics",
+    "patch_faithfulness",
+    M.patch_faithfulness,
+    score=SCORE,
+    image=IMAGE,
+    attribution=OWN_MAP,
+    steps=STEPS,
+    fill=FILL,
+    seed=SEED,
+    batch_size=wholes(8),
+)
+for kind in (M.Faithfulness, M.PatchFaithfulness, M.DeletionInsertion):
     call(
         "protoxai.metrics",
         kind.__name__,
@@ -252,16 +266,17 @@ call(
     other=MAPS,
     index=INDEX,
 )
-call(
-    "protoxai.metrics",
-    "Faithfulness.update",
-    method(lambda: M.Faithfulness(2)),
-    score=SCORE,
-    image=IMAGE,
-    attribution=OWN_MAP,
-    region=OWN_MASK,
-    index=ONE_INDEX,
-)
+for kind in (M.Faithfulness, M.PatchFaithfulness):
+    call(
+        "protoxai.metrics",
+        f"{kind.__name__}.update",
+        method(partial(kind, 2)),
+        score=SCORE,
+        image=IMAGE,
+        attribution=OWN_MAP,
+        region=OWN_MASK,
+        index=ONE_INDEX,
+    )
 NORMALISED = tensors(v.images)
 IMAGE_MAPS = tensors(lambda: v.random(2, *v.SIZE), fixed=(0, 1, 2), real=True)
 SEEDS = Domain(

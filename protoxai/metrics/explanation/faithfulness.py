@@ -17,9 +17,6 @@ from protoxai.metrics.explanation.perturbation_curves import Score
 from protoxai.runtime.checks import choice, whole
 from protoxai.runtime.tensors import tensor
 
-PATCH = 16
-"""Side of the squares of the figure for patches, in pixels."""
-
 
 def faithfulness(
     score: Score,
@@ -90,12 +87,11 @@ def faithfulness(
 
 @register_metric("faithfulness")
 class Faithfulness(PerImageMetric):
-    """Area between insertion and deletion: of pixels, of patches, and of the context's pixels.
+    """Area between insertion and deletion: of all pixels, and of the context's alone.
 
-    Higher is better for all three; a map that has nothing to do with the model has about 0.
-    ``patch_faithfulness`` removes squares of 16 pixels, ``context_faithfulness`` only pixels
-    outside of the region, so it asks whether the map finds what else the model uses; NaN if the
-    region is the whole image. See :func:`faithfulness`.
+    Higher is better for both; a map that has nothing to do with the model has about 0.
+    ``context_faithfulness`` removes only pixels outside of the region, so it asks whether the map
+    finds what else the model uses; NaN if the region is the whole image. See :func:`faithfulness`.
 
     Args:
         steps: Number of steps from 0 % to 100 %.
@@ -115,7 +111,6 @@ class Faithfulness(PerImageMetric):
 
     figures: ClassVar[dict[str, bool | None]] = {
         "faithfulness": True,
-        "patch_faithfulness": True,
         "context_faithfulness": True,
     }
     higher_is_better = True
@@ -149,7 +144,6 @@ class Faithfulness(PerImageMetric):
         tensor("attribution", attribution, "... height width", "real numbers")
         sizes = dict(zip(("height", "width"), attribution.shape[-2:], strict=True))
         tensor("region", region, "... height width", "bool", sizes=sizes)
-        variants: list[dict[str, Any]] = [{}, {"patch": PATCH}, {"keep": region}]
         values = [
             faithfulness(
                 score,
@@ -161,9 +155,13 @@ class Faithfulness(PerImageMetric):
                 batch_size=self.batch_size,
                 **variant,
             )
-            for variant in variants
+            for variant in self._variants(region)
         ]
         self.add_values(torch.stack(values)[None], indices)
+
+    def _variants(self, region: Tensor) -> list[dict[str, Any]]:
+        """Return the options of each figure."""
+        return [{}, {"keep": region}]
 
     def update_from(self, explained: ExplainedTask) -> None:
         """Add an explained task, scored by the class's softmax."""

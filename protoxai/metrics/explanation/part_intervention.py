@@ -91,14 +91,17 @@ def part_intervention(attribution: Tensor, parts: Tensor, drops: Tensor) -> Tens
     dataset for a part-based analysis of explainable AI methods", ICCV 2023, arXiv 2308.06248,
     for segmentation. Nothing stands in for a removed part: the scene is redrawn.
 
+    Large parts have large sums and often a large effect, so a constant map correlates as well. So
+    the correlation of the parts' areas with the effect is subtracted.
+
     Args:
         attribution: Attribution map, signed, (H, W) or (1, H, W).
         parts: Pixels of each part, bool (P, H, W).
         drops: Drop of the class's mean logit without each part, (P,), see :func:`part_drops`.
 
     Returns:
-        Scalar in [-1, 1], float64; higher is better, 0 is chance. NaN for fewer than three parts,
-        if all sums or all drops are equal, and where a value is NaN.
+        Scalar in [-2, 2], float64; higher is better, and a constant map has 0. NaN for fewer than
+        three parts, if all sums or all drops are equal, and where a value is NaN.
 
     Raises:
         TypeError: If an argument has another type.
@@ -125,14 +128,17 @@ def part_intervention(attribution: Tensor, parts: Tensor, drops: Tensor) -> Tens
         return attribution.new_full((), torch.nan, dtype=torch.float64)
     values = attribution.detach().reshape(height, width).double()
     sums = torch.stack([values[part].sum() for part in parts])
-    return spearman(sums, drops)
+    areas = parts.flatten(1).sum(1)
+    # Parts of one size leave nothing to subtract.
+    by_area = spearman(areas, drops) if len(areas.unique()) > 1 else 0.0
+    return spearman(sums, drops) - by_area
 
 
 @register_metric("part_intervention")
 class PartIntervention(PerImageMetric):
     """Rank correlation of a map's sums over parts with the logit's drop without each part.
 
-    Higher is better; 0 is chance. See :func:`part_intervention`. In a comparison the parts are
+    Higher is better; a constant map, which knows the parts' areas alone, has 0. See :func:`part_intervention`. In a comparison the parts are
     those of all objects of the explained class; data sets that do not redraw their images have no
     such figure.
 

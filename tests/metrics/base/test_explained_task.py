@@ -68,6 +68,7 @@ def updates(task: ExplainedTask) -> dict[str, tuple]:
     against_truth = task.map, task.truth
     return {
         "faithfulness": (task.softmax, task.image[0], task.map[0], task.region[0]),
+        "patch_faithfulness": (task.softmax, task.image[0], task.map[0], task.region[0]),
         "deletion_insertion": (task.softmax, task.image[0], task.map[0]),
         "pointing_game": against_truth,
         "relevance_mass": against_truth,

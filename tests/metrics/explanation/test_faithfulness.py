@@ -6,8 +6,10 @@ from torch import Tensor
 
 from protoxai.metrics import (
     Faithfulness,
+    PatchFaithfulness,
     deletion_insertion,
     faithfulness,
+    patch_faithfulness,
     perturbation_curves,
 )
 from protoxai.metrics.explanation.blur import gaussian_blur
@@ -110,14 +112,13 @@ def test_the_truth_is_first_and_noise_has_nothing_smooth_or_not(fill: str, patch
         assert abs(chance.mean()) < 3 * chance.std() / len(chance) ** 0.5
 
 
-def test_the_metric_has_pixels_patches_and_the_context() -> None:
+def test_the_metrics_have_pixels_the_context_and_patches() -> None:
     image, truth = bright_middle()
     attribution = torch.rand(SIZE, SIZE)
     metric = Faithfulness(seed=2)
     metric.update(brightness, image, attribution, truth, index=3)
     expected = {
         "faithfulness": faithfulness(brightness, image, attribution, seed=5),
-        "patch_faithfulness": faithfulness(brightness, image, attribution, patch=16, seed=5),
         "context_faithfulness": faithfulness(brightness, image, attribution, keep=truth, seed=5),
     }
     values = metric.compute()
@@ -125,6 +126,12 @@ def test_the_metric_has_pixels_patches_and_the_context() -> None:
     for name, value in expected.items():
         assert values[name].mean == pytest.approx(float(value))
     assert set(metric.figures.values()) == {True}
+    patches = PatchFaithfulness(seed=2)
+    patches.update(brightness, image, attribution, truth, index=3)
+    own = patch_faithfulness(brightness, image, attribution, seed=5)
+    assert own == faithfulness(brightness, image, attribution, patch=16, seed=5)
+    assert patches.compute().mean == pytest.approx(float(own))
+    assert own not in expected.values()
     # The score is that of the truth, which stays: its context has no effect.
     assert values["context_faithfulness"].mean == 0
     assert values["faithfulness"].mean != 0

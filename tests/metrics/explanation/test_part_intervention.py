@@ -36,9 +36,13 @@ def test_drops_by_hand() -> None:
     assert found.drops.dtype == torch.float64
     # The sums over the parts are 1, 5 and 4, their ranks 1 3 2, those of the drops 2 3 1.
     attribution = torch.tensor([[1.0, 3, 2, 9, 4]])
+    own = 1 - 6 * (1 + 0 + 1) / (3 * 8)
+    # The areas 1, 2 and 1 have the ranks 1.5 3 1.5, whose correlation with 2 3 1 is 1.5 / √3.
+    by_area = 1.5 / 3**0.5
     value = part_intervention(attribution, *found)
-    assert float(value) == pytest.approx(1 - 6 * (1 + 0 + 1) / (3 * 8))
-    assert float(part_intervention(-attribution[None], *found)) == pytest.approx(-0.5)
+    assert float(value) == pytest.approx(own - by_area)
+    assert float(part_intervention(-attribution[None], *found)) == pytest.approx(-own - by_area)
+    assert float(part_intervention(torch.full((1, 5), 7.0), *found)) == 0
 
 
 def test_hidden_parts_and_those_that_cover_the_region_are_left_out() -> None:
@@ -88,7 +92,7 @@ def test_agrees_with_loops_and_scipy(seed: int) -> None:
     parts, drops = part_drops(logits, image, removed, region)
     assert torch.equal(parts, masks)
     before = logits(image[None])[0]
-    sums, expected = [], []
+    sums, expected, areas = [], [], []
     for mask, changed in zip(masks, removed, strict=True):
         after = logits(changed[None])[0]
         fall, pixels, total = 0.0, 0, 0.0
@@ -99,11 +103,13 @@ def test_agrees_with_loops_and_scipy(seed: int) -> None:
                 elif region[y, x]:
                     fall += float(before[y, x]) - float(after[y, x])
                     pixels += 1
+        areas.append(int(mask.sum()))
         sums.append(total)
         expected.append(fall / pixels)
     assert drops.tolist() == pytest.approx(expected, rel=1e-4, abs=1e-4)
     value = float(part_intervention(attribution, parts, drops))
-    assert value == pytest.approx(stats.spearmanr(sums, expected).statistic)
+    by_area = stats.spearmanr(areas, expected).statistic if len(set(areas)) > 1 else 0
+    assert value == pytest.approx(stats.spearmanr(sums, expected).statistic - by_area)
     order = torch.randperm(4, generator=generator)
     assert float(part_intervention(attribution, parts[order], drops[order])) == pytest.approx(value)
 
@@ -179,11 +185,10 @@ def ladder() -> dict[str, float]:
 
 
 def test_the_ladder_stands(ladder: dict[str, float]) -> None:
-    assert ladder["truth"] > 0.95
+    assert ladder["constant"] == 0
     assert ladder["truth"] >= ladder["real"] > 0.3
-    assert ladder["inverted"] == pytest.approx(-ladder["real"])
-    for null in ("noise", "pixels", "constant"):
-        assert abs(ladder[null]) < ladder["real"] / 2, null
+    for null in ("noise", "pixels", "constant", "inverted"):
+        assert ladder[null] < ladder["real"] / 2, null
 
 
 def test_what_does_not_fit_is_named() -> None:
