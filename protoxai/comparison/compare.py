@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from protoxai.attribution import AttributionMethod
-from protoxai.comparison.explainers import list_of_names
+from protoxai.comparison.explainers import list_of, list_of_names
 from protoxai.comparison.measure import why_left_out
 from protoxai.comparison.measurement import Cell, Measurement
 from protoxai.comparison.model_names import model_names
@@ -17,7 +17,7 @@ from protoxai.comparison.stored import Row
 from protoxai.comparison.table import Comparison
 from protoxai.comparison.tasks import Task
 from protoxai.metrics import metric_named, registered_metrics
-from protoxai.runtime.checks import NOT_NEGATIVE, POSITIVE, function, instance, number, shown, whole
+from protoxai.runtime.checks import NOT_NEGATIVE, POSITIVE, function, instance, number, whole
 from protoxai.runtime.console import print_line
 from protoxai.runtime.distributed import gather_results, rank
 from protoxai.runtime.files import picture_source, write_picture
@@ -171,17 +171,8 @@ def _result(
 def _check(
     explainers: Sequence[AttributionMethod], tasks: Sequence[Task], metrics: list[str]
 ) -> None:
-    for name, given, kind in (
-        ("explainers", explainers, AttributionMethod),
-        ("tasks", tasks, Task),
-    ):
-        if not isinstance(given, Sequence) or not all(isinstance(each, kind) for each in given):
-            raise TypeError(f"{name} are {shown(given)}, expected a list of {kind.__name__}s")
-    if not explainers or not tasks:
-        raise ValueError(
-            f"got {len(explainers)} explainers and {len(tasks)} tasks, expected at least one of "
-            "each"
-        )
+    explainers = list_of("explainers", explainers, AttributionMethod)
+    tasks = list_of("tasks", tasks, Task)
     if not metrics:
         raise ValueError(f"got no metrics, expected some of {', '.join(registered_metrics())}")
     indices = [task.index for task in tasks]

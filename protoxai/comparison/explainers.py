@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from torch import nn
 
@@ -15,6 +16,7 @@ from protoxai.model.segmenter import Segmenter
 from protoxai.runtime.checks import instance, shown
 from protoxai.runtime.wrappers import unwrapped
 
+Kind = TypeVar("Kind")
 USUAL_METHODS = (
     "LayerGradCam",
     "LayerGradientXActivation",
@@ -87,6 +89,25 @@ def _default_methods(model: nn.Module) -> list[str]:
     """Return a model's methods by default, with one for a prototype model's evidence."""
     own = next((m for m in UNITS if explainer_named(m).applies_to(model)), None)
     return [*USUAL_METHODS] if own is None else [own, *USUAL_METHODS]
+
+
+def list_of(name: str, value: Sequence[Kind], kind: type[Kind]) -> list[Kind]:
+    """Return the objects of a sequence that has to hold objects of one class, and some.
+
+    Args:
+        name: Name of the argument, for the error.
+        value: The sequence.
+        kind: Class of the objects.
+
+    Raises:
+        TypeError: If the value is no sequence, or holds something else.
+        ValueError: If it is empty.
+    """
+    if not isinstance(value, Sequence) or not all(isinstance(each, kind) for each in value):
+        raise TypeError(f"{name} are {shown(value)}, expected a list of {kind.__name__}s")
+    if not value:
+        raise ValueError(f"got no {name}, expected at least one {kind.__name__}")
+    return list(value)
 
 
 def list_of_names(name: str, value: Iterable[str]) -> list[str]:

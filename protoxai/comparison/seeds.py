@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import torch
 
+from protoxai.comparison.explainers import list_of
 from protoxai.comparison.result import Result
 from protoxai.comparison.table import Comparison
 from protoxai.metrics.base.paired import mean_over_seeds as mean_values
-from protoxai.runtime.checks import shown
 
 
 def mean_over_seeds(comparisons: Sequence[Comparison]) -> Comparison:
@@ -35,12 +35,7 @@ def mean_over_seeds(comparisons: Sequence[Comparison]) -> Comparison:
         >>> mean_over_seeds(seeds)["red", "m"].mean
         0.625
     """
-    if not isinstance(comparisons, Sequence) or not all(
-        isinstance(each, Comparison) for each in comparisons
-    ):
-        raise TypeError(f"comparisons are {shown(comparisons)}, expected a list of Comparisons")
-    if not comparisons:
-        raise ValueError("got no comparisons, expected one for each seed")
+    comparisons = list_of("comparisons", comparisons, Comparison)
     first = comparisons[0]
     for other in comparisons[1:]:
         if other.tasks != first.tasks or _measured(other) != _measured(first):

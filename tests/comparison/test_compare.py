@@ -256,9 +256,9 @@ def test_errors_name_what_is_wrong() -> None:
         compare(explainers, TASKS, metrics=["cost", "sparsenes"], log=quiet)
     with pytest.raises(ValueError, match=r"there is no metric 'xyz'; expected one of faithfulness"):
         compare(explainers, TASKS, metrics=["xyz"], log=quiet)
-    with pytest.raises(ValueError, match="0 explainers and 2 tasks"):
+    with pytest.raises(ValueError, match="got no explainers"):
         compare([], TASKS, log=quiet)
-    with pytest.raises(ValueError, match="1 explainers and 0 tasks"):
+    with pytest.raises(ValueError, match="got no tasks"):
         compare(explainers, [], log=quiet)
     assert explainers[0].explained == 0
 

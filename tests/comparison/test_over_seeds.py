@@ -47,7 +47,7 @@ def test_a_task_that_a_seed_did_not_reach_counts_for_the_others() -> None:
 @pytest.mark.parametrize(
     ("given", "error", "message"),
     [
-        ([], ValueError, "one for each seed"),
+        ([], ValueError, "got no comparisons"),
         ([seed(1), seed(1, name="b")], ValueError, "different tasks, explainers or metrics"),
         ([seed(1), seed(1, 2)], ValueError, "different tasks, explainers or metrics"),
         (seed(1), TypeError, "expected a list of Comparisons"),

@@ -240,34 +240,36 @@ call(
         lambda: [0], constants(none=None, number=3, text="a", words=["a"], fractions=[0.5])
     ),
 )
+EXPLAINERS = Domain(
+    lambda: [v.explainer()],
+    constants(
+        none=None,
+        number=3,
+        numbers=[3],
+        text="text",
+        empty=[],
+        models=[v.model()],
+        one=v.explainer(),
+    ),
+)
+TASKS = Domain(
+    lambda: [v.task()],
+    constants(
+        none=None,
+        number=3,
+        numbers=[3],
+        text="text",
+        empty=[],
+        twice=[v.task()] * 2,
+        one=v.task(),
+    ),
+)
 call(
     "protoxai.comparison",
     "compare",
     lambda **k: C.compare(**{"log": str, **k}),
-    explainers=Domain(
-        lambda: [v.explainer()],
-        constants(
-            none=None,
-            number=3,
-            numbers=[3],
-            text="text",
-            empty=[],
-            models=[v.model()],
-            one=v.explainer(),
-        ),
-    ),
-    tasks=Domain(
-        lambda: [v.task()],
-        constants(
-            none=None,
-            number=3,
-            numbers=[3],
-            text="text",
-            empty=[],
-            twice=[v.task()] * 2,
-            one=v.task(),
-        ),
-    ),
+    explainers=EXPLAINERS,
+    tasks=TASKS,
     metrics=Domain(
         lambda: ["sparseness"],
         constants(number=3, text="sparseness", unknown=["unknown"], numbers=[3], empty=[]),
@@ -276,4 +278,20 @@ call(
     seed=SEED,
     log=functions(str),
     output=Domain(constant(None), constants(number=3, list=["a"], tensor=torch.zeros(2))),
+)
+call(
+    "protoxai.comparison",
+    "maps_figure",
+    C.maps_figure,
+    explainers=EXPLAINERS,
+    tasks=TASKS.but("twice"),
+)
+call(
+    "protoxai.comparison",
+    "mean_over_seeds",
+    C.mean_over_seeds,
+    comparisons=Domain(
+        lambda: [C.Comparison(())],
+        constants(none=None, number=3, numbers=[3], text="text", empty=[], one=C.Comparison(())),
+    ),
 )

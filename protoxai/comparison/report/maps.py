@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from protoxai.attribution import AttributionMethod
+from protoxai.comparison.explainers import list_of
 from protoxai.comparison.model_names import method_name, model_names
 from protoxai.comparison.tasks import Task
 from protoxai.runtime.figure_text import AS_IT_IS, drawable
@@ -37,9 +38,15 @@ def maps_figure(explainers: Sequence[AttributionMethod], tasks: Sequence[Task]) 
 
     Returns:
         The figure.
+
+    Raises:
+        TypeError: If an argument is no list of these.
+        ValueError: If one is empty.
     """
     from matplotlib.figure import Figure
 
+    explainers = list_of("explainers", explainers, AttributionMethod)
+    tasks = list_of("tasks", tasks, Task)
     models = model_names(explainers)
     rows: list[AttributionMethod | None] = []
     titles = []

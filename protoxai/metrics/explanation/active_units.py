@@ -53,10 +53,11 @@ def active_units(evidence: Tensor, share: float = 0.9) -> Tensor:
 
 @register_metric("active_units")
 class ActiveUnits(PerImageMetric):
-    """Number of units that decide a region, see :func:`active_units`; fewer are easier to read.
+    """Number of units that decide a region, see :func:`active_units`.
 
     It has two figures: the least number of units with ``share`` of the positive evidence, and
-    their effective number, the exponential of its entropy. NaN where no evidence is positive, and
+    their effective number, the exponential of its entropy. Fewer are easier to read, whether they
+    are right or not, so neither has a direction. NaN where no evidence is positive, and
     over an empty region, where evidence is NaN.
 
     Args:
@@ -71,8 +72,8 @@ class ActiveUnits(PerImageMetric):
         2.0
     """
 
-    figures: ClassVar[dict[str, bool | None]] = {"active_units": False, "effective_units": False}
-    higher_is_better = False
+    figures: ClassVar[dict[str, bool | None]] = {"active_units": None, "effective_units": None}
+    higher_is_better = None
 
     def __init__(self, share: float = 0.9, **options: Any) -> None:
         super().__init__(**options)

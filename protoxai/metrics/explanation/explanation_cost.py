@@ -50,7 +50,7 @@ def explanation_cost(cost: Cost, images: int = 1) -> Tensor:
 class ExplanationCost(PerImageMetric):
     """Passes, seconds and peak memory of an explanation, see :func:`explanation_cost`.
 
-    Lower is better.
+    It describes the effort; maps that explain nothing are cheap, so no figure has a direction.
 
     Args:
         **options: Options of :class:`PerImageMetric`.
@@ -64,12 +64,12 @@ class ExplanationCost(PerImageMetric):
     """
 
     figures: ClassVar[dict[str, bool | None]] = {
-        "forward_passes": False,
-        "backward_passes": False,
-        "seconds": False,
-        "peak_memory": False,
+        "forward_passes": None,
+        "backward_passes": None,
+        "seconds": None,
+        "peak_memory": None,
     }
-    higher_is_better = False
+    higher_is_better = None
 
     def update(self, cost: Cost, index: Index = None) -> None:
         """Add the cost of explaining a batch of images.

@@ -119,7 +119,7 @@ class OffTargetLeakage(PerImageMetric):
 
     figures: ClassVar[dict[str, bool | None]] = {
         "off_target_leakage": False,
-        "other_class_leakage": False,
+        "other_class_leakage": None,
         "background_leakage": False,
     }
     needs: ClassVar[dict[str, str]] = {"labels": NO_LABELS}

@@ -138,9 +138,9 @@ def part_intervention(attribution: Tensor, parts: Tensor, drops: Tensor) -> Tens
 class PartIntervention(PerImageMetric):
     """Rank correlation of a map's sums over parts with the logit's drop without each part.
 
-    Higher is better; a constant map, which knows the parts' areas alone, has 0. See :func:`part_intervention`. In a comparison the parts are
-    those of all objects of the explained class; data sets that do not redraw their images have no
-    such figure.
+    Higher is better; a constant map, which knows the parts' areas alone, has 0. See
+    :func:`part_intervention`. In a comparison the parts are those of all objects of the explained
+    class; data sets that do not redraw their images have no such figure.
 
     Args:
         **options: Options of :class:`PerImageMetric`.

@@ -84,6 +84,7 @@ class PatchFaithfulness(Faithfulness):
     figures: ClassVar[dict[str, bool | None]] = {"patch_faithfulness": True}
 
     def _variants(self, region: Tensor) -> list[dict[str, Any]]:
+        del region
         return [{"patch": PATCH}]
 
     def why_undefined(self, explained: ExplainedTask) -> str:

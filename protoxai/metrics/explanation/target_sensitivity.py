@@ -55,7 +55,8 @@ def target_sensitivity(attribution: Tensor, other: Tensor) -> Tensor:
 class TargetSensitivity(PerImageMetric):
     """One minus the rank correlation of the maps of two classes, see :func:`target_sensitivity`.
 
-    Higher is better up to 1: 0 exposes a map that ignores which class it explains. In a comparison
+    A check: 0 exposes a map that ignores which class it explains, but noise that is drawn anew for
+    each class has 1. In a comparison
     the other class is the runner-up: the one with the next highest mean logit over the region.
 
     Args:
@@ -69,8 +70,8 @@ class TargetSensitivity(PerImageMetric):
         2.0
     """
 
-    figures: ClassVar[dict[str, bool | None]] = {"target_sensitivity": True}
-    higher_is_better = True
+    figures: ClassVar[dict[str, bool | None]] = {"target_sensitivity": None}
+    higher_is_better = None
 
     def update(self, attribution: Tensor, other: Tensor, index: Index = None) -> None:
         """Add the maps of one class of each image and those of another, (B, H, W) each."""
