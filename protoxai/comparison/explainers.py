@@ -91,7 +91,7 @@ def _default_methods(model: nn.Module) -> list[str]:
     return [*USUAL_METHODS] if own is None else [own, *USUAL_METHODS]
 
 
-def list_of(name: str, value: Sequence[Kind], kind: type[Kind]) -> list[Kind]:
+def list_of(name: str, value: Sequence[Kind], kind: type) -> list[Kind]:
     """Return the objects of a sequence that has to hold objects of one class, and some.
 
     Args:
