@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,7 +15,7 @@ from protoxai.comparison.result import Result
 from protoxai.comparison.tasks import TaskName
 from protoxai.metrics.base.intervals import LEAST_GROUPS, Estimate, estimate
 from protoxai.metrics.base.paired import Difference, paired_difference
-from protoxai.metrics.base.significance import holm
+from protoxai.metrics.base.significance import holm, resolvable_difference
 from protoxai.runtime.checks import did_you_mean
 
 LEVEL = 0.05
@@ -150,40 +150,64 @@ class Measurements:
         )
 
     def family(self, first: str, others: list[str], figure: str) -> dict[str, Difference]:
-        """Return the differences of an explainer and others, with p values corrected by Holm.
+        """Return the differences of an explainer and others, see :meth:`corrected`.
 
         Args:
             first: Name of an explainer.
             others: Names of the others; those that have no task in common with it are left out.
             figure: Name of a figure.
         """
-        differences = {}
-        for other in others:
-            if self[first, figure] and self[other, figure]:
-                difference = self.difference(first, other, figure)
-                if difference.tasks:
-                    differences[other] = difference
-        corrected = holm([difference.p for difference in differences.values()])
-        return {
-            other: difference._replace(p=p)
-            for (other, difference), p in zip(differences.items(), corrected, strict=True)
-        }
+        pairs = self.corrected([(first, other) for other in others], figure)
+        return {other: difference for (_, other), difference in pairs.items()}
+
+    def corrected(
+        self, pairs: Sequence[tuple[str, str]], figure: str
+    ) -> dict[tuple[str, str], Difference]:
+        """Return the differences of pairs of explainers, corrected by Holm for their number.
+
+        That are the p values, and the differences that can be resolved. Below five groups there is
+        no test, so p is NaN.
+
+        Args:
+            pairs: Names of two explainers each; pairs that have no task in common are left out.
+            figure: Name of a figure.
+        """
+        known = [pair for pair in pairs if self[pair[0], figure] and self[pair[1], figure]]
+        differences = {pair: self.difference(*pair, figure) for pair in known}
+        differences = {pair: d for pair, d in differences.items() if d.tasks}
+        p_values = [d.p if d.groups >= LEAST_GROUPS else math.nan for d in differences.values()]
+        number = sum(p == p for p in p_values)
+        for (pair, d), p in zip(differences.items(), holm(p_values), strict=True):
+            resolvable = math.nan
+            if p == p:
+                resolvable = resolvable_difference((d.high - d.low) / 2, d.groups, number)
+            differences[pair] = d._replace(p=p, resolvable=resolvable)
+        return differences
 
     def best(self, block: Block, figure: str) -> set[str]:
         """Return the explainers of a block with the best value of a figure, or close to it.
 
-        These are the one with the best mean, and those that a paired test does not distinguish from
-        it. References do not compete. Without a direction, below five groups, which allow no test,
-        and with a single explainer, there is none.
+        These are the one with the best mean that no other is better than by a paired test, and
+        those that the test does not distinguish from it. Neither references nor explainers with
+        values in less than five groups compete. Without a direction, with a single explainer, and
+        with too few groups for the test to distinguish any, there is none.
         """
         up = self.figures[figure]
-        values = {name: value for name in block.explainers if (value := self[name, figure])}
-        if up is None or len(values) < 2 or min(v.groups for v in values.values()) < LEAST_GROUPS:
+        values = {n: value for n in block.explainers if (value := self[n, figure])}
+        means = {n: value.mean for n, value in values.items() if value.groups >= LEAST_GROUPS}
+        if up is None or len(means) < 2:
             return set()
-        best = (max if up else min)(values, key=lambda name: values[name].mean)
-        family = self.family(best, [name for name in values if name != best], figure)
-        alike = {other for other, difference in family.items() if not distinguished(difference)}
-        return {best} | alike
+        # The means may be over different tasks, so that the best one alone does not decide.
+        for best in sorted(means, key=means.__getitem__, reverse=up):
+            family = self.family(best, [name for name in means if name != best], figure)
+            apart = {name: d for name, d in family.items() if distinguished(d)}
+            if any((d.mean < 0) == up for d in apart.values()):
+                continue
+            if all(math.isnan(d.resolvable) for d in family.values()):
+                return set()
+            tested = {name for name, d in family.items() if d.groups >= LEAST_GROUPS}
+            return {best} | tested - set(apart)
+        return set()
 
     def failures(self) -> list[str]:
         """Return a line for each failure: whose it is, why, and the number of tasks it leaves.

@@ -9,7 +9,7 @@ import torch
 from protoxai.comparison import Comparison, TaskName
 from protoxai.metrics import estimate
 from protoxai.metrics.base.paired import paired_difference
-from protoxai.metrics.base.significance import holm
+from protoxai.metrics.base.significance import holm, resolvable_difference
 from tests.comparison.toys import result
 
 NAN = math.nan
@@ -144,6 +144,53 @@ def test_below_five_groups_none_is_best() -> None:
         (result("a", "m", {0: 1.0, 1: 1.1}), result("b", "m", {0: 5.0, 1: 5.1}))
     )
     assert comparison.best(comparison.blocks()[0], "m") == set()
+
+
+def test_few_groups_of_one_explainer_leave_the_others_their_marks() -> None:
+    results = [result("a", "m", values(0.3)), result("b", "m", values(0.0))]
+    comparison = Comparison((*results, result("c", "m", {0: 5.0, 1: 5.1})))
+    assert comparison.best(comparison.blocks()[0], "m") == {"a"}
+    family = comparison.family("a", ["b", "c"], "m")
+    # A pair that is not tested does not count.
+    assert family["b"].p == comparison.difference("a", "b", "m").p
+    assert math.isnan(family["c"].p)
+
+
+def test_where_no_p_value_can_be_below_the_level_none_is_best() -> None:
+    def of(tasks: int) -> Comparison:
+        names = "abcde"
+        return Comparison(
+            tuple(
+                result(name, "m", {t: 0.1 * n + 0.001 * t * n for t in range(tasks)})
+                for n, name in enumerate(names)
+            )
+        )
+
+    # Four differences: 4 * 2 / 2**7 is above 5 %, 4 * 2 / 2**8 is not.
+    few, enough = of(7), of(8)
+    assert few.best(few.blocks()[0], "m") == set()
+    assert enough.best(enough.blocks()[0], "m") == {"e"}
+    assert math.isnan(few.family("a", ["b", "c", "d", "e"], "m")["b"].resolvable)
+
+
+def test_a_better_mean_over_easier_tasks_is_not_best() -> None:
+    easy = {task: 0.9 + 0.001 * task for task in range(6)}
+    both = {task: value + 0.05 + 0.001 * task for task, value in easy.items()}
+    comparison = Comparison(
+        (result("a", "m", easy), result("b", "m", {**both, **dict.fromkeys(range(6, 12), 0.1)}))
+    )
+    assert comparison["a", "m"].mean > comparison["b", "m"].mean
+    assert comparison.best(comparison.blocks()[0], "m") == {"b"}
+
+
+def test_the_resolvable_difference_of_a_family_is_larger() -> None:
+    results = [result(name, "m", values(0.0, seed)) for seed, name in enumerate("abcdefghij")]
+    comparison = Comparison(tuple(results))
+    single = comparison.difference("a", "b", "m")
+    family = comparison.family("a", list("bcdefghij"), "m")
+    half = (single.high - single.low) / 2
+    assert family["b"].resolvable == resolvable_difference(half, TASKS, 9)
+    assert family["b"].resolvable > 1.3 * single.resolvable
 
 
 def test_blocks_are_models_with_their_references_last() -> None:

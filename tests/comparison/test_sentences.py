@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from protoxai.comparison import Comparison, TaskName
+from protoxai.metrics.base.significance import holm
 from tests.comparison.test_measurements import DIFFICULTY, TASKS, values
 from tests.comparison.toys import result
 
@@ -78,6 +79,44 @@ def test_below_five_groups_tasks_are_counted() -> None:
         "faithfulness: on 12 tasks in 3 videos, groups is more faithful than Saliency on 12 of 12 "
         "tasks (0 worse, 0 equal); 3 videos allow no interval and no test."
     )
+
+
+def test_few_tasks_of_one_pair_leave_the_others_their_test() -> None:
+    comparison = compared(("groups", values(0.1)), ("Saliency", values(0.0)), ("mine", {0: 0.0}))
+    [sentence] = comparison.sentences()
+    assert re.match(
+        r"faithfulness: groups is more faithful than Saliency by 0\.\d+ \[.*\], n = 12 "
+        r"\(p < 0.001\); more faithful than mine on 1 of 1 task \(0 worse, 0 equal\); 1 task "
+        r"allows no interval and no test\. Differences of",
+        sentence,
+    )
+
+
+def test_what_so_few_groups_cannot_distinguish_is_said() -> None:
+    own, other = ({task: shift + 0.001 * task**2 * shift for task in range(5)} for shift in (1, 2))
+    [sentence] = compared(("groups", own), ("Saliency", other)).sentences()
+    # On every task the other is better, but of 32 signs two are as far from 0.
+    assert "groups is not distinguishable from Saliency" in sentence
+    assert sentence.endswith(
+        " With so few tasks, the test could not have distinguished any difference."
+    )
+
+
+def test_differences_between_models_are_corrected_for_their_number() -> None:
+    results = [
+        result(f"{model}: groups", "relevance_mass", values(0.005 * place, place), model=model)
+        for place, model in enumerate("PQR")
+    ]
+    comparison = Comparison(tuple(results))
+    pairs = [("P: groups", "Q: groups"), ("P: groups", "R: groups"), ("Q: groups", "R: groups")]
+    corrected = comparison.corrected(pairs, "relevance_mass")
+    raw = [comparison.difference(*pair, "relevance_mass").p for pair in pairs]
+    assert [d.p for d in corrected.values()] == holm(raw)
+    sentences = comparison.sentences()
+    assert len(sentences) == 3
+    apart = [d.p < 0.05 for d in corrected.values()]
+    assert ["not distinguishable" not in sentence for sentence in sentences] == apart
+    assert [p < 0.05 for p in raw] != apart, "the correction matters here"
 
 
 def test_pairs_with_different_tasks_have_their_own_n() -> None:

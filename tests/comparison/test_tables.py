@@ -139,6 +139,12 @@ def test_tasks_and_groups_are_counted_in_every_cell() -> None:
     assert "6 groups: a rough interval" in grouped.to_text()
 
 
+def test_the_caution_counts_the_groups_that_were_measured() -> None:
+    names = tuple(replace_group(task) for task in range(100))
+    text = replace(two_models(), tasks=names, group_noun="videos").to_text()
+    assert "6 videos: a rough interval" in text.splitlines()
+
+
 def replace_group(task: int):
     from protoxai.comparison import TaskName
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from itertools import combinations
 
@@ -13,7 +14,8 @@ from protoxai.metrics.base.paired import Difference
 
 LEGEND = (
     "Differences are paired on tasks, with 95 % intervals over groups and p values of sign-flip "
-    "tests, corrected by Holm within a figure."
+    "tests, which Holm's method corrects for their number. So an interval without 0 is not enough "
+    "to distinguish two explainers."
 )
 
 
@@ -43,17 +45,15 @@ def sentences(measured: Measurements) -> list[str]:
 
 def _between_models(measured: Measurements) -> Iterator[str]:
     blocks = [block for block in measured.blocks() if block.explainers]
+    pairs = {(one.chosen, other.chosen): (one, other) for one, other in combinations(blocks, 2)}
     for figure in BETWEEN_MODELS:
-        if figure not in measured.figures:
-            continue
-        for one, other in combinations(blocks, 2):
-            # One difference each, so Holm has nothing to correct.
-            family = measured.family(one.chosen, [other.chosen], figure)
-            if family:
-                subject, names = _full(one), {other.chosen: _full(other)}
-                yield f"Between models, {figure}: " + _sentence(
-                    measured, subject, figure, family, names
-                )
+        known = measured.corrected(list(pairs), figure) if figure in measured.figures else {}
+        for (chosen, other), difference in known.items():
+            subject, name = (_full(block) for block in pairs[chosen, other])
+            family, names = {other: difference}, {other: name}
+            yield f"Between models, {figure}: " + _sentence(
+                measured, subject, figure, family, names
+            )
 
 
 def _full(block: Block) -> str:
@@ -67,22 +67,17 @@ def _sentence(
     family: Mapping[str, Difference],
     names: Mapping[str, str],
 ) -> str:
-    groups = min(difference.groups for difference in family.values())
     tasks = {(difference.tasks, difference.groups) for difference in family.values()}
-    shared = _count(*tasks.pop(), measured.group_noun) if len(tasks) == 1 else ""
+    noun = measured.group_noun if any(n != groups for n, groups in tasks) else "tasks"
+    shared = _count(*tasks.pop(), noun) if len(tasks) == 1 else ""
     start = f"on {shared}, {subject} is " if shared else f"{subject} is "
     better, worse = HEADLINES[figure]
-    if groups < LEAST_GROUPS:
-        noun = measured.group_noun.removesuffix("s") if groups == 1 else measured.group_noun
-        wins = [
-            f"{names[name]} on {d.wins} of {d.tasks} tasks ({d.losses} worse, {d.ties} equal)"
-            for name, d in family.items()
-        ]
-        return f"{start}{better} than {_and(wins)}; {groups} {noun} allow no interval and no test."
+    tested = {name: d for name, d in family.items() if d.groups >= LEAST_GROUPS}
+    few = {name: d for name, d in family.items() if name not in tested}
     parts = []
     for words, sign in ((f"{better} than", 1), (f"{worse} than", -1)):
         own = {
-            n: d for n, d in family.items() if distinguished(d) and _gain(measured, figure, d, sign)
+            n: d for n, d in tested.items() if distinguished(d) and _gain(measured, figure, d, sign)
         }
         if own:
             p = max(difference.p for difference in own.values())
@@ -92,14 +87,24 @@ def _sentence(
             ]
             limit = "p" if len(own) == 1 else "all p"
             parts.append(f"{words} {_and(listed)} ({limit} {_p(p, len(own))})")
-    same = [name for name, difference in family.items() if difference.ties == difference.tasks]
-    alike = {n: d for n, d in family.items() if n not in same and not distinguished(d)}
+    same = [name for name, difference in tested.items() if difference.ties == difference.tasks]
+    alike = {n: d for n, d in tested.items() if n not in same and not distinguished(d)}
     if same:
         parts.append(f"equal to {_and([names[name] for name in same])} on every task")
     if alike:
         listed = [f"{names[n]} ({_interval(d, 1, shared)})" for n, d in alike.items()]
         parts.append(f"not distinguishable from {_and(listed)}")
-    return f"{start}{'; '.join(parts)}.{_power(family)}"
+    if few:
+        wins = [
+            f"{names[name]} on {d.wins} of {_number(d.tasks, 'tasks')} ({d.losses} worse, {d.ties} "
+            "equal)"
+            for name, d in few.items()
+        ]
+        parts.append(f"{better} than {_and(wins)}")
+        groups = max(d.groups for d in few.values())
+        allow = "allows" if groups == 1 else "allow"
+        parts.append(f"{_number(groups, noun)} {allow} no interval and no test")
+    return f"{start}{'; '.join(parts)}.{_power(tested, noun)}"
 
 
 def _gain(measured: Measurements, figure: str, difference: Difference, sign: int) -> bool:
@@ -114,9 +119,11 @@ def _interval(difference: Difference, sign: int, shared: str) -> str:
     return text if shared else f"{text}, n = {difference.tasks}"
 
 
-def _power(family: Mapping[str, Difference]) -> str:
+def _power(tested: Mapping[str, Difference], noun: str) -> str:
     """Return which difference the number of groups can resolve."""
-    known = [d.resolvable for d in family.values() if d.resolvable > 0]
+    if tested and all(math.isnan(d.resolvable) for d in tested.values()):
+        return f" With so few {noun}, the test could not have distinguished any difference."
+    known = [d.resolvable for d in tested.values() if d.resolvable > 0]
     if not known:
         return ""
     low, high = (f"{value:.2g}" for value in (min(known), max(known)))
@@ -125,9 +132,12 @@ def _power(family: Mapping[str, Difference]) -> str:
 
 
 def _count(tasks: int, groups: int, noun: str) -> str:
-    if tasks == groups:
-        return f"{tasks} tasks"
-    return f"{tasks} tasks in {groups} {noun.removesuffix('s') if groups == 1 else noun}"
+    counted = _number(tasks, "tasks")
+    return counted if tasks == groups else f"{counted} in {_number(groups, noun)}"
+
+
+def _number(number: int, noun: str) -> str:
+    return f"{number} {noun.removesuffix('s') if number == 1 else noun}"
 
 
 def _p(p: float, number: int) -> str:

@@ -128,7 +128,8 @@ def to_plain_json(measured: Measurements) -> str:
 
 def notes(measured: Measurements) -> list[str]:
     """Return what a table has to be read with: few groups, failures, and what is undefined."""
-    groups = {name.group for name in measured.tasks}
+    known = {index for result in measured.results for index in result.indices}
+    groups = {name.group for name in measured.tasks if name.task in known}
     few = caution(len(groups), measured.group_noun) if groups else ""
     seeds = f"Values are means over {measured.model_seeds} trainings of each model."
     several = [seeds] * (measured.model_seeds > 1)

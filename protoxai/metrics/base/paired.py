@@ -30,8 +30,8 @@ class Difference(NamedTuple):
         tasks: Number of pairs.
         groups: Number of groups that these tasks belong to.
         undefined: Number of tasks for which at least one of the values is not defined.
-        resolvable: Smallest true difference that a test at 5 % finds in 80 % of cases, with as many
-            groups of such a spread; NaN below 5 groups.
+        resolvable: Smallest true difference that a test at 5 % finds in about 80 % of cases, with
+            as many groups of such a spread; NaN below 6 groups, which have no p below 5 %.
     """
 
     mean: float

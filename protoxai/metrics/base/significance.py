@@ -86,15 +86,34 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def resolvable_difference(half_width: float, groups: int) -> float:
-    """Return the smallest true difference that a test at 5 % finds in 80 % of cases.
+def least_p(groups: int, number: int = 1) -> float:
+    """Return the smallest p value that a sign-flip test can have, corrected for several tests.
 
-    It is the standard error times ``t₀.₉₇₅ + t₀.₈``, the quantiles of Student's distribution
-    (Bloom, "Minimum detectable effects", Evaluation Review, 1995).
+    Args:
+        groups: Number of groups, at least 1.
+        number: Number of tests that Holm's method corrects for.
+
+    Example:
+        >>> least_p(5), least_p(8, number=9)
+        (0.0625, 0.0703125)
+    """
+    return min(number * max(2.0 ** (1 - groups), 1 / (1 + DRAWS)), 1.0)
+
+
+def resolvable_difference(half_width: float, groups: int, number: int = 1) -> float:
+    """Return the smallest true difference that a test at 5 % finds in about 80 % of cases.
+
+    It is the standard error times the sum of two quantiles of Student's distribution, t₀.₈ and that
+    of the level, ``t₀.₉₇₅`` for a single test (Bloom, "Minimum detectable effects", Evaluation
+    Review, 1995).
 
     Args:
         half_width: Half of the width of the difference's 95 % interval, at least 0.
         groups: Number of groups, at least 2.
+        number: Number of tests that 5 % are divided among, as by the first step of Holm's method.
+
+    Returns:
+        The difference; NaN if there are too few groups for any p value below 5 %.
 
     Example:
         >>> round(resolvable_difference(0.1, 20), 3)
@@ -102,8 +121,11 @@ def resolvable_difference(half_width: float, groups: int) -> float:
     """
     from scipy.special import stdtrit
 
-    limit, power = (float(stdtrit(groups - 1, level)) for level in (1 - LEVEL / 2, POWER))
-    return half_width * (1 + power / limit)
+    if least_p(groups, number) >= LEVEL:
+        return math.nan
+    levels = (1 - LEVEL / 2, 1 - LEVEL / 2 / number, POWER)
+    single, corrected, power = (float(stdtrit(groups - 1, level)) for level in levels)
+    return half_width * (corrected + power) / single
 
 
 def _flipped(sums: Tensor, bits: Tensor) -> Tensor:

@@ -24,7 +24,11 @@ def test_by_hand() -> None:
     assert float(result) == result.mean
     # Signs of 1, 1, 3, 2 with a sum of at least 5 or at most -5: of 7 and 5; 0 has either sign.
     assert result.p == pytest.approx(2 * (1 + 2) * 2 / 32)
-    assert result.resolvable == pytest.approx(stats.sem(differences) * (2.7764 + 0.9410), rel=1e-4)
+    # The least p value of five groups is 2 / 32.
+    assert math.isnan(result.resolvable)
+    more = [*differences, 2.0]
+    result = paired_difference(torch.tensor(more), torch.zeros(6))
+    assert result.resolvable == pytest.approx(stats.sem(more) * (2.5706 + 0.9195), rel=1e-4)
 
 
 def test_lower_may_be_better_and_swaps_wins_alone() -> None:
@@ -45,7 +49,8 @@ def test_groups_flip_as_a_whole() -> None:
     assert (result.tasks, result.groups) == (10, 5)
     # All groups have the mean 2.
     assert (result.low, result.mean, result.high, result.p) == (2, 2, 2, 2 / 2**5)
-    assert result.resolvable == 0
+    twelve = paired_difference(torch.full((12,), 2.0), torch.zeros(12), groups=[*range(6)] * 2)
+    assert (twelve.low, twelve.high, twelve.resolvable) == (2, 2, 0)
     assert paired_difference(first, torch.zeros(10)).p < result.p
 
 

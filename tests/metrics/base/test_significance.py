@@ -9,7 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from protoxai.metrics.base.significance import holm, resolvable_difference, sign_flip_test
+from protoxai.metrics.base.significance import (
+    holm,
+    least_p,
+    resolvable_difference,
+    sign_flip_test,
+)
 
 
 @pytest.mark.parametrize("groups", [1, 4, 9])
@@ -83,3 +88,20 @@ def test_the_resolvable_difference_is_found_in_80_percent(groups: int) -> None:
     limit = stats.t.ppf(0.975, groups - 1)
     power = 1 - stats.nct.cdf(limit, groups - 1, smallest / error)
     assert power == pytest.approx(0.8, abs=0.02)
+
+
+@pytest.mark.parametrize("number", [1, 4, 9])
+def test_the_resolvable_difference_of_several_tests_is_found_by_their_level(number: int) -> None:
+    groups, error = 30, 1 / math.sqrt(30)
+    half = float(stats.t.ppf(0.975, groups - 1)) * error
+    smallest = resolvable_difference(half, groups, number)
+    limit = stats.t.ppf(1 - 0.025 / number, groups - 1)
+    power = 1 - stats.nct.cdf(limit, groups - 1, smallest / error)
+    assert power == pytest.approx(0.8, abs=0.02)
+
+
+@pytest.mark.parametrize("groups", [3, 5, 8, 13])
+def test_no_p_value_is_below_the_least(groups: int) -> None:
+    assert sign_flip_test(torch.ones(groups)) == least_p(groups)
+    assert holm([least_p(groups)] * 4) == [least_p(groups, 4)] * 4
+    assert math.isnan(resolvable_difference(1.0, groups, 4)) == (least_p(groups, 4) >= 0.05)
