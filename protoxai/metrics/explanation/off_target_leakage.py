@@ -100,8 +100,9 @@ def _leakage(
 class OffTargetLeakage(PerImageMetric):
     """Shares of absolute attribution off the class, on other classes, and on the background.
 
-    Lower is better; 0 is chance. See :func:`off_target_leakage`. In a comparison, the background
-    and the ignored label are those of the tasks.
+    Lower is better; 0 is chance. The share on other classes has no direction, because a model may
+    use them. See :func:`off_target_leakage`. In a comparison, the background and the ignored label
+    are those of the tasks.
 
     Args:
         background: Class of the background, for ``update``; None if there is none.

@@ -51,7 +51,7 @@ def perturbation_agreement(
         batch_size: Largest number of images to score at once.
 
     Returns:
-        Scalar in [0, 1], float64; higher is better. An attribution that predicts the opposite
+        Scalar in [0, 1], float64. An attribution that predicts the opposite
         changes, which would have the same R² by a negative factor, has 0. NaN where all predictions
         or all changes are 0, or the attribution or the score is NaN.
 
@@ -96,9 +96,10 @@ def random_squares(draws: int, size: tuple[int, int], seed: int) -> Tensor:
 
 @register_metric("perturbation_agreement")
 class PerturbationAgreement(PerImageMetric):
-    """Share of the changes by removed squares that an attribution predicts; higher is better.
+    """Share of the changes by removed squares that an attribution predicts.
 
-    See :func:`perturbation_agreement`.
+    A constant map, which predicts that larger squares have a larger effect, may predict more than
+    an explainer, so the figure has no direction. See :func:`perturbation_agreement`.
 
     Args:
         draws: Number of squares.
@@ -115,8 +116,8 @@ class PerturbationAgreement(PerImageMetric):
         True
     """
 
-    figures: ClassVar[dict[str, bool | None]] = {"perturbation_agreement": True}
-    higher_is_better = True
+    figures: ClassVar[dict[str, bool | None]] = {"perturbation_agreement": None}
+    higher_is_better = None
 
     def __init__(
         self, draws: int = DRAWS, *, fill: str = "impute", batch_size: int = 8, **options: Any

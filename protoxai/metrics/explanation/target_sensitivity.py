@@ -56,8 +56,8 @@ class TargetSensitivity(PerImageMetric):
     """One minus the rank correlation of the maps of two classes, see :func:`target_sensitivity`.
 
     A check: 0 exposes a map that ignores which class it explains, but noise that is drawn anew for
-    each class has 1. In a comparison
-    the other class is the runner-up: the one with the next highest mean logit over the region.
+    each class has 1. In a comparison the other class is the runner-up: the one with the next
+    highest mean logit over the region.
 
     Args:
         **options: Options of :class:`PerImageMetric`.

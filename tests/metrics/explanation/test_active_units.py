@@ -39,7 +39,7 @@ def test_the_effective_number_counts_positive_evidence_alone() -> None:
     metric = ActiveUnits()
     metric.update(torch.tensor([[2.0, -50.0, 2.0, 0.0]]))
     assert metric.compute()["effective_units"].mean == pytest.approx(2)
-    assert metric.higher_is_better is False
+    assert metric.higher_is_better is None
 
 
 @given(EVIDENCE, st.integers(1, 50), st.data())

@@ -24,8 +24,8 @@ def test_the_metric_by_hand() -> None:
     assert values["seconds"].mean == pytest.approx(1)
     assert values["peak_memory"].mean == 64
     assert values["peak_memory"].undefined == 2
-    assert metric.higher_is_better is False
-    assert set(metric.figures.values()) == {False}
+    assert metric.higher_is_better is None
+    assert set(metric.figures.values()) == {None}
 
 
 def test_an_explanation_takes_as_many_passes_alone_as_in_a_batch() -> None:

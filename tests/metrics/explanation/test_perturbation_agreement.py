@@ -117,7 +117,7 @@ def test_the_metric_draws_by_image() -> None:
     metric.update(score, image[None], attribution.abs()[None], index=3)
     expected = perturbation_agreement(score, image, attribution.abs(), draws=20, seed=5)
     assert metric.compute().mean == pytest.approx(float(expected))
-    assert metric.higher_is_better is True
+    assert metric.higher_is_better is None
     assert PerturbationAgreement().draws == 200
 
 

@@ -46,7 +46,7 @@ def test_a_constant_map_is_undefined() -> None:
     value = metric.compute()
     assert value.undefined == 1
     assert value.mean == 0
-    assert metric.figures == {"target_sensitivity": True}
+    assert metric.figures == {"target_sensitivity": None}
 
 
 def test_maps_that_do_not_fit_are_named() -> None:
