@@ -13,21 +13,18 @@ from __future__ import annotations
 
 import argparse
 import os
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from benchmarks.experiments.records import RESULTS, keep, record, trained
 from protoxai.cli.train import quiet_lightning
 from protoxai.data import CamVid
 from protoxai.evaluation import evaluate
-from protoxai.runtime.files import read_json, write_json
 from protoxai.runtime.paths import expanded
-from protoxai.training import Recipe, RunResult, run
+from protoxai.training import Recipe, RunResult
 from protoxai.training.feeding.loaders import evaluation_loader
-from protoxai.training.run_folder.run_record import plain_recipe
 
-RESULTS = Path(__file__).parent / "results"
 RECIPES = {
     "ScaleProtoSeg": "camvid",
     "ProtoSeg": "camvid_protoseg",
@@ -35,7 +32,6 @@ RECIPES = {
 }
 HELD_OUT = {"usual": None, "0006R0": "0006R0"}
 """Video that each split leaves out of the training, see ``protoxai.data.CamVid``."""
-RECORDED = ("python", "libraries", "devices", "processes", "threads", "git")
 
 
 def main() -> None:
@@ -60,7 +56,12 @@ def main() -> None:
                 name = f"camvid-{split}-{method}-{seed}".lower()
                 file = chosen.results / f"{name}.json"
                 if not file.exists():
-                    train(recipe.smoke() if chosen.smoke else recipe, chosen.output / name, file)
+                    recipe = recipe.smoke() if chosen.smoke else recipe
+                    folder = chosen.output / name
+                    result, seconds = trained(recipe, folder)
+                    held_out = recipe.data.options.get("held_out")
+                    more = {"held_out": held_out, "test": test_scores(result)}
+                    keep(file, record(result, folder, seconds, **more))
 
 
 def recipe_of(method: str, split: str, seed: int, root: str) -> Recipe:
@@ -69,35 +70,6 @@ def recipe_of(method: str, split: str, seed: int, root: str) -> Recipe:
     if HELD_OUT[split] is not None:
         keys["data.options"] = {"held_out": HELD_OUT[split]}
     return Recipe.load(RECIPES[method], keys)
-
-
-def train(recipe: Recipe, folder: Path, file: Path) -> None:
-    """Train one model, or go on with it, and write its record."""
-    resume = any(folder.glob("checkpoints/*.pt"))
-    started = time.monotonic()
-    result = run(recipe, folder, resume=resume, log=lambda _: None, progress=False)
-    seconds = None if resume else time.monotonic() - started
-    write_json(file, record(result, read_json(folder / "environment.json"), seconds))
-    print(f"{file.stem}: {result.rows[-1].scores} ({seconds or 0:.0f} s)", flush=True)
-
-
-def record(result: RunResult, environment: dict[str, Any], seconds: float | None) -> dict[str, Any]:
-    """Return what is kept of a run: its recipe, its scores, the versions, no path."""
-    recipe = plain_recipe(result.recipe)
-    del recipe["data"]["root"]
-    return {
-        "method": result.recipe.method,
-        "held_out": result.recipe.data.options.get("held_out"),
-        "seed": result.recipe.seed,
-        "images": {"train": len(result.splits.train), "val": len(result.splits.validation)},
-        "class_names": result.splits.train.class_names,
-        "steps": [row.to_plain() for row in result.rows],
-        "test": test_scores(result),
-        # Unknown for a run that was stopped in between.
-        "seconds": seconds,
-        **{key: environment[key] for key in RECORDED},
-        "recipe": recipe,
-    }
 
 
 def test_scores(result: RunResult) -> dict[str, Any] | None:

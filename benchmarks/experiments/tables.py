@@ -1,8 +1,8 @@
-"""Tables of the experiment on CamVid, from the records of its runs, in README and documentation.
+"""Tables of the experiments, from the records of their runs, in README and documentation.
 
-Run ``python benchmarks/experiments/camvid_tables.py`` when records in
-``benchmarks/experiments/results/`` are new. It replaces what stands between the two comments
-``<!-- camvid: ... -->`` and ``<!-- camvid: end -->`` in ``README.md`` and ``docs/camvid.md``.
+Run ``python benchmarks/experiments/tables.py`` when records in ``benchmarks/experiments/results/``
+are new. It replaces what stands between two comments such as ``<!-- camvid: ... -->`` and
+``<!-- camvid: end -->`` in ``README.md`` and ``docs/camvid.md``.
 """
 
 from __future__ import annotations
@@ -11,15 +11,14 @@ import argparse
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from benchmarks.experiments.pages import with_block
+from benchmarks.experiments.records import RESULTS, Record
 from protoxai.runtime.files import read_json, read_text, write_file
 from protoxai.training.run_folder.run_record import differences, recorded_recipe
 from protoxai.training.seed_scores import SeedScores, Spread, conditions
 
 ROOT = Path(__file__).parents[2]
-RESULTS = Path(__file__).parent / "results"
 METHODS = ("ScaleProtoSeg", "ProtoSeg", "DeepLabv2")
 VIDEO = "0006R0"
 SPLITS = {
@@ -27,25 +26,27 @@ SPLITS = {
     VIDEO: f"Without the video {VIDEO}, validated on it",
 }
 
-Record = dict[str, Any]
-
 
 def main() -> None:
     """Write the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, default=RESULTS, help="JSON files")
-    records = read(parser.parse_args().results)
-    for page, text in (
-        (ROOT / "README.md", short(records)),
-        (ROOT / "docs/camvid.md", full(records)),
+    folder = parser.parse_args().results
+    camvid, shapes = read(folder, "camvid"), read(folder, "shapes")
+    for page, name, text in (
+        ("README.md", "camvid", short(camvid)),
+        ("docs/camvid.md", "camvid", full(camvid)),
+        ("README.md", "shapes", final_table(shapes)),
     ):
-        write_file(page, with_block(read_text(page), "camvid", text))
-    print(f"{len(records)} runs")
+        write_file(ROOT / page, with_block(read_text(ROOT / page), name, text))
+    print(f"{len(camvid)} runs on CamVid, {len(shapes)} on synthetic shapes")
 
 
-def read(folder: Path) -> list[Record]:
-    """Return the records of all runs, ordered by method and seed."""
-    records: list[Record] = [read_json(path) for path in sorted(folder.glob("camvid-*.json"))]
+def read(folder: Path, experiment: str = "camvid") -> list[Record]:
+    """Return the records of all runs of an experiment, ordered by method and seed."""
+    records: list[Record] = [
+        read_json(path) for path in sorted(folder.glob(f"{experiment}-*.json"))
+    ]
     records.sort(key=lambda record: (METHODS.index(record["method"]), record["seed"]))
     check(records)
     return records
@@ -55,7 +56,7 @@ def check(records: Sequence[Record]) -> None:
     """Raise an error unless runs that differ in their seed alone have one recipe."""
     first: dict[tuple[str, str | None], Record] = {}
     for record in records:
-        other = first.setdefault((record["method"], record["held_out"]), record)
+        other = first.setdefault((record["method"], record.get("held_out")), record)
         recipes = [recorded_recipe({**each["recipe"], "seed": 0}) for each in (other, record)]
         changed = differences(*recipes)
         if changed:
@@ -80,11 +81,22 @@ def short(records: Sequence[Record]) -> str:
     return f"{table}\n{_note(records)}\n"
 
 
+def final_table(records: Sequence[Record]) -> str:
+    """Return the table of the final scores of an experiment with one split."""
+    if not records:
+        return "No run is finished yet.\n"
+    runs = {
+        method: [r["steps"][-1:] for r in records if r["method"] == method] for method in METHODS
+    }
+    table = SeedScores.of({method: seeds for method, seeds in runs.items() if seeds})
+    return f"{table.to_markdown()}\n{_note(records)}\n"
+
+
 def full(records: Sequence[Record]) -> str:
     """Return the tables of all steps, a section for each split."""
     sections = []
     for split, title in SPLITS.items():
-        own = [record for record in records if record["held_out"] == split]
+        own = [record for record in records if record.get("held_out") == split]
         if not own:
             continue
         images = own[0]["images"]
@@ -97,7 +109,7 @@ def full(records: Sequence[Record]) -> str:
 
 def _final(records: Sequence[Record], method: str, split: str | None, images: str) -> list[float]:
     """Return the mean IoU of each seed after the last step, in percent."""
-    own = [r for r in records if r["method"] == method and r["held_out"] == split]
+    own = [r for r in records if r["method"] == method and r.get("held_out") == split]
     scores = [r["steps"][-1] if images == "validation" else r["test"] for r in own]
     return [100 * score["mean_iou"] for score in scores if score is not None]
 

@@ -1,17 +1,19 @@
-"""The experiment on CamVid: its runs on a tiny folder, its records, and its tables."""
+"""The experiments on CamVid and Shapes: their runs on tiny data, their records and tables."""
 
 import json
 import sys
 from copy import deepcopy
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import yaml
 from PIL import Image
 
-from benchmarks.experiments import camvid, camvid_tables
+from benchmarks.experiments import camvid, shapes, tables
 from benchmarks.experiments.pages import with_block
+from benchmarks.experiments.records import RESULTS
 from protoxai.training import Recipe, evaluate_model
 from protoxai.training.run_folder.run_record import plain_recipe
 from tests.training.cases import micro
@@ -133,12 +135,12 @@ def write_records(folder, records):
 
 
 def test_tables_say_how_many_seeds_there_are(tmp_path):
-    assert camvid_tables.short([]) == "No run is finished yet.\n"
+    assert tables.short([]) == "No run is finished yet.\n"
     records = [record("DeepLabv2", 1, 0.5), record("ScaleProtoSeg", 2, 0.64)]
     records += [record("ScaleProtoSeg", 1, 0.6), record("ScaleProtoSeg", 1, 0.3, "0006R0")]
     write_records(tmp_path, records)
-    read = camvid_tables.read(tmp_path)
-    assert camvid_tables.short(read).splitlines() == [
+    read = tables.read(tmp_path)
+    assert tables.short(read).splitlines() == [
         "| model | mIoU, validation | mIoU, 0006R0 left out | prototypes in use, all runs |",
         "| --- | --- | --- | --- |",
         "| ScaleProtoSeg | 62.0 ± 2.8 (n = 2) | 30.0 (n = 1) | 101 |",
@@ -147,14 +149,14 @@ def test_tables_say_how_many_seeds_there_are(tmp_path):
         "",
         "Mean ± standard deviation over n seeds, percent; torch 2.9.0; 1 thread.",
     ]
-    full = camvid_tables.full(read)
+    full = tables.full(read)
     assert "| ScaleProtoSeg | joint training | 10.0 ± 0.0 | 102 ± 1 | 2 |" in full
     assert full.count("### ") == 2
 
 
 def test_a_column_for_the_test_split_where_there_is_one(tmp_path):
     write_records(tmp_path, [record("ProtoSeg", 1, 0.5, test=0.4), record("ProtoSeg", 2, 0.5)])
-    head, _, _, row, *_ = camvid_tables.short(camvid_tables.read(tmp_path)).splitlines()
+    head, _, _, row, *_ = tables.short(tables.read(tmp_path)).splitlines()
     assert head == "| model | mIoU, validation | mIoU, test | prototypes in use, all runs |"
     assert row == "| ProtoSeg | 50.0 ± 0.0 (n = 2) | 40.0 (n = 1) | 102 |"
 
@@ -164,22 +166,48 @@ def test_runs_of_different_recipes_are_not_averaged(tmp_path):
     other["recipe"]["data"]["flip"] = 0.25
     write_records(tmp_path, [record("ProtoSeg", 1, 0.5), other])
     with pytest.raises(ValueError, match=r"ProtoSeg, seeds 1 and 2, differ in data\.flip"):
-        camvid_tables.read(tmp_path)
+        tables.read(tmp_path)
 
 
 def test_readme_and_documentation_show_the_records():
-    records = camvid_tables.read(camvid_tables.RESULTS)
-    for page, table in (("README.md", camvid_tables.short), ("docs/camvid.md", camvid_tables.full)):
+    camvid_runs, shapes_runs = (tables.read(RESULTS, name) for name in ("camvid", "shapes"))
+    for page, name, table in (
+        ("README.md", "camvid", tables.short(camvid_runs)),
+        ("docs/camvid.md", "camvid", tables.full(camvid_runs)),
+        ("README.md", "shapes", tables.final_table(shapes_runs)),
+    ):
         text = (ROOT / page).read_text(encoding="utf-8")
-        assert with_block(text, "camvid", table(records)) == text, (
-            "run python benchmarks/experiments/camvid_tables.py"
-        )
+        assert with_block(text, name, table) == text, "run python benchmarks/experiments/tables.py"
     with pytest.raises(ValueError, match="expected one block"):
         with_block("a page", "camvid", "")
 
 
+def test_the_table_of_shapes_has_means_over_seeds():
+    records = [record("ProtoSeg", seed, value) for seed, value in ((1, 0.5), (2, 0.52))]
+    *_, row, _, note = tables.final_table(records).splitlines()
+    assert row == "| ProtoSeg | last | 51.0 ± 1.4 | 102 ± 1 | 2 |"
+    assert note.startswith("Mean ± standard deviation over n seeds")
+    assert tables.final_table([]) == "No run is finished yet.\n"
+
+
+@pytest.mark.slow
+def test_runs_on_shapes_leave_records(tmp_path, monkeypatch, capsys):
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump({**micro(), "baseline": True}))
+    small = Recipe.load(tmp_path / "small.yaml")
+    monkeypatch.setattr(shapes, "Recipe", SimpleNamespace(load=lambda name: small))
+    places = ["--output", tmp_path / "runs", "--results", tmp_path / "results", "--smoke"]
+    monkeypatch.setattr(sys, "argv", ["shapes.py", *map(str, places), "--seeds", "5"])
+    for _ in range(2):
+        shapes.main()
+    names = [f"shapes-{name}-5" for name in ("scaleprotoseg", "protoseg", "deeplabv2")]
+    assert [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()] == names
+    records = tables.read(tmp_path / "results", "shapes")
+    assert [each["method"] for each in records] == ["ScaleProtoSeg", "ProtoSeg", "DeepLabv2"]
+    assert all(each["seed"] == 5 and each["seconds"] > 0 for each in records)
+
+
 def test_records_hold_no_path():
-    for path in camvid_tables.RESULTS.glob("camvid-*.json"):
+    for path in RESULTS.glob("*-*-*.json"):
         values = json.loads(path.read_text(encoding="utf-8"))
         assert "root" not in values["recipe"]["data"]
         assert "/" not in json.dumps(values).replace("timm/tf_efficientnet_lite0", ""), path
