@@ -106,13 +106,16 @@ class Measurement:
             rows, file = self._known(self.tasks[place])
             missing = [number for number in range(len(self.cells)) if number not in rows]
             spent = time.monotonic() - started
-            if missing and (self.budget is None or spent <= self.budget):
+            if missing and self.budget is not None and spent > self.budget:
+                # A task that is known in part is left out too: all explainers have the same tasks.
+                rows = {}
+            elif missing:
                 before = time.monotonic()
                 try:
                     self._measure(self.tasks[place], missing, rows)
                 finally:
                     # Also what was measured until a stop.
-                    self._keep(file, rows)
+                    self._keep(self.tasks[place], file, rows)
                 done += 1
                 seconds = time.monotonic() - before
                 self.log(f"task {place + 1} of {len(self.tasks)}: {seconds:.1f} s")
@@ -128,7 +131,20 @@ class Measurement:
         digest = fingerprint(_tensors(task))[:12]
         file = self.folder / "results" / f"task-{task.index}-{digest}.json"
         stored = read_rows(file)
-        return {number: stored[key] for number, key in enumerate(self._keys) if key in stored}, file
+        keys = self._keys_of(task)
+        return {number: stored[key] for number, key in enumerate(keys) if key in stored}, file
+
+    def _keys_of(self, task: Task) -> list[str | None]:
+        """Return the key of each cell's row of a task; labels are part of it if a metric needs them."""
+        labels = ""
+        if task.labels is not None:
+            background = -1 if task.background is None else task.background
+            numbers = torch.tensor([task.ignore_index, background])
+            labels = fingerprint([task.labels, numbers])
+        return [
+            f"{key}-{labels}" if key and "labels" in cell.metric.needs else key
+            for cell, key in zip(self.cells, self._keys, strict=True)
+        ]
 
     def _measure(self, task: Task, places: Sequence[int], rows: dict[int, Row]) -> None:
         """Measure a task by the cells of some places, and add their rows."""
@@ -149,8 +165,9 @@ class Measurement:
                 self._failures.add(failure)
                 self.log(failure)
 
-    def _keep(self, file: Path | None, rows: Mapping[int, Row]) -> None:
-        keyed = {key: row for place, row in rows.items() if (key := self._keys[place])}
+    def _keep(self, task: Task, file: Path | None, rows: Mapping[int, Row]) -> None:
+        keys = self._keys_of(task)
+        keyed = {key: row for place, row in rows.items() if (key := keys[place])}
         if file is not None and keyed:
             write_rows(file, read_rows(file) | keyed)
 

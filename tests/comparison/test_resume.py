@@ -3,12 +3,13 @@
 import inspect
 import json
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
 
 from protoxai.attribution import CaptumAttribution
-from protoxai.comparison import compare
+from protoxai.comparison import Task, compare
 from protoxai.metrics import Sparseness
 from tests.comparison.toys import (
     SIZE,
@@ -110,6 +111,41 @@ def test_incomplete_results_are_measured_again(monkeypatch: pytest.MonkeyPatch, 
     assert measured(compare([slow], TASKS, **short)) == {("slow", "sparseness"): 2}
     # Twice for the table, and twice for the picture of the maps.
     assert slow.explained == 2 + 2
+
+
+def test_a_spent_budget_leaves_the_same_tasks_to_all(
+    monkeypatch: pytest.MonkeyPatch, tmp_path
+) -> None:
+    slow = Clock(monkeypatch).explainer
+    options = {"metrics": ["sparseness"], "output": tmp_path, "log": quiet}
+    known = Scripted("red", red)
+    compare([known], TASKS, **options)
+    short = compare([known, slow], TASKS, budget=0.5, **options)
+    assert measured(short) == {("red", "sparseness"): 1, ("slow", "sparseness"): 1}
+    # What was known is not lost.
+    assert measured(compare([known], TASKS, budget=0.5, **options)) == {("red", "sparseness"): 2}
+
+
+def relabelled(task: Task) -> Task:
+    return replace(task, labels=torch.where(task.labels == 7, 8, task.labels))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda task: replace(task, background=None),
+        lambda task: replace(task, ignore_index=7),
+        relabelled,
+    ],
+    ids=["background", "ignored label", "labels"],
+)
+def test_other_labels_are_measured_again_where_they_count(changed, tmp_path) -> None:
+    options = {"metrics": ["off_target_leakage", "cost"], "log": quiet}
+    compare([Scripted("red", red)], TASKS, output=tmp_path, **options)
+    others = [changed(task) for task in TASKS]
+    stored = compare([Scripted("red", red)], others, output=tmp_path, **options)
+    fresh = compare([Scripted("red", red)], others, **options)
+    assert repr(stored.results[0].rows) == repr(fresh.results[0].rows)
 
 
 def test_failed_results_are_measured_again(tmp_path) -> None:
