@@ -135,7 +135,7 @@ class Measurement:
         return {number: stored[key] for number, key in enumerate(keys) if key in stored}, file
 
     def _keys_of(self, task: Task) -> list[str | None]:
-        """Return the key of each cell's row of a task; labels are part of it if a metric needs them."""
+        """Return the key of each cell's row of a task; where a metric needs labels, with them."""
         labels = ""
         if task.labels is not None:
             background = -1 if task.background is None else task.background

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 GAP = "  "
@@ -14,6 +15,8 @@ ESCAPED = {character: f"\\{character}" for character in "&%$#_{}"} | {
     "↓": r"$\downarrow$",
     "–": "--",
 }
+SPECIAL = re.compile(r"[\\`*|~]|_(?![^\W_])|(?<![^\W_])_|<(?=[\w/!?])")
+"""Characters that Markdown does not show: those of code and emphasis, and the start of a tag."""
 Lines = Sequence[Sequence[str]]
 """Lines of a table, the first of which is its header, all of one length."""
 
@@ -74,8 +77,10 @@ def markdown_text(text: str) -> str:
     Example:
         >>> print(markdown_text("a|b * c"))
         a\|b \* c
+        >>> print(markdown_text("relevance_mass of _x_ < <b>"))
+        relevance_mass of \_x\_ < \<b>
     """
-    return " ".join(text.split()).replace("|", r"\|").replace("*", r"\*")
+    return SPECIAL.sub(r"\\\g<0>", " ".join(text.split()))
 
 
 def padded(texts: Sequence[str]) -> list[str]:

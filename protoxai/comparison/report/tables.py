@@ -83,7 +83,7 @@ def to_latex(measured: Measurements) -> str:
     tables = []
     for block in measured.blocks():
         lines = _block_lines(measured, block, figures, LATEX)
-        title = f"% {block.model}\n" if block.model else ""
+        title = f"% {' '.join(block.model.split())}\n" if block.model else ""
         tables.append(title + latex_table(lines, "l" + "c" * len(figures)))
     return "\n".join(tables)
 
