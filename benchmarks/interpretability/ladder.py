@@ -90,8 +90,9 @@ def _shapes(model: nn.Module, count: int) -> Parts:
         evaluation_size=(SIDE, SIDE),
     )
     tasks = _tasks(data, model, count)
-    ranked = [name for name in registered_metrics() if ranks(name)]
-    return tasks, rungs(model, tasks), ranked
+    # A trained model is where the agreement with perturbations fails.
+    chosen = [n for n in registered_metrics() if ranks(n) or n == "perturbation_agreement"]
+    return tasks, rungs(model, tasks), chosen
 
 
 def _camvid(model: nn.Module, count: int) -> Parts:

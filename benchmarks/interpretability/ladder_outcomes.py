@@ -29,22 +29,22 @@ NO_ARROW: Mapping[str, str] = {
     "other_class_leakage": "a model may use the other classes, and a map that shows it leaks",
     "perturbation_agreement": "a constant map predicts that larger squares have a larger effect, "
     "and is above the real explainers of a trained model",
-    "target_sensitivity": "does not know which map is right: noise that is drawn anew for each "
-    "class has 1",
+    "target_sensitivity": "a check, which does not know which map is right: noise that is drawn "
+    "anew for each class has 1",
     "sparseness": "depends on the form of a map alone: the inverted one has the same",
     "complexity": "the same as `sparseness`",
     "scale_spectrum": "the same as `sparseness`",
     "active_units": "counts units, whether they are right or not; groups of prototypes and "
     "channels do not mean the same",
     "effective_units": "the same as `active_units`",
-    "max_sensitivity": "is best for a map that never changes",
+    "max_sensitivity": "best for a map that never changes",
     "infidelity": "noise on all pixels: no map predicts its effect on a model far from linear",
     "parameter_randomisation": "a check: noise that is drawn anew passes",
     "randomisation_passed": "a check: noise that is drawn anew passes",
-    "forward_passes": "is effort: noise is cheap",
-    "backward_passes": "is effort: noise is cheap",
-    "seconds": "is effort: noise is cheap",
-    "peak_memory": "is effort: noise is cheap",
+    "forward_passes": "the effort: noise is cheap",
+    "backward_passes": "the effort: noise is cheap",
+    "seconds": "the effort: noise is cheap",
+    "peak_memory": "the effort: noise is cheap",
 }
 """Figures that only describe, and why they cannot rank."""
 KEEPS_ARROW: Mapping[str, str] = {
