@@ -120,8 +120,12 @@ def compare(
     measured: dict[int, dict[int, Row]] = {}
     for share in gather_results(measurement.run):
         measured.update(share)
+    complete = sum(map(bool, measured.values()))
+    if complete < len(tasks):
+        spent = f"the budget of {budget:g} s was spent after {complete} of {len(tasks)} tasks"
+        notes = (*notes, spent)
     comparison = Comparison(
-        tuple(_result(cell, place, tasks, measured, budget) for place, cell in enumerate(cells)),
+        tuple(_result(cell, place, tasks, measured) for place, cell in enumerate(cells)),
         seed,
         tuple(task.name for task in tasks),
         group_noun,
@@ -144,15 +148,11 @@ def _result(
     place: int,
     tasks: Sequence[Task],
     measured: Mapping[int, Mapping[int, Row]],
-    budget: float | None,
 ) -> Result:
     """Collect the rows of a cell."""
-    rows = {task.index: measured[task.index].get(place) for task in tasks}
-    known = {index: row for index, row in rows.items() if row is not None}
+    known = {task.index: rows[place] for task in tasks if (rows := measured[task.index])}
     valued = {index: row for index, row in known.items() if row.values}
     failures = list(dict.fromkeys(row.failure for row in known.values() if row.failure))
-    if len(known) < len(rows):
-        failures.append(f"the budget of {budget:g} s was spent after {len(known)} tasks")
     return Result(
         explainer=cell.explainer.name,
         metric=cell.name,

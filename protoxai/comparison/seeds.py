@@ -47,6 +47,7 @@ def mean_over_seeds(comparisons: Sequence[Comparison]) -> Comparison:
     return replace(
         first,
         results=tuple(_mean(own) for own in results),
+        left_out=tuple(dict.fromkeys(line for each in comparisons for line in each.left_out)),
         model_seeds=sum(each.model_seeds for each in comparisons),
     )
 

@@ -27,7 +27,7 @@ class Comparison(Measurements):
         tasks: Image, class and group of each task; without them each task is its own group.
         group_noun: What the groups are, in the plural.
         model_seeds: Number of trainings of each model that the values are means over.
-        left_out: A line for each metric that is left out: why.
+        left_out: Lines that say which metrics and tasks are left out, and why.
     """
 
     def sentences(self) -> list[str]:

@@ -40,8 +40,10 @@ def test_the_interval_is_over_tasks_whose_number_stays() -> None:
 
 def test_a_task_that_a_seed_did_not_reach_counts_for_the_others() -> None:
     short = replace(seed(1), tasks=seed(1, 2).tasks)
+    short = replace(short, left_out=("the budget was spent",))
     table = mean_over_seeds([seed(3, 7), short])
     assert table.results[0].values("m") == {0: 2.0, 1: 7.0}
+    assert "the budget was spent" in table.to_text().splitlines()
 
 
 @pytest.mark.parametrize(
