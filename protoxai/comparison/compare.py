@@ -25,6 +25,8 @@ from protoxai.runtime.finite import check_finite_weights, check_images
 
 MAPS = 4
 """Number of tasks whose maps are drawn side by side."""
+MOST_FAILURES = 3
+"""Largest number of different errors that a result lists: some name the image, so all differ."""
 ALL = "all"
 """The value of ``metrics`` that stands for all registered metrics."""
 
@@ -153,6 +155,9 @@ def _result(
     known = {task.index: rows[place] for task in tasks if (rows := measured[task.index])}
     valued = {index: row for index, row in known.items() if row.values}
     failures = list(dict.fromkeys(row.failure for row in known.values() if row.failure))
+    if len(failures) > MOST_FAILURES:
+        rest = len(failures) - MOST_FAILURES
+        failures[MOST_FAILURES:] = [f"and {rest} more"]
     return Result(
         explainer=cell.explainer.name,
         metric=cell.name,

@@ -182,6 +182,11 @@ class ExplainedTasks:
     def _explained(self, position: int) -> ExplainedTask:
         own = self._tasks.get(self.explainer.model, position)
         attribution = self.explainer(own.task.image, own.region, own.task.class_index)
+        if attribution.map.shape != own.region.shape:
+            raise ValueError(
+                f"the map of {self.explainer.name} has the shape {tuple(attribution.map.shape)}, "
+                f"expected {tuple(own.region.shape)}: resize it to the image"
+            )
         if bool(own.region.any()):
             # The values over an empty region are NaN.
             check_each(attribution.map, PROBLEM, [own.task.image_index], FIX)

@@ -214,6 +214,21 @@ def test_the_seed_decides_the_random_numbers() -> None:
     assert not same_values(infidelity(1), infidelity(2))
 
 
+def test_a_map_of_another_size_is_an_error() -> None:
+    small = Scripted("small", lambda images, region: images[:, 0, ::4, ::4])
+    comparison = compare([small], TASKS, metrics=["sparseness"], log=quiet)
+    [line] = comparison.failures()
+    assert "the map of small has the shape (1, 4, 5), expected (1, 16, 20): resize it" in line
+
+
+def test_errors_that_name_their_image_are_cut_short() -> None:
+    broken = Scripted("broken", lambda images, region: images[:, 0] * torch.nan)
+    tasks = [red_corner(index) for index in range(8)]
+    [line] = compare([broken], tasks, metrics=["sparseness"], log=quiet).failures()
+    assert line.count("NotFiniteError") == 3
+    assert line.endswith("; and 5 more (n = 0)")
+
+
 def test_the_budget_ends_a_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
     slow = Clock(monkeypatch).explainer
     tasks = [red_corner(index) for index in range(5)]

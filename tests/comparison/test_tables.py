@@ -108,6 +108,13 @@ def test_sentences_and_headlines_stand_first_model_by_model() -> None:
     assert set(lines) <= set(details.splitlines())
 
 
+def test_tables_without_headlines_name_their_models() -> None:
+    results = tuple(result(f"{m}: a", "m", {0: 1.0}, model=m) for m in ("Ours", "Theirs"))
+    lines = Comparison(results).to_text().splitlines()
+    headers = [lines[place - 1] for place, line in enumerate(lines) if "explainer " in line]
+    assert headers == ["Ours", "Theirs"]
+
+
 def test_markdown_has_bold_italics_and_details() -> None:
     text = two_models().to_markdown()
     assert text.startswith("- Ours, faithfulness: on 12 tasks")

@@ -55,7 +55,8 @@ def to_text(measured: Measurements, details: bool = False) -> str:
     if details or not headline:
         for block in measured.blocks():
             if others:
-                lines += [f"{block.model}, details"] if block.model and headline else []
+                title = ", ".join(filter(None, [block.model, "details" * bool(headline)]))
+                lines += [title] if block.model else []
                 lines += _narrow(_block_lines(measured, block, others, TEXT))
     return "\n".join([*lines, LEGEND, *[MARKED] * any_best, *notes(measured)]) + "\n"
 
