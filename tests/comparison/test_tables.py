@@ -12,7 +12,6 @@ import pytest
 from protoxai.comparison import Comparison, Result
 from protoxai.comparison.report.numbers import with_interval
 from protoxai.comparison.report.tables import LEGEND
-from protoxai.runtime.text_tables import markdown_text
 from tests.comparison.test_measurements import values
 from tests.comparison.toys import result
 
@@ -277,17 +276,6 @@ def test_names_do_not_break_the_markdown_table() -> None:
 def test_a_line_end_in_a_model_name_does_not_end_the_comment() -> None:
     text = Comparison((result("a", "m", {0: 1.0}, model="U-Net\n50"),)).to_latex()
     assert text.startswith("% U-Net 50\n\\begin{tabular}")
-
-
-@pytest.mark.parametrize(
-    "name", ["_x_", "__init__", "<b>x", "`y`", "a\\|b", "~~q~~", "*z*", "a_b_c", "<lambda>", "</b>"]
-)
-def test_markdown_shows_names_as_they_are(name: str) -> None:
-    escaped = markdown_text(name)
-    # In Markdown a backslash before punctuation is not shown.
-    assert re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", escaped) == name
-    left = re.sub(r"\\[!-/:-@\[-`{-~]", "", escaped)
-    assert not re.search(r"[`*|~]|<\w|</|\b_|_\b", left)
 
 
 @pytest.mark.parametrize(
