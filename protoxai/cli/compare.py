@@ -115,11 +115,10 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
             group_noun=view.group_noun,
         )
         if rank() == 0:
-            chosen = options.metrics is not None
-            details = "" if chosen else " with all figures"
             print(
-                f"\n{table.to_text(details=chosen)}\n{output}: comparison.txt, .csv, .json, .md, "
-                f".tex and .png{details}; differences.png, cost.png, maps.png"
+                f"\n{table.to_text(details=options.metrics is not None)}\n{output}: "
+                "comparison.txt, .csv, .json, .md and .png with all figures, comparison.tex with "
+                "the headlines, differences.png, cost.png, maps.png"
             )
     return 0
 

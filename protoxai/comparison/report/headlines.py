@@ -5,19 +5,16 @@ from __future__ import annotations
 HEADLINE_METRICS = ("faithfulness", "relevance_mass", "active_units", "cost")
 """Metrics of the headline figures, which are measured by default."""
 
-HEADLINES = {
+CONCLUSIVE = {
     "faithfulness": ("more faithful", "less faithful"),
     "context_faithfulness": ("more faithful outside of the region", "less faithful outside of it"),
     "relevance_mass": ("better localised", "worse localised"),
-    "active_units": ("more compact", "less compact"),
-    "seconds": ("cheaper", "more costly"),
 }
-"""Headline figures: faithfulness, context, localisation, compactness and cost; and what an
-explainer with a better or a worse one is."""
+"""Figures that show whether an explanation is right, higher values for better ones, and what an
+explainer with a higher or a lower one is."""
 
-CONCLUSIVE = ("faithfulness", "context_faithfulness", "relevance_mass")
-"""Headline figures that a sentence draws a conclusion from: the others do not show whether an
-explanation is right."""
+HEADLINES = (*CONCLUSIVE, "active_units", "seconds")
+"""Headline figures: faithfulness, context, localisation, compactness and cost."""
 
 BETWEEN_MODELS = ("relevance_mass",)
 """Figures that do not depend on how sharp a model's logits are, by which models are compared."""

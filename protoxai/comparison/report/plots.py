@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from protoxai.comparison.measurements import Block, Measurements, distinguished
-from protoxai.comparison.report.headlines import HEADLINES
+from protoxai.comparison.report.headlines import CONCLUSIVE
 from protoxai.comparison.report.tables import ARROWS
 from protoxai.runtime.figure_text import AS_IT_IS, drawable
 
@@ -61,8 +61,7 @@ def differences_figure(measured: Measurements) -> Figure:
     from matplotlib.figure import Figure
 
     ranked = [figure for figure, up in measured.figures.items() if up is not None]
-    # The cost has a figure of its own.
-    names = [figure for figure in HEADLINES if figure in ranked and figure != "seconds"] or ranked
+    names = [figure for figure in CONCLUSIVE if figure in ranked] or ranked
     blocks = [block for block in measured.blocks() if len(block.explainers + block.references) > 1]
     heights = [1.2 + ROW * len(block.explainers + block.references) for block in blocks] or [1.0]
     width = PANEL * max(len(names), 1) + 1.5

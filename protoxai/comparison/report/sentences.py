@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from itertools import combinations
 
 from protoxai.comparison.measurements import Block, Measurements, distinguished
-from protoxai.comparison.report.headlines import BETWEEN_MODELS, CONCLUSIVE, HEADLINES, SHOWN
+from protoxai.comparison.report.headlines import BETWEEN_MODELS, CONCLUSIVE, SHOWN
 from protoxai.comparison.report.numbers import with_interval
 from protoxai.metrics.base.intervals import LEAST_GROUPS
 from protoxai.metrics.base.paired import Difference
@@ -71,14 +71,12 @@ def _sentence(
     noun = measured.group_noun if any(n != groups for n, groups in tasks) else "tasks"
     shared = _count(*tasks.pop(), noun) if len(tasks) == 1 else ""
     start = f"on {shared}, {subject} is " if shared else f"{subject} is "
-    better, worse = HEADLINES[figure]
+    better, worse = CONCLUSIVE[figure]
     tested = {name: d for name, d in family.items() if d.groups >= LEAST_GROUPS}
     few = {name: d for name, d in family.items() if name not in tested}
     parts = []
     for words, sign in ((f"{better} than", 1), (f"{worse} than", -1)):
-        own = {
-            n: d for n, d in tested.items() if distinguished(d) and _gain(measured, figure, d, sign)
-        }
+        own = {n: d for n, d in tested.items() if distinguished(d) and sign * d.mean > 0}
         if own:
             p = max(difference.p for difference in own.values())
             listed = [
@@ -105,11 +103,6 @@ def _sentence(
         allow = "allows" if groups == 1 else "allow"
         parts.append(f"{_number(groups, noun)} {allow} no interval and no test")
     return f"{start}{'; '.join(parts)}.{_power(tested, noun)}"
-
-
-def _gain(measured: Measurements, figure: str, difference: Difference, sign: int) -> bool:
-    up = measured.figures[figure] is not False
-    return sign * (difference.mean if up else -difference.mean) > 0
 
 
 def _interval(difference: Difference, sign: int, shared: str) -> str:
