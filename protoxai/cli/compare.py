@@ -84,6 +84,7 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
     import_plugins(options)
     from protoxai.cli.compared_models import open_models
     from protoxai.comparison import compare, explainers_of, select_tasks
+    from protoxai.comparison.model_names import model_names
     from protoxai.runtime.distributed import process_group, rank
 
     opened = open_models(options.models, given_data_keys(options))
@@ -106,6 +107,10 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
             "check the labels, or leave out other classes by --skip"
         )
     with on_stop(lambda: _kept(output)), process_group():
+        names = list(dict.fromkeys(model_names(explainers)))
+        for name, source in zip(names, options.models, strict=True):
+            if len(names) > 1 and rank() == 0:
+                print(f"{name}: {source}")
         table = compare(
             explainers,
             tasks,

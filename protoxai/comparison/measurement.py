@@ -173,15 +173,12 @@ class Measurement:
 
     def _estimate(self, seconds: float, tasks: int) -> str:
         """Return the time of all tasks, estimated from the first."""
-        explainers = len({cell.explainer for cell in self.cells})
+        number = len({cell.explainer for cell in self.cells})
+        explainers = f"{number} explainer{'s' * (number > 1)}"
         minutes = seconds * tasks / 60
         time_left = f"{minutes:.0f} min" if minutes >= 1.5 else f"{60 * minutes:.0f} s"
-        return (
-            f"about {time_left} for {explainers} explainers on {tasks} tasks, by the first; what "
-            "is measured is kept"
-            if self.folder is not None
-            else f"about {time_left} for {explainers} explainers on {tasks} tasks, by the first"
-        )
+        kept = "; what is measured is kept" * (self.folder is not None)
+        return f"about {time_left} for {explainers} on {tasks} tasks, by the first{kept}"
 
 
 def _code(kind: type) -> str | None:

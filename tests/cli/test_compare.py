@@ -106,3 +106,14 @@ def test_tasks_of_shapes_have_their_images_without_each_part(
             # In the view of the original: only the part differs.
             same = (image == task.image[0]).all(0).float().mean()
             assert 0.3 < float(same) < 1
+
+
+def test_models_of_one_kind_are_named_with_their_folders(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--methods", "Saliency", "--metrics", "cost", "--tasks", "1"]
+    assert main(["compare", model, model, *DATA, *arguments, "--output", str(tmp_path / "c")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == [f"ScaleProtoSeg {number}: {model}" for number in (1, 2)]
+    assert main(["compare", model, *DATA, *arguments, "--output", str(tmp_path / "d")]) == 0
+    assert f": {model}" not in capsys.readouterr().out
