@@ -16,7 +16,7 @@ from torch import Tensor
 
 from protoxai.attribution import AttributionMethod
 from protoxai.comparison.measure import measure
-from protoxai.comparison.memo import ExplainedTasks, ModelTasks, fingerprint
+from protoxai.comparison.memo import Explanations, fingerprint
 from protoxai.comparison.stored import Row, read_rows, write_rows
 from protoxai.comparison.tasks import Task
 from protoxai.metrics import PerImageMetric
@@ -148,16 +148,11 @@ class Measurement:
 
     def _measure(self, task: Task, places: Sequence[int], rows: dict[int, Row]) -> None:
         """Measure a task by the cells of some places, and add their rows."""
-        model_tasks = ModelTasks([task])
-        explained = {
-            cell.explainer: ExplainedTasks(cell.explainer, model_tasks) for cell in self.cells
-        }
+        explanations = Explanations(task)
         for place in places:
             cell = self.cells[place]
-            of_explainer = explained[cell.explainer]
-            rows[place] = measure(
-                cell.explainer, partial(of_explainer.__getitem__, 0), cell.metric, self.seed
-            )
+            explain = partial(explanations.of, cell.explainer)
+            rows[place] = measure(cell.explainer, explain, cell.metric, self.seed)
             # A stop within an explainer may end as a failure of that explainer.
             stop_if_requested()
             failure = f"{cell.explainer.name}, {cell.name}: {rows[place].failure}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, partial
 
 import torch
@@ -139,78 +139,58 @@ def _runner_up(logits: Tensor, region: Tensor, class_index: Tensor) -> Tensor | 
     return totals.argmax()[None]
 
 
-class ModelTasks:
-    """Tasks with the predictions of models, each computed when it is first used.
+class Explanations:
+    """The explanations of one task, each computed when it is first used.
 
     Args:
-        tasks: Tasks of the comparison.
+        task: Task.
     """
 
-    def __init__(self, tasks: Sequence[Task]) -> None:
-        self.tasks = tasks
-        self._known: dict[tuple[nn.Module, int], ModelTask] = {}
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self._predicted: dict[nn.Module, ModelTask] = {}
+        self._explained: dict[AttributionMethod, ExplainedTask] = {}
 
-    def get(self, model: nn.Module, position: int) -> ModelTask:
-        """Return the task at a position together with the model's predictions."""
-        key = model, position
-        if key not in self._known:
-            self._known[key] = ModelTask(model, self.tasks[position])
-        return self._known[key]
+    def of(self, explainer: AttributionMethod) -> ExplainedTask:
+        """Return an explainer's explanation; explainers of a model share its predictions."""
+        if explainer not in self._explained:
+            self._explained[explainer] = _explained(explainer, self._of_model(explainer.model))
+        return self._explained[explainer]
+
+    def _of_model(self, model: nn.Module) -> ModelTask:
+        if model not in self._predicted:
+            self._predicted[model] = ModelTask(model, self.task)
+        return self._predicted[model]
 
 
-class ExplainedTasks:
-    """An explainer's explanations of the tasks, each computed when it is first used.
-
-    Args:
-        explainer: Explainer.
-        tasks: Tasks, shared with other explainers of the same models.
-    """
-
-    def __init__(self, explainer: AttributionMethod, tasks: ModelTasks) -> None:
-        self.explainer = explainer
-        self._tasks = tasks
-        self._known: dict[int, ExplainedTask] = {}
-
-    def __len__(self) -> int:
-        return len(self._tasks.tasks)
-
-    def __getitem__(self, position: int) -> ExplainedTask:
-        if position not in self._known:
-            self._known[position] = self._explained(position)
-        return self._known[position]
-
-    def _explained(self, position: int) -> ExplainedTask:
-        own = self._tasks.get(self.explainer.model, position)
-        attribution = self.explainer(own.task.image, own.region, own.task.class_index)
-        if attribution.map.shape != own.region.shape:
-            raise ValueError(
-                f"the map of {self.explainer.name} has the shape {tuple(attribution.map.shape)}, "
-                f"expected {tuple(own.region.shape)}: resize it to the image"
-            )
-        if bool(own.region.any()):
-            # The values over an empty region are NaN.
-            check_each(attribution.map, PROBLEM, [own.task.image_index], FIX)
-        return ExplainedTask(
-            index=own.task.index,
-            image=own.task.image,
-            class_index=own.task.class_index,
-            truth=own.task.truth,
-            region=own.region,
-            map=attribution.map,
-            units=attribution.units,
-            cost=attribution.cost,
-            model=self.explainer.model,
-            softmax=own.softmax,
-            logit=own.logit,
-            explain=self._map,
-            image_index=own.task.image_index,
-            group=own.task.group,
-            labels=own.task.labels,
-            ignore_index=own.task.ignore_index,
-            background=own.task.background,
-            runner_up=own.runner_up,
-            part_drops=None if own.task.without_parts is None else lambda: own.part_drops,
+def _explained(explainer: AttributionMethod, own: ModelTask) -> ExplainedTask:
+    attribution = explainer(own.task.image, own.region, own.task.class_index)
+    if attribution.map.shape != own.region.shape:
+        raise ValueError(
+            f"the map of {explainer.name} has the shape {tuple(attribution.map.shape)}, "
+            f"expected {tuple(own.region.shape)}: resize it to the image"
         )
-
-    def _map(self, images: Tensor, region: Tensor, class_index: Tensor) -> Tensor:
-        return self.explainer(images, region, class_index).map
+    if bool(own.region.any()):
+        # The values over an empty region are NaN.
+        check_each(attribution.map, PROBLEM, [own.task.image_index], FIX)
+    return ExplainedTask(
+        index=own.task.index,
+        image=own.task.image,
+        class_index=own.task.class_index,
+        truth=own.task.truth,
+        region=own.region,
+        map=attribution.map,
+        units=attribution.units,
+        cost=attribution.cost,
+        model=explainer.model,
+        softmax=own.softmax,
+        logit=own.logit,
+        explain=lambda *arguments: explainer(*arguments).map,
+        image_index=own.task.image_index,
+        group=own.task.group,
+        labels=own.task.labels,
+        ignore_index=own.task.ignore_index,
+        background=own.task.background,
+        runner_up=own.runner_up,
+        part_drops=None if own.task.without_parts is None else lambda: own.part_drops,
+    )

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from protoxai.attribution import SegmentationTarget
 from protoxai.comparison import Comparison, Task, compare
-from protoxai.comparison.memo import ExplainedTasks, MemoizedScore, ModelTask, ModelTasks
+from protoxai.comparison.memo import Explanations, MemoizedScore, ModelTask
 from tests.comparison.toys import TASKS, Scripted, colours, red
 
 
@@ -65,21 +65,21 @@ def test_scores_are_the_regions_mean(output: str, name: str) -> None:
 
 def test_a_model_predicts_a_task_once() -> None:
     one, other = Counted(), Counted(2.0)
-    tasks = ModelTasks(TASKS)
-    first = ExplainedTasks(Scripted("a", red, one), tasks)
-    second = ExplainedTasks(Scripted("b", red, one), tasks)
-    third = ExplainedTasks(Scripted("c", red, other), tasks)
-    assert first[1].logit is second[1].logit is first[1].logit
-    assert first[0].logit is not first[1].logit
-    assert third[1].logit is not first[1].logit
+    explanations = Explanations(TASKS[1])
+    first, second = Scripted("a", red, one), Scripted("b", red, one)
+    explained = explanations.of(first)
+    assert explanations.of(second).logit is explained.logit
+    assert explanations.of(Scripted("c", red, other)).logit is not explained.logit
+    assert Explanations(TASKS[0]).of(first).logit is not explained.logit
     assert (one.images, other.images) == (2, 1)
-    assert first[1] is first[1] is not second[1]
+    assert explanations.of(first) is explained is not explanations.of(second)
+    assert (first.explained, second.explained) == (2, 1)
 
 
 def test_an_explained_task_holds_the_task_and_its_explanation() -> None:
     explainer = Scripted("red", red, units=[1.0, 2.0])
     task = TASKS[1]
-    explained = ExplainedTasks(explainer, ModelTasks(TASKS))[1]
+    explained = Explanations(task).of(explainer)
     assert explained.index == 9
     assert torch.equal(explained.image, task.image)
     assert torch.equal(explained.truth, task.truth)

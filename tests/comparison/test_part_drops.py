@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from protoxai.comparison import Task, compare, select_tasks
-from protoxai.comparison.memo import ExplainedTasks, ModelTask, ModelTasks
+from protoxai.comparison.memo import Explanations, ModelTask
 from protoxai.data import MappedDataset, Shapes, evaluation_transform
 from protoxai.metrics import part_drops, part_intervention
 from tests.comparison.toys import TASKS, Scripted, quiet, red
@@ -147,7 +147,7 @@ def test_items_of_ones_own_may_be_redrawn() -> None:
     parts, drops = ModelTask(model, task).part_drops
     assert parts.sum((1, 2)).tolist() == [8, 8, 8]
     assert (drops > 0).all()
-    explained = ExplainedTasks(Scripted("red", red, model), ModelTasks([task]))[0]
+    explained = Explanations(task).of(Scripted("red", red, model))
     assert explained.part_drops is not None
     assert torch.equal(explained.part_drops().drops, drops)
 
