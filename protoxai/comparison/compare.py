@@ -170,6 +170,7 @@ def _result(
         shares=tuple(cell.metric.shares),
         model=cell.model,
         reference=cell.explainer.reference,
+        complete=all(row.final for row in known.values()),
     )
 
 

@@ -212,11 +212,12 @@ class Measurements:
     def failures(self) -> list[str]:
         """Return a line for each failure: whose it is, why, and the number of tasks it leaves.
 
-        That a reference has no units, for example, is not one: references have maps alone.
+        That a metric is not defined for a reference, which has no units, is none.
         """
         owners: dict[tuple[str, str, int], list[str]] = defaultdict(list)
         for result in self.results:
-            if result.failure and not (result.reference and not result.indices):
+            undefined = result.complete and not result.indices
+            if result.failure and not (result.reference and undefined):
                 key = result.metric, result.failure, len(result.indices)
                 owners[key].append(result.explainer)
         number = len(self.explainers)

@@ -24,6 +24,7 @@ class Result:
         shares: Names of the figures whose values are 0 or 1.
         model: Name of the explained model.
         reference: Whether the explainer is a reference, which does not compete.
+        complete: Whether another measurement would add nothing.
 
     Raises:
         ValueError: If there are not as many rows and reasons as tasks, or values as figures.
@@ -40,6 +41,7 @@ class Result:
     shares: tuple[str, ...] = ()
     model: str = ""
     reference: bool = False
+    complete: bool = True
 
     def __post_init__(self) -> None:
         if not self.reasons:

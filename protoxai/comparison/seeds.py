@@ -76,5 +76,6 @@ def _mean(results: Sequence[Result]) -> Result:
         rows=tuple(rows.values()),
         reasons=tuple(reasons[index] for index in indices),
         seconds=sum(each.seconds for each in results),
+        complete=all(each.complete for each in results),
         failure="; ".join(dict.fromkeys(each.failure for each in results if each.failure)),
     )

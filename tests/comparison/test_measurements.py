@@ -225,10 +225,12 @@ def test_failures_alike_are_one_line() -> None:
         result(name, "units", {}, failure="no units", reference=name == "edges")
         for name in ("a", "edges")
     ]
-    # That a reference has no units is no failure.
-    assert Comparison((*results, *units)).failures() == [
+    broken = result("noise", "m", {}, failure="it broke", reference=True, complete=False)
+    # That a reference has no units is no failure; that it breaks is one.
+    assert Comparison((*results, *units, broken)).failures() == [
         "a, b, m: out of time (n = 1)",
         "a, units: no units (n = 0)",
+        "noise, m: it broke (n = 0)",
     ]
 
 
