@@ -83,7 +83,7 @@ def registered_metrics() -> dict[str, type[PerImageMetric]]:
 
     Example:
         >>> list(registered_metrics())[:3]
-        ['faithfulness', 'deletion_insertion', 'pointing_game']
+        ['faithfulness', 'patch_faithfulness', 'deletion_insertion']
     """
     package = importlib.import_module("protoxai.metrics")
     # The metrics register when their modules load.
