@@ -142,10 +142,8 @@ def _numbers(skipped: Sequence[str] | None, class_names: Sequence[str]) -> list[
 
 def _kept(output: Path) -> str:
     """Return the message of a stop."""
-    count = sum(1 for _ in output.glob("results/*.json"))
-    kept = f"{count} tasks, the last in part, are in {output}/results"
-    return (
-        f"stopped in the comparison; {kept}, and the same command continues"
-        if count
-        else "stopped in the comparison; nothing was measured"
-    )
+    from protoxai.comparison.stored import read_rows
+
+    count = sum(len(read_rows(file)) for file in output.glob("results/*.json"))
+    kept = f"{count} finished results are in {output}/results, which the same command continues"
+    return f"stopped in the comparison; {kept if count else 'no result was finished'}"

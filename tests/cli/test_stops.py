@@ -159,8 +159,8 @@ def test_a_stop_within_a_comparison_that_continues(
         assert main(arguments) == 143
     captured = capsys.readouterr()
     assert captured.err == (
-        f"protoxai: stopped in the comparison; 1 tasks, the last in part, are in {output}/results, "
-        "and the same command continues\n"
+        f"protoxai: stopped in the comparison; 1 finished results are in {output}/results, which "
+        "the same command continues\n"
     )
     assert not (output / "comparison.txt").exists()
     measured = []
