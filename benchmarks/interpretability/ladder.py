@@ -59,12 +59,12 @@ def main() -> None:
         write_file(PAGE, with_block(read_text(PAGE), "ladder", tables(RESULTS)))
         return
     count = chosen.tasks or TASKS[chosen.ladder]
-    model: nn.Module = KnownModel().eval()
+    model: nn.Module = KnownModel()
     name = chosen.ladder
     if name != "known":
         if chosen.model is None:
             parser.error(f"{name} requires the folder of a trained model")
-        model = load_model(chosen.model).eval().to(memory_format=torch.channels_last)
+        model = load_model(chosen.model)
         name = f"{name}-{type(model).__name__.lower()}"
     tasks, explainers, metrics = {"known": _known, "shapes": _shapes, "camvid": _camvid}[
         chosen.ladder

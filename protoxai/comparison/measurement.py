@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from protoxai.attribution import AttributionMethod
 from protoxai.comparison.measure import measure
@@ -81,7 +81,10 @@ class Measurement:
         self._states: dict[AttributionMethod, str] = {}
         self._keys: list[str | None] = [None] * len(cells)
         if folder is not None:
-            self._states = {cell.explainer: fingerprint(_state(cell.explainer)) for cell in cells}
+            explainers = dict.fromkeys(cell.explainer for cell in cells)
+            models = dict.fromkeys(explainer.model for explainer in explainers)
+            states = {model: fingerprint(_state(model)) for model in models}
+            self._states = {explainer: states[explainer.model] for explainer in explainers}
             self._keys = [cell.key(seed, self._states[cell.explainer]) for cell in cells]
 
     def key_of_maps(self, tasks: Sequence[Task]) -> str:
@@ -190,5 +193,5 @@ def _tensors(task: Task) -> tuple[Tensor, ...]:
     return torch.tensor([task.index, task.image_index]), task.image, task.truth, task.class_index
 
 
-def _state(explainer: AttributionMethod) -> list[Tensor]:
-    return [*explainer.model.parameters(), *explainer.model.buffers()]
+def _state(model: nn.Module) -> list[Tensor]:
+    return [*model.parameters(), *model.buffers()]

@@ -129,6 +129,12 @@ class Measurements:
             >>> difference.mean, difference.wins, difference.tasks
             (0.25, 2, 2)
         """
+        key = first, second, figure
+        if key not in self._differences:
+            self._differences[key] = self._difference(*key)
+        return self._differences[key]
+
+    def _difference(self, first: str, second: str, figure: str) -> Difference:
         measured = []
         for explainer in (first, second):
             result = self._result(explainer, figure)
@@ -264,6 +270,11 @@ class Measurements:
 
     def _result(self, explainer: str, figure: str) -> Result | None:
         return self._by_figure.get((explainer, figure))
+
+    @cached_property
+    def _differences(self) -> dict[tuple[str, str, str], Difference]:
+        """The differences that were asked for: tables, sentences and pictures share them."""
+        return {}
 
     @cached_property
     def _by_figure(self) -> dict[tuple[str, str], Result]:

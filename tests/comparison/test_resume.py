@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from protoxai.attribution import CaptumAttribution
-from protoxai.comparison import Task, compare
+from protoxai.comparison import Task, compare, measurement
 from protoxai.metrics import Sparseness
 from tests.comparison.toys import (
     SIZE,
@@ -267,3 +267,17 @@ def test_undefined_values_are_stored_as_json(tmp_path) -> None:
     assert not any("NaN" in text for text in texts)
     assert same_values(before, compare([constant], TASKS, **options))
     assert before["constant", "pointing_game"] is None
+
+
+def test_a_models_parameters_are_read_once(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    model, unchanged, read = colours(), measurement.fingerprint, []
+
+    def noted(tensors) -> str:
+        tensors = list(tensors)
+        read.extend(tensor for tensor in tensors if tensor is model.weight)
+        return unchanged(tensors)
+
+    monkeypatch.setattr(measurement, "fingerprint", noted)
+    explainers = [Scripted(name, red, model) for name in ("a", "b")]
+    compare(explainers, TASKS, metrics=FAST, output=tmp_path, log=quiet)
+    assert len(read) == 1

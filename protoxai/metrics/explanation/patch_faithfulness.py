@@ -55,8 +55,16 @@ def patch_faithfulness(
         >>> round(float(patch_faithfulness(lambda x: x[:, 0, 4, 4], image, image[0])), 3)
         0.75
     """
-    options = {"fill": fill, "patch": PATCH, "seed": seed, "batch_size": batch_size}
-    return faithfulness(score, image, attribution, steps, **options)  # type: ignore[arg-type]
+    return faithfulness(
+        score,
+        image,
+        attribution,
+        steps,
+        fill=fill,
+        patch=PATCH,
+        seed=seed,
+        batch_size=batch_size,
+    )
 
 
 @register_metric("patch_faithfulness")
