@@ -16,6 +16,7 @@ from protoxai.kernels import stream_logits
 from protoxai.model.finiteness import check_result
 from protoxai.model.options import ScaleProtoSegOptions, complete, explicit_options
 from protoxai.model.outputs import SegmentationOutput
+from protoxai.model.removal import remaining_prototypes
 from protoxai.model.segmenter import Segmenter
 from protoxai.model.structure import (
     adopt_structure,
@@ -191,6 +192,32 @@ class ScaleProtoSeg(Segmenter):
             )
         model = copy.deepcopy(self)
         model._keep(self.head.used_prototypes())
+        return model
+
+    def without(self, prototypes: Tensor | Sequence[int]) -> ScaleProtoSeg:
+        """Return a new model without some prototypes, in either stage.
+
+        All other weights stay as they are. In stage 2 the weights of a group are not renormalised,
+        so a group whose prototypes are all removed has the constant score 1.
+        :func:`~protoxai.refit_last_layer` adapts the last layer. Removing what is judged to be
+        wrong follows Bontempelli et al., ProtoPDebug, ICLR 2023 (arXiv 2205.15769).
+
+        Args:
+            prototypes: Indices of the prototypes to remove, each once.
+
+        Raises:
+            TypeError: If the indices are not a list of whole numbers.
+            ValueError: If an index is out of range, or a class would lose its last prototype, or in
+                stage 2 the last one that its groups use.
+
+        Example:
+            >>> model = ScaleProtoSeg(torch.nn.Conv2d(3, 8, 3, stride=8), 2, prototype_dim=4)
+            >>> len(model.table), len(model.without([3, 17]).table)
+            (24, 22)
+        """
+        kept = remaining_prototypes(self.head, prototypes, self.class_names)
+        model = copy.deepcopy(self)
+        model._keep(kept)
         return model
 
     def _keep(self, index: Tensor) -> None:
