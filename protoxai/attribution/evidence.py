@@ -59,8 +59,7 @@ def unit_evidence(
     class_index = check_class(class_index, head.num_classes)
     weight = head.class_weights(class_index)[:, None, None]
     if isinstance(head, SparseGroupHead):
-        scores = output.group_scores
-        return weight * ((head.scores(output.activations) if scores is None else scores) - 1)
+        return weight * (group_scores(head, output) - 1)
     return weight * output.activations
 
 
@@ -87,10 +86,15 @@ def prototype_evidence(
         return unit_evidence(head, output, class_index)
     class_index = check_class(class_index, head.num_classes)
     activations = output.activations
-    credit = head.class_weights(class_index)[:, None, None] * _slope(head.scores(activations))
-    weights = head.group_weights().to(credit)
-    factors = full_precision_einsum(weights, credit, "n p, b n h w -> b p h w")
-    return factors * activations
+    credit = head.class_weights(class_index)[:, None, None] * slope(group_scores(head, output))
+    weights = head.padded_weights().to(credit)
+    credit = credit.unflatten(1, weights.shape[:2])
+    factors = full_precision_einsum(weights, credit, "c g m, b c g h w -> b c m h w")
+    members = head.table.to(credit.device).members("class").indices[head.classes]
+    mask = head.member_mask[:, 0]
+    by_prototype = torch.empty_like(activations, dtype=factors.dtype)
+    by_prototype[:, members[mask]] = factors[:, mask]
+    return by_prototype * activations
 
 
 @torch.no_grad()
@@ -115,9 +119,9 @@ def member_evidence(
     tensor("weights", weights, "height width", sizes={"height": height, "width": width})
     own_groups = head.group_class == class_index
     own_prototypes = head.table.class_index == class_index
-    slope = _slope(head.scores(output.activations)[0, own_groups]) * weights
+    slopes = slope(group_scores(head, output)[0, own_groups]) * weights
     activations = output.activations[0, own_prototypes]
-    means = full_precision_einsum(slope, activations, "g h w, p h w -> g p")
+    means = full_precision_einsum(slopes, activations, "g h w, p h w -> g p")
     group_weights = head.group_weights(class_index)
     credit = head.class_weights(class_index)[own_groups][:, None]
     return credit * group_weights * means if len(group_weights) else group_weights
@@ -154,6 +158,12 @@ def region_weights(region: Tensor, grid: tuple[int, int]) -> Tensor:
     return weights[:, 0].reshape(*region.shape[:-2], *grid)
 
 
+def group_scores(head: SparseGroupHead, output: SegmentationOutput) -> Tensor:
+    """Return the group scores (B, N, h, w) of an output, computed if it does not hold them."""
+    scores = output.group_scores
+    return head.scores(output.activations) if scores is None else scores
+
+
 def _check(head: PrototypeHead | SparseGroupHead, output: SegmentationOutput) -> None:
     check_head(head)
     instance("output", output, SegmentationOutput, "output = model(images)")
@@ -162,7 +172,7 @@ def _check(head: PrototypeHead | SparseGroupHead, output: SegmentationOutput) ->
     tensor("output.activations", output.activations, dims, sizes={"prototypes": prototypes})
 
 
-def _slope(scores: Tensor) -> Tensor:
+def slope(scores: Tensor) -> Tensor:
     """Return ``expm1(a) / a`` of group scores ``exp(a)``, and its limit 1 at ``a = 0``."""
     sums = scores.log()
     return torch.where(sums.abs() < 1e-6, 1 + sums / 2, sums.expm1() / sums)
