@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from protoxai import kernels
 from protoxai.heads.constrained import SUM_TOLERANCE, ConstrainedHead
 from protoxai.heads.linear import LastLayer, check_class, check_maps
+from protoxai.prototypes.prototype import GroupWeights
 from protoxai.prototypes.table import PrototypeTable
 from protoxai.runtime.checks import Range, number, positive
 from protoxai.runtime.precision import widen, without_autocast
@@ -130,6 +131,17 @@ class SparseGroupHead(ConstrainedHead):
         columns = self._members[:, None].expand_as(weights)
         dense = weights.new_zeros(*weights.shape[:2], len(self.table))
         return dense.scatter_add(2, columns, weights).flatten(0, 1)
+
+    @torch.no_grad()
+    def weights_by_prototype(self) -> GroupWeights:
+        """Return the weights of each prototype in the groups of its class, as they are now."""
+        padded = self.padded_weights().detach().cpu()
+        members, mask = self._members.cpu(), self._mask.cpu()
+        weights = padded.new_zeros(len(self.table), self.num_groups)
+        first_group = torch.zeros(len(self.table), dtype=torch.long)
+        weights[members[mask]] = padded.transpose(1, 2)[mask]
+        first_group[members[mask]] = mask.nonzero()[:, 0] * self.num_groups
+        return GroupWeights(weights, first_group)
 
     @torch.no_grad()
     def set_group_weights(self, dense: Tensor) -> None:

@@ -9,30 +9,22 @@ from typing import Any, Self, Unpack
 import torch
 from torch import Tensor, nn
 
-from protoxai import folders
 from protoxai.heads.groups import SparseGroupHead
 from protoxai.heads.linear import PrototypeHead
 from protoxai.kernels import stream_logits
 from protoxai.model.finiteness import check_result
 from protoxai.model.options import ScaleProtoSegOptions, complete, explicit_options
 from protoxai.model.outputs import SegmentationOutput
+from protoxai.model.prototype_segmenter import PrototypeSegmenter
 from protoxai.model.removal import remaining_prototypes
-from protoxai.model.segmenter import Segmenter
-from protoxai.model.structure import (
-    adopt_structure,
-    check_parts,
-    check_structure,
-    encode_structure,
-    find_structure,
-)
+from protoxai.model.structure import check_structure, find_structure
 from protoxai.prototypes.layer import MultiScalePrototypeLayer
-from protoxai.prototypes.provenance import Provenance, read_provenance
 from protoxai.prototypes.table import PrototypeTable
 from protoxai.runtime.precision import widen
 
 
 @explicit_options(ScaleProtoSegOptions)
-class ScaleProtoSeg(Segmenter):
+class ScaleProtoSeg(PrototypeSegmenter):
     """Segmentation by comparing each pixel with prototypes at several scales.
 
     Porta et al., "Multi-Scale Grouped Prototypes for Interpretable Semantic Segmentation", WACV
@@ -63,7 +55,6 @@ class ScaleProtoSeg(Segmenter):
     """
 
     options_kind = ScaleProtoSegOptions
-    head: PrototypeHead | SparseGroupHead
 
     def __init__(
         self,
@@ -86,17 +77,6 @@ class ScaleProtoSeg(Segmenter):
             table, dim, chosen["epsilon"], chosen["bounded_prototypes"]
         )
         self.head = PrototypeHead(table, chosen["off_class"], chosen["last_layer"])
-        self.provenance: tuple[Provenance, ...] | None = None
-
-    @property
-    def table(self) -> PrototypeTable:
-        """Class and scale of each prototype."""
-        return self.prototype_layer.table
-
-    @property
-    def grouped(self) -> bool:
-        """Whether the model is in stage 2."""
-        return isinstance(self.head, SparseGroupHead)
 
     def forward(self, images: Tensor) -> SegmentationOutput:
         """Segment normalised images (B, 3, H, W); all maps are at feature resolution h x w."""
@@ -153,7 +133,7 @@ class ScaleProtoSeg(Segmenter):
         return self.train(self.training)
 
     def keep_prototypes(self, indices: Tensor | Sequence[int]) -> None:
-        """Drop all prototypes but the given ones from layer, table, head and provenance, in place.
+        """Drop all prototypes but the given ones and what is kept of them, in place.
 
         Args:
             indices: Indices of the prototypes to keep; their order stays.
@@ -220,12 +200,6 @@ class ScaleProtoSeg(Segmenter):
         model._keep(kept)
         return model
 
-    def _keep(self, index: Tensor) -> None:
-        self.prototype_layer.keep(index)
-        self.head.keep(index)
-        if self.provenance is not None:
-            self.provenance = tuple(self.provenance[i] for i in index.tolist())
-
     def train(self, mode: bool = True) -> Self:
         """Set training mode; frozen parts (in stage 2 all but the head) stay in evaluation mode."""
         super().train(mode)
@@ -233,11 +207,6 @@ class ScaleProtoSeg(Segmenter):
             self.backbone.eval()
             self.scales.eval()
         return self
-
-    def structure(self) -> dict[str, Any]:
-        """Return the table and the number of groups, which determine the shapes of the weights."""
-        groups = self.head.num_groups if isinstance(self.head, SparseGroupHead) else None
-        return {"table": self.table.to_config(), "num_groups": groups}
 
     def restructure(self, structure: Mapping[str, Any]) -> None:
         """Adopt the :meth:`structure` of another model of the same configuration, in place.
@@ -267,16 +236,9 @@ class ScaleProtoSeg(Segmenter):
         self.head = PrototypeHead(table, self.config["off_class"], self.config["last_layer"]).to(
             device
         )
-        self.provenance = None
+        self._forget_projection()
         if num_groups is not None:
             self.group(num_groups)
-
-    def get_extra_state(self) -> Tensor:
-        """Return the :meth:`structure` as a tensor, for the state dict."""
-        return encode_structure(self.structure())
-
-    def set_extra_state(self, state: Any) -> None:
-        """Do nothing: the structure in a state dict is compared before its weights are loaded."""
 
     def _check_table(self, table: PrototypeTable) -> None:
         num_scales = self.scales.num_scales
@@ -291,37 +253,6 @@ class ScaleProtoSeg(Segmenter):
         """Build the model, without its weights, from the content of its ``config.json``."""
         model = cls(**values, table=PrototypeTable(**structure["table"]))
         return model if structure["num_groups"] is None else model.group(structure["num_groups"])
-
-    @classmethod
-    def check_structure(cls, structure: Any, values: Mapping[str, Any]) -> None:
-        """Raise ``ValueError`` if a structure is damaged, or not one of a configuration."""
-        table, _ = check_structure(structure)
-        if table.num_classes != values["num_classes"]:
-            raise ValueError(
-                f"num_classes is {values['num_classes']}, but structure.table.num_classes "
-                f"{table.num_classes}"
-            )
-
-    def documents(self) -> dict[str, Any]:
-        """Return the content of the JSON files of the model's folder, by file name."""
-        check_parts(self.head, self.table, self.config["last_layer"], self.provenance)
-        documents = super().documents()
-        documents[folders.CONFIG] |= {
-            "epsilon": self.prototype_layer.epsilon,
-            "bounded_prototypes": self.prototype_layer.bounded,
-            "structure": self.structure(),
-        }
-        entries = self.provenance and [entry.to_config() for entry in self.provenance]
-        # The file is written even without provenance, so that it replaces an older model's.
-        return {**documents, folders.PROVENANCE: entries}
-
-    def adopt_documents(self, documents: Mapping[str, Any]) -> None:
-        """Read the provenance from the documents of a model folder."""
-        self.provenance = read_provenance(documents.get(folders.PROVENANCE), len(self.table))
-
-    def check_weights(self, state: dict[str, Any], prefix: str) -> None:
-        """Check that weights are of the model's own structure."""
-        adopt_structure(state, prefix, self.structure(), self.state_dict())
 
 
 def _embedding(maps: Tensor) -> Tensor:
