@@ -12,11 +12,11 @@ from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
 from protoxai.data.label_images import grey_image, indexed_image
-from protoxai.data.palette import Colour, distinct_palette
 from protoxai.images import unit_range
 from protoxai.labels import check_ignore_index, check_labels
 from protoxai.runtime.checks import function, palette_of, whole
 from protoxai.runtime.names import check_class_names
+from protoxai.runtime.palette import Colour, distinct_palette
 from protoxai.runtime.tensors import tensor
 
 Masks = dict[str, Tensor]

@@ -7,11 +7,11 @@ import numpy as np
 import torch
 
 from protoxai.data.base import RawSample, SegmentationDataset, Transform
-from protoxai.data.palette import distinct_palette
 from protoxai.data.registry import register
 from protoxai.data.shapes.objects import BLUEPRINTS
 from protoxai.data.shapes.scene import Scene, draw_scene
 from protoxai.runtime.checks import NOT_NEGATIVE, Range, choice, pair, whole
+from protoxai.runtime.palette import distinct_palette
 
 SPLITS = ("train", "val")
 # Small objects cannot be recognised in smaller pictures.
