@@ -98,6 +98,36 @@ def prototype_evidence(
 
 
 @torch.no_grad()
+def evidence_of_prototype(
+    head: PrototypeHead | SparseGroupHead,
+    output: SegmentationOutput,
+    class_index: int,
+    prototype: int,
+) -> Tensor:
+    """Return the contribution of one prototype to a class's logit at every pixel, (B, h, w).
+
+    It is one of the maps of :func:`prototype_evidence`, without the cost of all others.
+
+    Args:
+        head: Head of the model.
+        output: Output of the model.
+        class_index: Class c.
+        prototype: Index of the prototype.
+    """
+    _check(head, output)
+    class_index = check_class(class_index, head.num_classes)
+    activation, credit = output.activations[:, prototype], head.class_weights(class_index)
+    if not isinstance(head, SparseGroupHead):
+        return credit[prototype] * activation
+    own_class = int(head.table.class_index[prototype])
+    own_groups = head.group_class == own_class
+    members = (head.table.class_index == own_class).nonzero().flatten().tolist()
+    weights = head.group_weights(own_class)[:, members.index(prototype)]
+    slopes = slope(group_scores(head, output)[:, own_groups])
+    return ((credit[own_groups] * weights)[:, None, None] * slopes).sum(1) * activation
+
+
+@torch.no_grad()
 def member_evidence(
     head: SparseGroupHead, output: SegmentationOutput, class_index: int, weights: Tensor
 ) -> Tensor:

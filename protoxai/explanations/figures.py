@@ -10,12 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from protoxai.explanations.local import (
-    Explanation,
-    GroupEvidence,
-    PrototypeEvidence,
-    RegionExplanation,
-)
+from protoxai.explanations.explanation import Explanation
+from protoxai.explanations.regions import GroupEvidence, PrototypeEvidence, RegionExplanation
 from protoxai.prototypes.provenance import Box, Provenance
 from protoxai.runtime.checks import Range, function, instance, palette_of, whole
 from protoxai.runtime.figure_text import AS_IT_IS, drawable

@@ -12,7 +12,6 @@ import protoxai as P
 from protoxai import attribution as A
 from protoxai import comparison as C
 from protoxai import evaluation as E
-from protoxai import explanations as X
 from protoxai import projection as R
 from tests.misuse import values as v
 from tests.misuse.call import call, method
@@ -161,37 +160,6 @@ call(
     window=pairs((16, 16)),
     stride=pairs((8, 8), large=(99, 8)),
 )
-call(
-    "protoxai",
-    "explain",
-    P.explain,
-    model=MODEL,
-    image=tensors(lambda: v.images()[0], fixed=(0,), finite=True)
-    .but("more_dimensions")
-    .also(picture=Image.new("RGB", (24, 16)), batch=v.images()),
-)
-call(
-    "protoxai.explanations",
-    "explanation_figure",
-    X.explanation_figure,
-    explanation=objects(v.explanation),
-    image_of=functions(lambda index: torch.zeros(3, *v.SIZE).byte()),
-    regions=wholes(1),
-    groups=wholes(1),
-    prototypes=wholes(1),
-    palette=Domain(
-        lambda: [(0, 0, 0)] * 3,
-        constants(
-            text="text",
-            number=3,
-            few=[(0, 0, 0)],
-            words=["red"] * 3,
-            far=[(0, 0, 999)] * 3,
-            pairs=[(0, 0)] * 3,
-        ),
-    ),
-)
-
 METHODS = Domain(
     lambda: ["Saliency"],
     constants(text="Saliency", number=3, unknown=["unknown"], numbers=[3], empty=[]),

@@ -101,7 +101,7 @@ def test_predicting_from_several_threads_never_changes_a_model(grouped: bool) ->
                 PrototypeAttribution(model)(image, region, class_index)
                 evaluate(model, [batch])
             with pytest.raises(ValueError, match="shape"):
-                explain(model, torch.rand(2, 3, 16, 16))
+                explain(model, torch.rand(2, 16, 16))
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(use, range(4)))

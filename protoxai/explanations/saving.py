@@ -1,0 +1,73 @@
+"""Explanations as files, and their summary in a notebook."""
+
+from __future__ import annotations
+
+import html
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from protoxai.runtime.checks import did_you_mean, shown
+from protoxai.runtime.files import write_file
+from protoxai.runtime.paths import expanded
+
+if TYPE_CHECKING:
+    from protoxai.explanations.explanation import Explanation
+
+PICTURES = (".png", ".svg", ".pdf")
+SUFFIXES = (*PICTURES, ".html")
+DPI = 110
+LISTED = 3
+"""Number of prototypes per region in a summary."""
+
+
+def check_suffix(path: str | Path) -> Path:
+    """Return the path of a file for an explanation, or raise an error if its kind is unknown.
+
+    Args:
+        path: File to write.
+
+    Raises:
+        TypeError: If it is no path.
+        ValueError: If its suffix is another than .png, .svg, .pdf or .html.
+    """
+    path = expanded(path, "path")
+    if path.suffix.lower() not in SUFFIXES:
+        raise ValueError(
+            f"path is {shown(str(path))}, expected a name that ends with one of "
+            f"{', '.join(SUFFIXES)}{did_you_mean(path.suffix, SUFFIXES)}"
+        )
+    return path
+
+
+def save_explanation(explanation: Explanation, path: str | Path) -> None:
+    """Write an explanation as a figure or as a page, see :meth:`Explanation.save`."""
+    path = check_suffix(path)
+    kind = path.suffix.lower()
+    if kind == ".html":
+        write_file(path, explanation.to_html())
+        return
+    buffer = io.BytesIO()
+    explanation.figure().savefig(buffer, format=kind[1:], dpi=DPI)
+    write_file(path, buffer.getvalue())
+
+
+def html_summary(explanation: Explanation) -> str:
+    """Return a short table of an explanation's regions, for notebooks."""
+    rows = []
+    for region in explanation.regions:
+        strongest = sorted(
+            ((p.evidence, p) for group in region.groups for p in group.prototypes),
+            key=lambda pair: -pair[0],
+        )[:LISTED]
+        prototypes = ", ".join(
+            f"{p.prototype} (scale {p.scale + 1}, {evidence:+.2f})" for evidence, p in strongest
+        )
+        share = float(region.region.double().mean())
+        cells = (region.class_name, f"{share:.1%}", f"{region.logit:.2f}", prototypes)
+        rows.append("".join(f"<td>{html.escape(cell)}</td>" for cell in cells))
+    heads = "".join(
+        f"<th>{head}</th>" for head in ("class", "share", "logit", "strongest prototypes")
+    )
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    return f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"

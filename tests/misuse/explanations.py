@@ -1,0 +1,80 @@
+"""Valid calls of explanations and their figures."""
+
+from __future__ import annotations
+
+import torch
+from PIL import Image
+
+import protoxai as P
+from protoxai import explanations as X
+from tests.misuse import values as v
+from tests.misuse.call import call, method
+from tests.misuse.domains import Domain, constants, functions, labels, objects, tensors, wholes
+from tests.misuse.prototypes import CLASS
+from tests.misuse.shared import MODEL, VOID
+
+IMAGE = (
+    tensors(lambda: v.images()[0], fixed=(0,), finite=True)
+    .but("more_dimensions")
+    .also(picture=Image.new("RGB", (24, 16)), nothing=v.images()[:0], nested=[[1, 2]])
+)
+LABELS = labels(lambda: v.labels(*v.SIZE), v.CLASSES, fixed=(0, 1))
+call(
+    "protoxai",
+    "explain",
+    P.explain,
+    model=MODEL,
+    image=IMAGE,
+    labels=labels(lambda: v.labels(*v.SIZE), v.CLASSES, fixed=(0, 1)).but(
+        "none", "more_dimensions"
+    ),
+    ignore_index=VOID,
+)
+REGION = tensors(lambda: torch.ones(v.SIZE, dtype=torch.bool), fixed=(0, 1)).but("array")
+REGION = REGION.also(
+    nothing=torch.zeros(v.SIZE, dtype=torch.bool),
+    box_beyond=(0, 0, 17, 24),
+    box_turned=(4, 4, 2, 8),
+    box_of_three=(0, 0, 4),
+    words=("a", "b", "c", "d"),
+)
+PROTOTYPE = wholes(3, least=0, most=v.PROTOTYPES - 1)
+PREDICTED = Domain(lambda: int(v.explanation().prediction[0, 0]), CLASS.invalid)
+QUESTIONS = {
+    "at": {"row": wholes(3, least=0, most=15), "col": wholes(3, least=0, most=23)},
+    "region": {"region": REGION, "class_index": CLASS.but("none")},
+    "of_class": {"class_index": PREDICTED},
+    "contrast": {
+        "this": CLASS,
+        "other": wholes(2, least=0, most=2).but("none").also(this=1),
+        "region": REGION.but("none"),
+    },
+    "evidence_map": {"prototype": PROTOTYPE, "class_index": CLASS},
+    "activation_map": {"prototype": PROTOTYPE},
+    "firing": {"prototype": PROTOTYPE, "region": REGION.but("none")},
+    "box": {"prototype": PROTOTYPE, "region": REGION.but("none")},
+}
+for _name, _arguments in QUESTIONS.items():
+    _run = method(v.explanation, _name)
+    call("protoxai.explanations", f"Explanation.{_name}", _run, **_arguments)
+call(
+    "protoxai.explanations",
+    "explanation_figure",
+    X.explanation_figure,
+    explanation=objects(v.explanation),
+    image_of=functions(lambda index: torch.zeros(3, *v.SIZE).byte()),
+    regions=wholes(1),
+    groups=wholes(1),
+    prototypes=wholes(1),
+    palette=Domain(
+        lambda: [(0, 0, 0)] * 3,
+        constants(
+            text="text",
+            number=3,
+            few=[(0, 0, 0)],
+            words=["red"] * 3,
+            far=[(0, 0, 999)] * 3,
+            pairs=[(0, 0)] * 3,
+        ),
+    ),
+)
