@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from protoxai.kernels import exact_squared_distances
+from protoxai.projection.batches import EmbeddedBatch
 from protoxai.prototypes.provenance import Box
 from protoxai.prototypes.table import PrototypeTable
 from protoxai.runtime.components import connected_components
@@ -143,27 +144,17 @@ class ActiveRegions:
         self._prototypes = prototypes.detach().clone()
         self._activation = activation
 
-    def record(
-        self,
-        updated: Tensor,
-        places: Tensor,
-        embedding: Tensor,
-        labels: Tensor,
-        image_indices: Sequence[int],
-        names: Sequence[str],
-    ) -> None:
+    def record(self, updated: Tensor, places: Tensor, batch: EmbeddedBatch) -> None:
         """Record the images of the prototypes whose nearest patch is in this batch.
 
         Args:
             updated: Indices (n,) of those prototypes.
             places: Image index, row and column of their patches, (n, 3).
-            embedding: Embedding of the batch, (B, S, D, h, w).
-            labels: Labels of the batch, (B, H, W), at the images' own resolution.
-            image_indices: Data set index of each image.
-            names: Name of each image.
+            batch: The batch.
         """
         own_class: dict[tuple[int, int], NDArray[np.uint8]] = {}
-        in_batch = {index: b for b, index in enumerate(image_indices)}
+        embedding, labels = batch.embedding, batch.labels
+        in_batch = {index: b for b, index in enumerate(batch.indices)}
         height, width = labels.shape[1:]
         grid = (embedding.shape[3], embedding.shape[4])
         for prototype, (image, _, _) in zip(updated.tolist(), places.tolist(), strict=True):
@@ -176,7 +167,7 @@ class ActiveRegions:
                 own_class[key] = np.packbits((labels[b] == key[1]).cpu().numpy())
             self.sources[prototype] = SourceImage(
                 image,
-                names[b],
+                batch.names[b],
                 grid,
                 (height, width),
                 activation.cpu(),

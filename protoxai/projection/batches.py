@@ -27,6 +27,7 @@ class EmbeddedBatch(NamedTuple):
         on_grid: Labels on the embedding's grid, (B, h, w).
         indices: Data set index of each image.
         names: Name of each image.
+        images: Images (B, 3, H', W'), as given.
     """
 
     embedding: Tensor
@@ -34,6 +35,7 @@ class EmbeddedBatch(NamedTuple):
     on_grid: Tensor
     indices: list[int]
     names: list[str]
+    images: Tensor
 
 
 def stage_1_model(model: ScaleProtoSeg, action: str) -> ScaleProtoSeg:
@@ -58,13 +60,16 @@ def stage_1_model(model: ScaleProtoSeg, action: str) -> ScaleProtoSeg:
     return model
 
 
-def embedded(model: ScaleProtoSeg, batches: Batches, ignore_index: int) -> Iterator[EmbeddedBatch]:
+def embedded(
+    model: ScaleProtoSeg, batches: Batches, ignore_index: int, name: str = "batches"
+) -> Iterator[EmbeddedBatch]:
     """Embed batches of images one by one, in the modes that the caller has set.
 
     Args:
-        model: Model in stage 1.
+        model: Model in either stage.
         batches: Batches as :func:`project_prototypes` takes them.
         ignore_index: Label of pixels that do not count.
+        name: Name of the argument with the batches, for errors.
 
     Raises:
         TypeError: If a batch is of another kind.
@@ -73,46 +78,46 @@ def embedded(model: ScaleProtoSeg, batches: Batches, ignore_index: int) -> Itera
     """
     device = model.prototype_layer.prototypes.device
     count = 0
-    for batch in check_iterable("batches", batches):
-        images, labels, indices, names = _unpack(batch, count)
+    for batch in check_iterable(name, batches):
+        images, labels, indices, names = _unpack(name, batch, count)
         count += len(images)
-        check_labels(labels, model.num_classes, ignore_index, name="batches: labels")
+        check_labels(labels, model.num_classes, ignore_index, name=f"{name}: labels")
         check_images(images, names)
         embedding = model.embed(images.to(device))
         on_grid = labels_at(labels, (embedding.shape[3], embedding.shape[4]))
-        yield EmbeddedBatch(embedding, labels, on_grid, indices, names)
+        yield EmbeddedBatch(embedding, labels, on_grid, indices, names, images)
     if sum(gather(count)) == 0:
-        raise ValueError("batches: there was no batch: pass a loader over training images")
+        raise ValueError(f"{name}: there was no batch: pass a loader over training images")
 
 
 def _unpack(
-    batch: Mapping[str, Any] | Sequence[Any], count: int
+    name: str, batch: Mapping[str, Any] | Sequence[Any], count: int
 ) -> tuple[Tensor, Tensor, list[int], list[str]]:
     if isinstance(batch, Mapping):
-        missing = [f'"{name}"' for name in ("image", "labels") if name not in batch]
+        missing = [f'"{key}"' for key in ("image", "labels") if key not in batch]
         if missing:
             raise ValueError(
-                f"batches: a batch has {sorted(batch)} but no {' and no '.join(missing)}: expected "
+                f"{name}: a batch has {sorted(batch)} but no {' and no '.join(missing)}: expected "
                 'a mapping with "image", "labels", "index" and "id"'
             )
         images, labels = batch["image"], batch["labels"]
         indices, names = batch.get("index"), batch.get("id")
     elif isinstance(batch, Tensor | str) or not isinstance(batch, Sequence):
         raise TypeError(
-            f"batches: a batch is a {type(batch).__name__}, expected (images, labels) or a "
+            f"{name}: a batch is a {type(batch).__name__}, expected (images, labels) or a "
             "mapping: labels are needed"
         )
     elif 2 <= len(batch) <= 3:
         images, labels, indices, names = (*batch, None, None)[:4]
     else:
         raise ValueError(
-            f"batches: a batch has {len(batch)} parts, expected (images, labels), (images, labels, "
+            f"{name}: a batch has {len(batch)} parts, expected (images, labels), (images, labels, "
             'indices) or a mapping with "image", "labels", "index" and "id"'
         )
-    check_labelled("batches", images, labels)
+    check_labelled(name, images, labels)
     check_not_turned(labels.shape[1:], images.shape[2:])
     if isinstance(batch, Mapping):
-        names = names_of("batches", batch, len(images))
+        names = names_of(name, batch, len(images))
     if indices is None and world_size() > 1:
         raise ValueError(
             "a batch has no data set indices, and several processes would number their images "
@@ -120,5 +125,5 @@ def _unpack(
         )
     if indices is None:
         indices = range(count, count + len(images))
-    numbers = list(wholes_of("batches: image_indices", indices, len(images) or None, NOT_NEGATIVE))
-    return images, labels, numbers, [str(name) for name in (numbers if names is None else names)]
+    numbers = list(wholes_of(f"{name}: image_indices", indices, len(images) or None, NOT_NEGATIVE))
+    return images, labels, numbers, [str(each) for each in (numbers if names is None else names)]

@@ -12,9 +12,12 @@ import torch
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
 from protoxai.projection.active_region import ActiveRegion, ActiveRegions, patch_box
 from protoxai.projection.batches import embedded, stage_1_model
+from protoxai.projection.class_samples import ClassSamples
+from protoxai.projection.pictures import ImageOf, Pictures
 from protoxai.projection.search import ProjectionRecord, PrototypeSearch
 from protoxai.prototypes.provenance import Provenance
 from protoxai.prototypes.table import PrototypeTable
+from protoxai.runtime.checks import flag
 from protoxai.runtime.modes import evaluating
 
 
@@ -23,10 +26,15 @@ def project_prototypes(
     batches: Iterable[Mapping[str, Any] | Sequence[Any]],
     *,
     ignore_index: int = 255,
+    image_of: ImageOf | None = None,
+    patches: bool = True,
 ) -> ProjectionRecord:
     """Replace every prototype by the nearest patch of its class, and drop duplicates.
 
-    The layer, the table and the head shrink together; the provenance is stored in the model.
+    The layer, the table and the head shrink together. The model keeps the provenance, a picture of
+    each prototype's surroundings (see :class:`~protoxai.prototypes.Patch`), and the distances from
+    a sample of training pixels to the prototypes of their class
+    (:attr:`~protoxai.ScaleProtoSeg.class_distances`).
 
     Args:
         model: Model in stage 1.
@@ -35,12 +43,17 @@ def project_prototypes(
             (names); or tuples (images, labels) or (images, labels, indices). Images without an
             index are numbered in order. Boxes are in pixels of the labels.
         ignore_index: Label of pixels that do not count.
+        image_of: Function from the data set index of an image to the original image, uint8
+            (3, H, W), of the size of its labels (``lambda index: dataset.raw(index).image``);
+            None: pictures are cut out of the images of the batches.
+        patches: Whether the model keeps pictures; False for private images.
 
     Returns:
         The record of all prototypes, including the duplicates.
 
     Raises:
-        ValueError: If the model is in stage 2, or a batch does not fit.
+        TypeError: If an argument or an original image is of another type.
+        ValueError: If the model is in stage 2, or a batch or an original image does not fit.
         NotFiniteError: If a weight, an image or an embedding is NaN or infinite.
 
     Warns:
@@ -58,16 +71,27 @@ def project_prototypes(
     prototypes = model.prototype_layer.prototypes
     search = PrototypeSearch(model.table, prototypes, ignore_index=ignore_index)
     regions = ActiveRegions(model.table, prototypes, model.prototype_layer.activation)
+    pictures = Pictures(model, image_of) if flag("patches", patches) else None
+    samples = ClassSamples(model.table)
     with evaluating(model), torch.no_grad():
-        for embedding, labels, on_grid, indices, names in embedded(model, batches, ignore_index):
-            updated = search.update(embedding, on_grid, indices)
-            regions.record(updated, search.place[updated], embedding, labels, indices, names)
+        for batch in embedded(model, batches, ignore_index):
+            updated = search.update(batch.embedding, batch.on_grid, batch.indices)
+            places = search.place[updated]
+            regions.record(updated, places, batch)
+            if pictures is not None:
+                pictures.record(updated, places, search.vector[updated], batch)
+            samples.update(batch)
     record = search.compute()
-    provenance = _provenance(record, regions.compute(record.kept, search.place))
+    found = regions.compute(record.kept, search.place)
+    provenance = _provenance(record, found)
+    kept_patches = pictures and pictures.compute(record.kept, search.place, found)
+    class_distances = samples.compute(record.vector)
     with torch.no_grad():
         prototypes.copy_(record.vector)
     model.keep_prototypes(record.kept)
     model.provenance = provenance
+    model.patches = kept_patches
+    model.class_distances = class_distances[record.kept.cpu()]
     _warn_of_absent_classes(model, record, search.table)
     return replace(record, provenance=provenance)
 

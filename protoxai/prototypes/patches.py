@@ -43,9 +43,10 @@ class Patch:
         ValueError: If the picture is of another format or too large, or the window is empty.
 
     Example:
-        >>> patch = Patch.cut(np.zeros((3, 40, 60), np.uint8), (0, 0, 40, 60), np.eye(2) > 0)
-        >>> patch.picture().shape, patch.activation.tolist()
-        ((40, 60, 3), [[1, 0], [0, 1]])
+        >>> image, activation = np.zeros((3, 40, 60), np.uint8), np.eye(2, dtype=np.uint8)
+        >>> patch = Patch.cut(image, (0, 0, 40, 60), activation)
+        >>> patch.picture().shape, patch.within((10, 5, 20, 25))
+        ((40, 60, 3), (10, 5, 20, 25))
     """
 
     content: bytes
@@ -61,13 +62,14 @@ class Patch:
                 f"window is {shown(self.window)}, expected top < bottom and left < right"
             )
         object.__setattr__(self, "window", (top, left, bottom, right))
-        activation = np.asarray(self.activation)
+        activation = instance("activation", self.activation, np.ndarray)
+        if activation.dtype != np.uint8:
+            raise TypeError(f"activation is {shown(activation)}, expected uint8")
         if activation.ndim != 2 or not all(0 < n <= ACTIVATION_SIDE for n in activation.shape):
             raise ValueError(
                 f"activation has shape {activation.shape}, expected (rows, cols), at most "
                 f"{ACTIVATION_SIDE} each"
             )
-        object.__setattr__(self, "activation", activation.astype(np.uint8))
 
     def __eq__(self, other: object) -> bool:
         """Return whether another patch has the same content."""

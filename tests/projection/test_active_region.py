@@ -14,6 +14,7 @@ from torch import Tensor
 from protoxai import PrototypeTable
 from protoxai.projection import active_region
 from protoxai.projection.active_region import ActiveRegions, SourceImage, patch_box
+from protoxai.projection.batches import EmbeddedBatch
 
 SIDE = 20
 HIGH = 1.0
@@ -161,11 +162,18 @@ def regions() -> ActiveRegions:
     return ActiveRegions(table, torch.tensor([[0.0, 1.0], [1.0, 0.0]]), lambda d: -d)
 
 
+def batch_of(
+    embedding: Tensor, labels: Tensor, indices: list[int], names: list[str]
+) -> EmbeddedBatch:
+    images = torch.zeros(len(embedding), 3, 6, 8)
+    return EmbeddedBatch(embedding, labels, labels[:, ::2, ::2], indices, names, images)
+
+
 def test_only_the_image_behind_the_nearest_patch_is_recorded(regions: ActiveRegions) -> None:
     embedding = torch.rand(2, 2, 2, 3, 4)
     labels = torch.randint(0, 2, (2, 6, 8))
     updated, places = torch.tensor([0]), torch.tensor([[9, 1, 2]])
-    regions.record(updated, places, embedding, labels, [5, 9], ["five", "nine"])
+    regions.record(updated, places, batch_of(embedding, labels, [5, 9], ["five", "nine"]))
     assert list(regions.sources) == [0]
     patch = regions.sources[0]
     assert (patch.image_index, patch.name) == (9, "nine")
@@ -181,7 +189,8 @@ def test_a_nearer_patch_replaces_the_last(regions: ActiveRegions) -> None:
     for index in range(5):
         embedding = torch.rand(1, 2, 2, 3, 4)
         places = torch.tensor([[index, 0, 0]])
-        regions.record(torch.tensor([0]), places, embedding, labels, [index], [str(index)])
+        batch = batch_of(embedding, labels, [index], [str(index)])
+        regions.record(torch.tensor([0]), places, batch)
     assert len(regions.sources) == 1
     assert regions.sources[0].image_index == 4
 
