@@ -64,8 +64,8 @@ def compare(
         output: Folder for the table, ``comparison.{txt,csv,json,md,tex}``, its pictures
             (``comparison.png``, ``differences.png``, ``cost.png``, ``maps.png``) and finished
             results. A later call with the same folder reuses the results of the same explainer,
-            parameters and task, unless the code of the metric or of the explainer has changed or
-            the stored result has been damaged.
+            parameters and task, unless the code of the metric, of the explainer or of what they
+            use from this library has changed, or the stored result has been damaged.
         budget: Seconds after which no further task is begun.
         seed: Seed of the metrics.
         group_noun: What the groups are, in the plural, such as a data set's ``group_noun``.

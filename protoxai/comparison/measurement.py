@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from protoxai.attribution import AttributionMethod
+from protoxai.comparison.code_digest import code_digest
 from protoxai.comparison.measure import measure
 from protoxai.comparison.memo import Explanations, fingerprint
 from protoxai.comparison.stored import Row, read_rows, write_rows
@@ -43,7 +42,7 @@ class Cell:
 
     def key(self, seed: int, model_key: str) -> str | None:
         """Return the digest of all that the values depend on; None if it is unknown."""
-        code = [_code(self.metric), _code(type(self.explainer))]
+        code = [code_digest(self.metric), code_digest(type(self.explainer))]
         if None in code:
             return None
         key = [self.explainer.name, repr(self.explainer), self.name, seed, model_key, *code]
@@ -94,7 +93,7 @@ class Measurement:
             tasks: Tasks that it shows.
         """
         explainers = [
-            [explainer.name, repr(explainer), _code(type(explainer)), state]
+            [explainer.name, repr(explainer), code_digest(type(explainer)), state]
             for explainer, state in self._states.items()
         ]
         shown = [fingerprint(_tensors(task)) for task in tasks]
@@ -104,9 +103,10 @@ class Measurement:
         """Return a row for each cell, by its place, of each task, by its index."""
         started, done = time.monotonic(), 0
         measured = {}
-        own = list(range(rank(), len(self.tasks), world_size()))
-        for place in own:
-            rows, file = self._known(self.tasks[place])
+        own = range(rank(), len(self.tasks), world_size())
+        stored = {place: self._known(self.tasks[place]) for place in own}
+        unknown = {place: len(self.cells) - len(rows) for place, (rows, _) in stored.items()}
+        for place, (rows, file) in stored.items():
             missing = [number for number in range(len(self.cells)) if number not in rows]
             spent = time.monotonic() - started
             if missing and self.budget is not None and spent > self.budget:
@@ -122,8 +122,9 @@ class Measurement:
                 done += 1
                 seconds = time.monotonic() - before
                 self.log(f"task {place + 1} of {len(self.tasks)}: {seconds:.1f} s")
-                if done == 1 and len(own) > 1:
-                    self.log(self._estimate(seconds, len(own) - own.index(place)))
+                left = sum(unknown[other] for other in own if other > place)
+                if done == 1 and left:
+                    self.log(self._estimate(seconds / len(missing), left, len(own)))
             measured[self.tasks[place].index] = rows
         return measured
 
@@ -169,24 +170,20 @@ class Measurement:
         if file is not None and keyed:
             write_rows(file, read_rows(file) | keyed)
 
-    def _estimate(self, seconds: float, tasks: int) -> str:
-        """Return the time of all tasks, estimated from the first."""
+    def _estimate(self, seconds: float, left: int, tasks: int) -> str:
+        """Return the time that is left, estimated from the first task.
+
+        Args:
+            seconds: Mean time of an explainer and metric on the first task.
+            left: Number of explainers and metrics that are not measured yet, over all other tasks.
+            tasks: Number of tasks.
+        """
         number = len({cell.explainer for cell in self.cells})
         explainers = f"{number} explainer{'s' * (number > 1)}"
-        minutes = seconds * tasks / 60
+        minutes = seconds * left / 60
         time_left = f"{minutes:.0f} min" if minutes >= 1.5 else f"{60 * minutes:.0f} s"
         kept = "; what is measured is kept" * (self.folder is not None)
-        return f"about {time_left} for {explainers} on {tasks} tasks, by the first{kept}"
-
-
-def _code(kind: type) -> str | None:
-    """Return the text of the module of a metric or explainer; None if it has no text."""
-    for source in (sys.modules.get(kind.__module__), kind):
-        try:
-            return inspect.getsource(source)  # type: ignore[arg-type]
-        except (OSError, TypeError):  # The class was written in a console.
-            continue
-    return None
+        return f"about {time_left} left for {explainers} on {tasks} tasks, by the first{kept}"
 
 
 def _tensors(task: Task) -> tuple[Tensor, ...]:

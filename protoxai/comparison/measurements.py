@@ -7,10 +7,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 
 import torch
 
-from protoxai.comparison.model_names import method_name
+from protoxai.comparison.block import Block
 from protoxai.comparison.result import Result
 from protoxai.comparison.tasks import TaskName
 from protoxai.metrics.base.intervals import LEAST_GROUPS, Estimate, estimate
@@ -20,30 +21,6 @@ from protoxai.runtime.checks import did_you_mean
 
 LEVEL = 0.05
 """Corrected p value below which two explainers are distinguished."""
-
-
-@dataclass(frozen=True)
-class Block:
-    """The explainers of one model.
-
-    Attributes:
-        model: Name of the model.
-        explainers: Names of the explainers that compete, in order.
-        references: Names of the reference maps.
-    """
-
-    model: str
-    explainers: tuple[str, ...]
-    references: tuple[str, ...]
-
-    @property
-    def chosen(self) -> str:
-        """The explainer that the others are compared with: the first, a reference if need be."""
-        return (self.explainers + self.references)[0]
-
-    def short(self, explainer: str) -> str:
-        """Return the name of an explainer without the model's."""
-        return method_name(explainer, self.model)
 
 
 @dataclass(frozen=True)
@@ -189,6 +166,15 @@ class Measurements:
                 resolvable = resolvable_difference((d.high - d.low) / 2, d.groups, number)
             differences[pair] = d._replace(p=p, resolvable=resolvable)
         return differences
+
+    def between_models(self, figure: str) -> dict[tuple[str, str], Difference]:
+        """Return the differences of the models' first explainers, see :meth:`corrected`.
+
+        Args:
+            figure: Name of a figure.
+        """
+        chosen = [block.chosen for block in self.blocks() if block.explainers]
+        return self.corrected(list(combinations(chosen, 2)), figure)
 
     def best(self, block: Block, figure: str) -> set[str]:
         """Return the explainers of a block with the best value of a figure, or close to it.

@@ -56,9 +56,14 @@ def latex_table(lines: Lines, alignment: str) -> str:
         lines: Lines of the table, as LaTeX: see :func:`latex_text`.
         alignment: Alignment of the columns, such as "lcc".
     """
-    head, *body = (" & ".join(line) + r" \\" for line in lines)
+    head, *body = (_not_optional(" & ".join(line)) + r" \\" for line in lines)
     rules = [rf"\begin{{tabular}}{{{alignment}}}", r"\toprule", head, r"\midrule", *body]
     return "\n".join([*rules, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def _not_optional(line: str) -> str:
+    """Keep LaTeX from reading the start of a line as an argument of the line's end before it."""
+    return "{}" + line if line.startswith(("[", "*")) else line
 
 
 def latex_text(text: str) -> str:

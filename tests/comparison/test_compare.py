@@ -250,7 +250,7 @@ def test_the_first_task_tells_how_long_it_takes(monkeypatch: pytest.MonkeyPatch)
     compare([slow], tasks, metrics=["sparseness"], budget=1, log=lines.append)
     assert lines == [
         "task 1 of 300: 1.0 s",
-        "about 5 min for 1 explainer on 300 tasks, by the first",
+        "about 5 min left for 1 explainer on 300 tasks, by the first",
         "task 2 of 300: 1.0 s",
     ]
 

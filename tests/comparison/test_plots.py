@@ -85,7 +85,10 @@ def test_cost_has_the_front_of_those_that_compete() -> None:
     front, *points = panel.lines
     assert list(zip(front.get_xdata(), front.get_ydata(), strict=True)) == [(1.0, 0.5), (9.0, 0.9)]
     assert len(points) == 4
-    assert {text.get_text() for text in panel.texts} == set(seconds)
+    names = [text.get_text() for text in panel.get_legend().get_texts()]
+    assert set(names) == set(seconds)
+    heights = [float(point.get_ydata()[0]) for point in points]
+    assert heights == sorted(heights, reverse=True)
 
 
 @pytest.mark.parametrize("kind", ["figure", "differences_figure", "cost_figure"])

@@ -4,12 +4,14 @@ import inspect
 import json
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
+import protoxai
 from protoxai.attribution import CaptumAttribution
-from protoxai.comparison import Task, compare, measurement
+from protoxai.comparison import Task, code_digest, compare, measurement
 from protoxai.metrics import Sparseness
 from tests.comparison.toys import (
     SIZE,
@@ -49,7 +51,7 @@ def test_only_what_is_missing_is_measured(tmp_path) -> None:
     comparison = compare([known, new], TASKS, metrics=names, output=tmp_path, log=lines.append)
     assert len(comparison.results) == 8
     assert [line.split(":")[0] for line in lines][::2] == ["task 1 of 2", "task 2 of 2"]
-    assert lines[1].startswith("about 0 s for 2 explainers on 2 tasks, by the first")
+    assert lines[1].startswith("about 0 s left for 2 explainers on 2 tasks, by the first")
     # What is known of "red" is not measured again, but it is explained for the new metric.
     assert (known.explained, new.explained) == (2 + 2, 2 + 2)
     assert comparison.results[0].rows == before.results[0].rows
@@ -92,6 +94,39 @@ def test_a_changed_metric_is_measured_again(monkeypatch: pytest.MonkeyPatch, tmp
     assert [line.split(":")[0] for line in lines][::2] == ["task 1 of 2", "task 2 of 2"]
     # For the one metric, and once for each task.
     assert explainers[0].explained == 2
+
+
+def test_the_time_left_counts_only_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path
+) -> None:
+    slow = Clock(monkeypatch).explainer
+    tasks = [red_corner(index) for index in range(300)]
+    options = {"metrics": ["sparseness"], "output": tmp_path}
+    compare([slow], tasks[100:], log=quiet, **options)
+    lines: list[str] = []
+    compare([slow], tasks, log=lines.append, budget=1, **options)
+    # 99 of 300 are left, a second each.
+    assert lines[1].startswith("about 2 min left for 1 explainer on 300 tasks")
+
+
+def test_changes_of_the_library_are_measured_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path
+) -> None:
+    explainers, lines = [Scripted("red", red)], []
+    compare(explainers, TASKS, metrics=FAST, output=tmp_path, log=quiet)
+    monkeypatch.setattr(code_digest, "_library_digest", lambda: "other")
+    compare(explainers, TASKS, metrics=FAST, output=tmp_path, log=lines.append)
+    assert [line.split(":")[0] for line in lines][::2] == ["task 1 of 2", "task 2 of 2"]
+
+
+@pytest.mark.parametrize("part", code_digest.PARTS)
+def test_all_named_parts_of_the_library_count(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (Path(protoxai.__file__).parent / part).exists()
+    full = code_digest._library_digest.__wrapped__
+    before = full()
+    fewer = tuple(name for name in code_digest.PARTS if name != part)
+    monkeypatch.setattr(code_digest, "PARTS", fewer)
+    assert full() != before
 
 
 def test_a_changed_model_is_measured_again(tmp_path) -> None:

@@ -66,6 +66,12 @@ def test_worse_equal_and_references_are_said() -> None:
     assert "equal to the model's own logit map on every task" in sentence
 
 
+def test_a_first_explainer_without_a_value_is_named() -> None:
+    comparison = compared(("groups", {}), ("Saliency", values(0.0)))
+    assert comparison.sentences() == ["faithfulness: groups has no value."]
+    assert compared(("groups", {}), ("Saliency", {})).sentences() == []
+
+
 def test_lower_is_better_for_no_conclusive_figure() -> None:
     comparison = compared(("a", values(0.1)), ("b", values(0.0)), figure="seconds")
     assert comparison.sentences() == []

@@ -243,6 +243,18 @@ def test_json_has_the_differences_and_the_sentences() -> None:
     assert first["mean"] == comparison.difference(*pairs[0]).mean
 
 
+def test_json_has_the_differences_between_models() -> None:
+    comparison = Comparison(
+        tuple(
+            result(f"{model}: own", "relevance_mass", values(shift), model=model)
+            for model, shift in (("Ours", 0.3), ("Theirs", 0.0))
+        )
+    )
+    [pair] = strict(comparison.to_json())["differences"]
+    assert (pair["first"], pair["second"]) == ("Ours: own", "Theirs: own")
+    assert pair["mean"] == comparison.difference("Ours: own", "Theirs: own", "relevance_mass").mean
+
+
 def test_a_result_is_stored_as_json() -> None:
     original = table().results[1]
     restored = Result.from_config(strict(json.dumps(original.to_config())))

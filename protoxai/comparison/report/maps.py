@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from protoxai.attribution import AttributionMethod
 from protoxai.comparison.explainers import list_of
@@ -47,54 +48,54 @@ def maps_figure(explainers: Sequence[AttributionMethod], tasks: Sequence[Task]) 
 
     explainers = list_of("explainers", explainers, AttributionMethod)
     tasks = list_of("tasks", tasks, Task)
-    models = model_names(explainers)
-    rows: list[AttributionMethod | None] = []
-    titles = []
-    for place, (explainer, model) in enumerate(zip(explainers, models, strict=True)):
-        if place == 0 or models[place - 1] != model:
-            rows.append(None)
-            titles.append(model)
-        rows.append(explainer)
-        titles.append(method_name(explainer.name, model))
+    named = list(zip(explainers, model_names(explainers), strict=True))
+    # Explainers of one model share the regions that it predicts.
+    models = [(model, list(own)) for model, own in groupby(named, key=lambda pair: pair[1])]
     height, width = tasks[0].image.shape[2:]
-    size = (SIDE * len(tasks) + 2.2, SIDE * height / width * len(rows) + 0.2)
+    number = len(explainers) + len(models)
+    size = (SIDE * len(tasks) + 2.2, SIDE * height / width * number + 0.2)
     figure = Figure(figsize=size, layout="constrained")
-    panels = figure.subplots(len(rows), len(tasks), squeeze=False)
-    follower = explainers[0]
-    for number, (row, title) in enumerate(zip(rows, titles, strict=True)):
-        follower = rows[number + 1] if row is None else row  # type: ignore[assignment]
-        for task, panel in zip(tasks, panels[number], strict=True):
-            panel.set_xticks([])
-            panel.set_yticks([])
-            for side in panel.spines.values():
-                side.set_visible(False)
-            region = _on_device(task, follower).region(follower.model)
-            if row is None:
-                _draw_image(panel, task, region, follower)
-            else:
-                _draw_map(panel, task, row, region)
-        colour = "#8a8a8a" if row is not None and row.reference else "black"
-        weight = "bold" if row is None else "normal"
-        label = {"rotation": 0, "ha": "right", "va": "center", "fontsize": 8}
-        panels[number][0].set_ylabel(
-            drawable(title), color=colour, fontweight=weight, **label, **AS_IT_IS
-        )
+    rows = iter(figure.subplots(number, len(tasks), squeeze=False))
+    for name, own in models:
+        model = own[0][0].model
+        regions = [_on_device(task, model).region(model) for task in tasks]
+        panels = next(rows)
+        _label(panels, name, fontweight="bold")
+        for panel, task, region in zip(panels, tasks, regions, strict=True):
+            _draw_image(panel, task, region, model)
+        for explainer, _ in own:
+            panels = next(rows)
+            colour = "#8a8a8a" if explainer.reference else "black"
+            _label(panels, method_name(explainer.name, name), color=colour)
+            for panel, task, region in zip(panels, tasks, regions, strict=True):
+                _draw_map(panel, task, explainer, region)
     return figure
 
 
-def _draw_image(panel: Axes, task: Task, region: Tensor, explainer: AttributionMethod) -> None:
+def _label(panels: Sequence[Axes], title: str, **style: Any) -> None:
+    """Write a row's title to the left of its panels, which have neither ticks nor frames."""
+    for panel in panels:
+        panel.set_xticks([])
+        panel.set_yticks([])
+        for side in panel.spines.values():
+            side.set_visible(False)
+    style |= {"rotation": 0, "ha": "right", "va": "center", "fontsize": 8, **AS_IT_IS}
+    panels[0].set_ylabel(drawable(title), **style)
+
+
+def _draw_image(panel: Axes, task: Task, region: Tensor, model: nn.Module) -> None:
     panel.imshow(_picture(task.image[0]))
     if bool(region.any()):
         panel.contour(region[0].cpu().numpy(), levels=[0.5], colors=OUTLINE, linewidths=1)
     number = int(task.class_index)
-    names: Sequence[str] = getattr(explainer.model, "class_names", None) or ()
+    names: Sequence[str] = getattr(model, "class_names", None) or ()
     own = names[number] if number < len(names) else f"class {number}"
     panel.set_title(drawable(f"image {task.image_index}, {own}"), fontsize=8, **AS_IT_IS)
 
 
 def _draw_map(panel: Axes, task: Task, explainer: AttributionMethod, region: Tensor) -> None:
     try:
-        own = _on_device(task, explainer)
+        own = _on_device(task, explainer.model)
         values = explainer(own.image, region, own.class_index).map[0].float().cpu().numpy()
     except Exception as error:
         # The table says so of all tasks; the other maps are drawn.
@@ -112,6 +113,6 @@ def _picture(image: Tensor) -> NDArray[np.float32]:
     return pixels.transpose(1, 2, 0)
 
 
-def _on_device(task: Task, explainer: AttributionMethod) -> Task:
-    parameter = next(explainer.model.parameters(), None)
+def _on_device(task: Task, model: nn.Module) -> Task:
+    parameter = next(model.parameters(), None)
     return task if parameter is None else task.to(parameter.device)

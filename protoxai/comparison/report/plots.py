@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from protoxai.comparison.measurements import Block, Measurements, distinguished
+from protoxai.comparison.block import Block
+from protoxai.comparison.measurements import Measurements, distinguished
 from protoxai.comparison.report.headlines import CONCLUSIVE
 from protoxai.comparison.report.tables import ARROWS
 from protoxai.runtime.figure_text import AS_IT_IS, drawable
@@ -92,7 +93,8 @@ def differences_figure(measured: Measurements) -> Figure:
 def cost_figure(measured: Measurements) -> Figure:
     """Return faithfulness against the seconds of an explanation, a panel for each model.
 
-    The line is the front: no explainer left of it is as faithful.
+    Points are numbered by falling faithfulness. The line is the front: no explainer left of it is
+    as faithful.
 
     Args:
         measured: Measurements of the comparison.
@@ -100,7 +102,7 @@ def cost_figure(measured: Measurements) -> Figure:
     from matplotlib.figure import Figure
 
     blocks = [block for block in measured.blocks() if _costs(measured, block)]
-    figure = Figure(figsize=(4.6 * max(len(blocks), 1), 3.6), layout="constrained")
+    figure = Figure(figsize=(6.4 * max(len(blocks), 1), 3.6), layout="constrained")
     if not blocks:
         return figure
     panels = figure.subplots(1, len(blocks), squeeze=False, sharey=True)[0]
@@ -108,20 +110,21 @@ def cost_figure(measured: Measurements) -> Figure:
         points = _costs(measured, block)
         front = _front({name: points[name] for name in block.explainers if name in points})
         panel.step(*zip(*front, strict=True), where="post", color=INK, linewidth=0.8, alpha=0.6)
-        ranked = sorted(points, key=lambda name: points[name][1])
-        for number, name in enumerate(ranked):
-            seconds, value = points[name]
+        ranked = sorted(points, key=lambda name: -points[name][1])
+        for number, name in enumerate(ranked, start=1):
             colour = GREY if name in block.references else INK
-            panel.plot(seconds, value, "o", color=colour, markersize=5)
-            panel.annotate(
-                drawable(block.short(name)),
-                (seconds, value),
-                xytext=(4, 3 - 10 * (number % 2)),
-                textcoords="offset points",
-                fontsize=7,
-                color=colour,
-                **AS_IT_IS,
-            )
+            style = {"marker": f"${number}$", "color": colour, "linestyle": "none"}
+            panel.plot(*points[name], markersize=3 + 3 * len(str(number)), **style)
+        legend = panel.legend(
+            panel.lines[1:],
+            [drawable(block.short(name)) for name in ranked],
+            loc="center left",
+            bbox_to_anchor=(1.0, 0.5),
+            frameon=False,
+            fontsize=7,
+        )
+        for text in legend.get_texts():
+            text.set(**AS_IT_IS)
         panel.set_xscale("log")
         panel.margins(x=0.25)
         panel.set_xlabel("seconds per explanation", fontsize=8)

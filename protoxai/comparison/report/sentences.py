@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from itertools import combinations
 
-from protoxai.comparison.measurements import Block, Measurements, distinguished
+from protoxai.comparison.block import Block
+from protoxai.comparison.measurements import Measurements, distinguished
 from protoxai.comparison.report.headlines import BETWEEN_MODELS, CONCLUSIVE, SHOWN
 from protoxai.comparison.report.numbers import with_interval
 from protoxai.metrics.base.intervals import LEAST_GROUPS
@@ -35,24 +35,23 @@ def sentences(measured: Measurements) -> list[str]:
         others = [n for n in block.explainers + block.references if n != block.chosen]
         for figure in figures if block.explainers else ():
             family = measured.family(block.chosen, others, figure)
-            if family:
+            title = f"{block.model}, {figure}: " if block.model else f"{figure}: "
+            if any(measured[n, figure] for n in others) and not measured[block.chosen, figure]:
+                lines.append(f"{title}{block.short(block.chosen)} has no value.")
+            elif family:
                 names = {name: _shown(block.short(name)) for name in family}
                 subject = block.short(block.chosen)
-                title = f"{block.model}, {figure}: " if block.model else f"{figure}: "
                 lines.append(title + _sentence(measured, subject, figure, family, names))
     return lines + list(_between_models(measured))
 
 
 def _between_models(measured: Measurements) -> Iterator[str]:
-    blocks = [block for block in measured.blocks() if block.explainers]
-    pairs = {(one.chosen, other.chosen): (one, other) for one, other in combinations(blocks, 2)}
+    blocks = {block.chosen: block for block in measured.blocks()}
     for figure in BETWEEN_MODELS:
-        known = measured.corrected(list(pairs), figure) if figure in measured.figures else {}
-        for (chosen, other), difference in known.items():
-            subject, name = (_full(block) for block in pairs[chosen, other])
-            family, names = {other: difference}, {other: name}
+        for (chosen, other), difference in measured.between_models(figure).items():
+            family, names = {other: difference}, {other: _full(blocks[other])}
             yield f"Between models, {figure}: " + _sentence(
-                measured, subject, figure, family, names
+                measured, _full(blocks[chosen]), figure, family, names
             )
 
 

@@ -7,8 +7,9 @@ import io
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from protoxai.comparison.measurements import Block, Measurements
-from protoxai.comparison.report.headlines import HEADLINES
+from protoxai.comparison.block import Block
+from protoxai.comparison.measurements import Measurements
+from protoxai.comparison.report.headlines import BETWEEN_MODELS, HEADLINES
 from protoxai.comparison.report.numbers import with_interval
 from protoxai.comparison.report.sentences import LEGEND as DIFFERENCES
 from protoxai.comparison.report.sentences import sentences
@@ -150,18 +151,21 @@ def _figures(measured: Measurements) -> tuple[list[str], list[str]]:
 
 
 def _differences(measured: Measurements) -> list[dict[str, Any]]:
-    """Return the differences of each model's first explainer and its others, as plain values."""
-    return [
-        {"figure": figure, "first": block.chosen, "second": other, **difference._asdict()}
-        for block in measured.blocks()
-        for figure, up in measured.figures.items()
-        if up is not None
-        for other, difference in measured.family(
-            block.chosen,
-            [name for name in block.explainers + block.references if name != block.chosen],
-            figure,
-        ).items()
-    ]
+    """Return the differences within and between models that sentences are about, and others."""
+    found = []
+    for figure, up in measured.figures.items():
+        if up is None:
+            continue
+        families = [measured.between_models(figure)] if figure in BETWEEN_MODELS else []
+        for block in measured.blocks():
+            others = [name for name in block.explainers + block.references if name != block.chosen]
+            families.append(measured.corrected([(block.chosen, o) for o in others], figure))
+        found += [
+            {"figure": figure, "first": first, "second": second, **difference._asdict()}
+            for family in families
+            for (first, second), difference in family.items()
+        ]
+    return found
 
 
 class _Style(NamedTuple):
