@@ -37,6 +37,7 @@ check: $(READY) ## Lint, formatting, types, import layers, spelling, prose
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/codespell
 	$(VENV)/bin/python .ci/check_prose.py
+	@if [ -d node_modules ]; then npm run --silent check; else echo "scripts of the report not checked: run npm ci first"; fi
 
 docs: $(READY) ## Build the documentation into site/
 	$(VENV)/bin/mkdocs build --strict

@@ -1,0 +1,189 @@
+"""Self-contained HTML pages of explanations."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from protoxai.evaluation.scores import Scores
+from protoxai.explanations.report.collect import ShownImage, collect, known_labels, rgb_pixels
+from protoxai.explanations.report.payload import PageClass, PageData
+from protoxai.explanations.report.results import result_table
+from protoxai.heads.groups import SparseGroupHead
+from protoxai.heads.linear import PrototypeHead
+from protoxai.runtime.checks import flag, palette_of, shown
+from protoxai.runtime.files import to_json
+from protoxai.runtime.palette import distinct_palette
+
+if TYPE_CHECKING:
+    from protoxai.explanations.explanation import Explanation
+
+Palette = Sequence[Sequence[int]]
+SCRIPTS = (
+    *("decode", "compute", "colours", "elements", "state", "stage", "panel"),
+    *("compare", "inspector", "marks", "gallery", "main"),
+)
+STYLES = ("base", "inspector", "gallery")
+POLICY = "default-src 'none'; img-src data: blob:; script-src 'sha256-{}'; style-src 'sha256-{}'"
+
+
+def shown_image(explanation: Explanation, name: str) -> ShownImage:
+    """Return an explained image for the inspector.
+
+    Args:
+        explanation: Explanation of the image.
+        name: Name of the image.
+    """
+    familiarity, labels = explanation.familiarity, explanation.labels
+    return ShownImage(
+        name=name,
+        picture=rgb_pixels(explanation.image),
+        activations=explanation.output.activations[0].detach(),
+        logits=explanation.output.logits[0].detach(),
+        prediction=explanation.prediction.numpy(),
+        labels=None if labels is None else known_labels(labels, len(explanation.class_names)),
+        familiarity=None if familiarity is None else familiarity.numpy(),
+    )
+
+
+def page_classes(names: Sequence[str], palette: Palette | None) -> list[PageClass]:
+    """Return the name and the colour of each class.
+
+    Args:
+        names: Names of the classes.
+        palette: RGB colour of each class, 0 to 255; None for distinct ones.
+    """
+    colours = distinct_palette(len(names)) if palette is None else palette
+    return [
+        PageClass(name, "#{:02x}{:02x}{:02x}".format(*map(int, colour)))
+        for name, colour in zip(names, colours, strict=True)
+    ]
+
+
+def explanation_page(
+    explanations: Explanation | Sequence[Explanation],
+    *,
+    names: Sequence[str] | None = None,
+    palette: Palette | None = None,
+    patches: bool = True,
+    title: str | None = None,
+) -> str:
+    """Return a self-contained HTML page of explained images.
+
+    Its inspector shows, for each pixel, the scores of the classes and the groups and prototypes
+    that they are made of; its gallery shows the prototypes. The page loads nothing.
+
+    Args:
+        explanations: One explanation, or several of the same model.
+        names: Name of each image; None for numbers.
+        palette: RGB colour of each class, 0 to 255; None for distinct ones.
+        patches: Whether to include the training pictures of the prototypes.
+        title: Title of the page.
+
+    Raises:
+        TypeError: If an argument is of another type.
+        ValueError: If there is no explanation, or not a name per image or a colour per class.
+    """
+    given = _explanations(explanations)
+    if names is None:
+        names = [f"Image {number}" for number in range(1, len(given) + 1)]
+    names = _names(names, len(given))
+    first = given[0]
+    if palette is not None:
+        palette = palette_of("palette", palette, len(first.class_names))
+    data = collect(
+        first.head,
+        first.prototypes,
+        [shown_image(each, name) for each, name in zip(given, names, strict=True)],
+        page_classes(first.class_names, palette),
+        patches=flag("patches", patches),
+        inactive=False,
+    )
+    return render(data, title or "Explanation", head_facts(first.head, data))
+
+
+def head_facts(head: PrototypeHead | SparseGroupHead, data: PageData) -> dict[str, str]:
+    """Return what a head is, in words.
+
+    Args:
+        head: Head of the model.
+        data: Data of the page.
+    """
+    used = sum(prototype.active for prototype in data.prototypes)
+    facts = {"Prototypes": f"{used:,} of {len(head.table):,} in use"}
+    if isinstance(head, SparseGroupHead):
+        facts["Groups"] = f"{head.num_groups} per class"
+    facts["Scales"] = str(data.scales)
+    return facts
+
+
+def render(
+    data: PageData, title: str, facts: Mapping[str, str], scores: Scores | None = None
+) -> str:
+    """Return a page.
+
+    Args:
+        data: Data of the page.
+        title: Title of the page.
+        facts: What is known of the model, the data and the settings, in words.
+        scores: Scores of the model; None if there are none.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("protoxai.explanations.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    script, style = _joined("js", SCRIPTS), _joined("css", STYLES)
+    script = f'(() => {{\n"use strict";\n{script}}})();\n'
+    return environment.get_template("page.html.j2").render(
+        title=title,
+        facts=facts,
+        data=data,
+        scores=scores,
+        results=None if scores is None else result_table(scores, data.classes),
+        script=script,
+        style=style,
+        policy=POLICY.format(_digest(script), _digest(style)),
+        payload=to_json(asdict(data), indent=None).replace("<", "\\u003c"),
+    )
+
+
+def _explanations(given: Explanation | Sequence[Explanation]) -> list[Explanation]:
+    from protoxai.explanations.explanation import Explanation
+
+    several = given if isinstance(given, list | tuple) else (given,)
+    known = [each for each in several if isinstance(each, Explanation)]
+    if known and len(known) == len(several):
+        return known
+    error = TypeError if several else ValueError
+    raise error(
+        f"explanations: got {shown(given)}, expected an explanation, or a list of at least one: "
+        "explain(model, image)"
+    )
+
+
+def _names(names: Sequence[str], count: int) -> list[str]:
+    is_list = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
+    if not is_list or len(names) != count:
+        error = ValueError if is_list else TypeError
+        raise error(f"names are {shown(names)}, expected a list of {count} names, one per image")
+    return list(names)
+
+
+@cache
+def _joined(kind: str, names: tuple[str, ...]) -> str:
+    folder = files("protoxai.explanations.report") / "static"
+    return "\n".join((folder / f"{name}.{kind}").read_text(encoding="utf-8") for name in names)
+
+
+def _digest(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
