@@ -73,6 +73,7 @@ NOT_CALLED = [
     "GroupEvidence",
     "PrototypeContrast",
     "PrototypeEvidence",
+    "ReceptiveField",
     "RegionExplanation",
     "Comparison",
     "Result",

@@ -178,14 +178,13 @@ def region_weights(region: Tensor, grid: tuple[int, int]) -> Tensor:
     """
     tensor("region", region, "... height width", "bool")
     grid = pair("grid", grid)
-    flat = region.flatten(0, -3) if region.dim() > 2 else region[None]
-    # The weights are a gradient, and the caller may have disabled gradients.
-    with torch.inference_mode(False), torch.enable_grad():
-        share = flat / flat.sum((1, 2), keepdim=True, dtype=torch.float32)
-        maps = torch.zeros(len(flat), 1, *grid, device=region.device, requires_grad=True)
-        mean = (resize(maps, region.shape[-2:])[:, 0] * share).sum()
-    (weights,) = torch.autograd.grad(mean, maps)
-    return weights[:, 0].reshape(*region.shape[:-2], *grid)
+    share = region / region.sum((-2, -1), keepdim=True, dtype=torch.float32)
+    for cells in grid:
+        # The side that comes last is summed, and put before the other one.
+        identity = torch.eye(cells, device=region.device)[None, None]
+        matrix = resize(identity, (share.shape[-2], cells))[0, 0]
+        share = full_precision_einsum(share, matrix, "... side rest, side cells -> ... rest cells")
+    return share
 
 
 def group_scores(head: SparseGroupHead, output: SegmentationOutput) -> Tensor:

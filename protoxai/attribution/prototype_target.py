@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from protoxai.attribution.target import check_regions
+from protoxai.attribution.target import IMAGE_HINT, check_regions
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
 from protoxai.runtime.checks import Range, choice, instance, whole
 from protoxai.runtime.representation import call_repr
 from protoxai.runtime.resize import resize
+from protoxai.runtime.tensors import tensor
 from protoxai.runtime.wrappers import unwrapped
 
 REDUCTIONS = ("mean", "peak")
@@ -18,9 +19,9 @@ REDUCTIONS = ("mean", "peak")
 class PrototypeTarget(nn.Module):
     """A prototype's activation over a region as the model's only output, one number per image.
 
-    The activation map is resized bilinearly (corners not aligned) to the image. The region is an
-    argument, so that Captum repeats it with the images (``additional_forward_args=(region,)``) and
-    requires no ``target``.
+    The activation map is resized bilinearly (corners not aligned) to the image, unless the region
+    consists of cells of the feature grid. The region is an argument, so that Captum repeats it with
+    the images (``additional_forward_args=(region,)``) and requires no ``target``.
 
     Args:
         model: Prototype model; its mode is not changed.
@@ -58,7 +59,7 @@ class PrototypeTarget(nn.Module):
 
         Args:
             images: Images (B, 3, H, W), normalised as the model requires.
-            region: Pixels to explain, bool (B, H, W).
+            region: Pixels to explain, bool (B, H, W), or cells of the feature grid, bool (B, h, w).
 
         Returns:
             The activations (B,); NaN for an empty region.
@@ -67,9 +68,13 @@ class PrototypeTarget(nn.Module):
             ValueError: If the shapes do not fit.
             TypeError: If a type does not fit.
         """
-        check_regions(images, region)
+        tensor("images", images, "batch channels height width", hint=IMAGE_HINT)
+        sizes, hint = {"batch": len(images)}, "one per image, at the size of images or of the grid"
+        tensor("region", region, "batch height width", "bool", sizes=sizes, hint=hint)
         activations = self.model(images).activations[:, self.prototype, None]
-        maps = resize(activations, images.shape[2:])[:, 0]
+        if region.shape[1:] != activations.shape[2:]:
+            check_regions(images, region)
+        maps = resize(activations, region.shape[1:])[:, 0]
         pixels = region.sum((1, 2))
         if self.reduction == "mean":
             return maps.masked_fill(~region, 0).sum((1, 2)) / pixels

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor
 
 from protoxai.attribution.evidence import (
@@ -41,18 +43,23 @@ class RegionValues:
         shares = cell_shares(region, grid).flatten()
         cells = ((weights > 0) | (shares > 0)).nonzero().flatten()
         self._head = head
-        self._output = _at_cells(output, cells)
+        self._cells = _maps(output, lambda maps: maps.index_select(2, cells)[:, :, None].double())
         self._weights = (weights / weights.sum())[cells][None]
-        self.logits = self._mean(self._output.logits)
-        self.activations = (self._output.activations[0, :, 0] * shares[cells]).sum(1)
+        self._means = _maps(self._cells, lambda maps: (maps @ self._weights[0])[..., None, None])
+        self.logits = self._means.logits.flatten()
+        self.activations = (self._cells.activations @ shares[cells]).flatten()
 
     def units(self, class_index: int) -> Tensor:
         """Return the evidence of each unit of the last layer for a class, (U,)."""
-        return self._mean(unit_evidence(self._head, self._output, class_index))
+        # It is linear in the units, so the evidence of their means is the mean evidence.
+        return unit_evidence(self._head, self._means, class_index).flatten().detach()
 
     def prototypes(self, class_index: int) -> Tensor:
         """Return the evidence of each prototype for a class, over all its groups, (P,)."""
-        return self._mean(prototype_evidence(self._head, self._output, class_index))
+        if not isinstance(self._head, SparseGroupHead):
+            return self.units(class_index)
+        maps = prototype_evidence(self._head, self._cells, class_index)
+        return (maps @ self._weights[0]).flatten().detach()
 
     def members(self, class_index: int) -> Tensor:
         """Return the evidence of a class's prototypes through each of its groups, (G, M_c).
@@ -60,23 +67,20 @@ class RegionValues:
         In stage 1, where each prototype is its own group, it is a diagonal matrix.
         """
         if isinstance(self._head, SparseGroupHead):
-            return member_evidence(self._head, self._output, class_index, self._weights)
+            return member_evidence(self._head, self._cells, class_index, self._weights)
         own = self._head.table.class_index == class_index
         return self.units(class_index)[own].diag()
 
-    def _mean(self, maps: Tensor) -> Tensor:
-        return (maps[0] * self._weights).sum((1, 2)).detach()
 
+def _maps(output: SegmentationOutput, change: Callable[[Tensor], Tensor]) -> SegmentationOutput:
+    """Return an output whose logits, activations and scores, as (1, channels, h w), are changed."""
 
-def _at_cells(output: SegmentationOutput, cells: Tensor) -> SegmentationOutput:
-    """Return an output whose logits, activations and scores are those of n cells, (1, n) maps."""
-
-    def chosen(maps: Tensor) -> Tensor:
-        return maps.flatten(2)[:, :, None, cells].double()
+    def changed(maps: Tensor) -> Tensor:
+        return change(maps.flatten(2))
 
     scores = output.group_scores
     return output._replace(
-        logits=chosen(output.logits),
-        activations=chosen(output.activations),
-        group_scores=None if scores is None else chosen(scores),
+        logits=changed(output.logits),
+        activations=changed(output.activations),
+        group_scores=None if scores is None else changed(scores),
     )

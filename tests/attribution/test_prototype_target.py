@@ -78,3 +78,16 @@ def test_what_does_not_fit_is_named(model: ScaleProtoSeg, images: Tensor) -> Non
     with pytest.raises(ValueError, match="region"):
         PrototypeTarget(model, 0)(images, torch.ones(2, 3, 3, dtype=torch.bool))
     assert "prototype=1, reduction='mean'" in repr(PrototypeTarget(model, 1))
+
+
+def test_a_region_of_cells_is_read_on_the_feature_grid(
+    model: ScaleProtoSeg, images: Tensor
+) -> None:
+    cells = torch.zeros(2, 4, 6, dtype=torch.bool)
+    cells[0, 3, 5] = cells[1, 0, 2] = True
+    with torch.no_grad():
+        activations = model(images).activations[:, 1]
+        found = PrototypeTarget(model, 1)(images, cells)
+    assert found.tolist() == [float(activations[0, 3, 5]), float(activations[1, 0, 2])]
+    with pytest.raises(ValueError, match=r"region.*got shape \(2, 4, 5\).*size of images"):
+        PrototypeTarget(model, 1)(images, cells[..., :5])

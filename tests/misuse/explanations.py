@@ -9,7 +9,19 @@ import protoxai as P
 from protoxai import explanations as X
 from tests.misuse import values as v
 from tests.misuse.call import call, method
-from tests.misuse.domains import Domain, constants, functions, labels, objects, tensors, wholes
+from tests.misuse.domains import (
+    Domain,
+    constants,
+    functions,
+    labels,
+    numbers,
+    objects,
+    pairs,
+    tensors,
+    wholes,
+    words,
+)
+from tests.misuse.explanation_metrics import SEED
 from tests.misuse.prototypes import CLASS
 from tests.misuse.shared import MODEL, VOID
 
@@ -57,6 +69,20 @@ QUESTIONS = {
 for _name, _arguments in QUESTIONS.items():
     _run = method(v.explanation, _name)
     call("protoxai.explanations", f"Explanation.{_name}", _run, **_arguments)
+call(
+    "protoxai.explanations",
+    "receptive_field",
+    X.receptive_field,
+    model=MODEL,
+    image=IMAGE,
+    prototype=PROTOTYPE,
+    cell=pairs((0, 5), below=(4, 0), beside=(0, 6)).but("none", "zero"),
+    region=REGION.but("none"),
+    method=words("Saliency"),
+    samples=wholes(1),
+    noise=numbers(0.1, least=0),
+    seed=SEED,
+)
 call(
     "protoxai.explanations",
     "explanation_figure",
