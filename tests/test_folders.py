@@ -89,14 +89,14 @@ def test_a_failing_write_leaves_the_old_file(
     failing: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = contents(folder)
-    write = folders.write_file
+    write = folders.writing.write_file
 
     def fill_the_disk(path: Path, content: bytes) -> None:
         if path.name == failing:
             raise OSError(errno.ENOSPC, "no space left")
         write(path, content)
 
-    monkeypatch.setattr(folders, "write_file", fill_the_disk)
+    monkeypatch.setattr(folders.writing, "write_file", fill_the_disk)
     message = rf"could not be saved in {folder} \(no space left\): free some space"
     with pytest.raises(OSError, match=message) as caught:
         write_folder(folder, {CONFIG: {"other": 1}, PROVENANCE: []}, tensors(0.2))
@@ -257,7 +257,8 @@ def test_hub_id_is_downloaded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     assert read_folder("owner/name-1.0")[0] == FILES
     assert requests[0][0] == "owner/name-1.0"
-    assert not [pattern for pattern in requests[0][1] if not pattern.endswith((".json", WEIGHTS))]
+    patterns = ["*.json", WEIGHTS, "prototypes.safetensors", "prototypes/*.webp"]
+    assert requests[0][1] == patterns
 
 
 def test_a_folder_comes_before_the_hub(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,3 +1,4 @@
+from protoxai.model.evaluation_settings import EvaluationSettings as EvaluationSettings
 from protoxai.model.linear import LinearSegmenter as LinearSegmenter
 from protoxai.model.loading import load_model as load_model
 from protoxai.model.outputs import LinearOutput as LinearOutput

@@ -10,6 +10,7 @@ from torch import Tensor
 from protoxai import folders
 from protoxai.heads.groups import SparseGroupHead
 from protoxai.heads.linear import PrototypeHead
+from protoxai.model.prototype_files import from_files, to_files
 from protoxai.model.segmenter import Segmenter
 from protoxai.model.structure import (
     adopt_structure,
@@ -18,10 +19,11 @@ from protoxai.model.structure import (
     encode_structure,
 )
 from protoxai.prototypes.layer import MultiScalePrototypeLayer
-from protoxai.prototypes.patches import Patch
+from protoxai.prototypes.patches import Patch, check_patches
 from protoxai.prototypes.prototype import Prototypes
 from protoxai.prototypes.provenance import Provenance, read_provenance
 from protoxai.prototypes.table import PrototypeTable
+from protoxai.runtime.tensors import tensor
 
 
 class PrototypeSegmenter(Segmenter):
@@ -110,7 +112,32 @@ class PrototypeSegmenter(Segmenter):
 
     def adopt_documents(self, documents: Mapping[str, Any]) -> None:
         """Read the provenance from the documents of a model folder."""
-        self.provenance = read_provenance(documents.get(folders.PROVENANCE), len(self.table))
+        super().adopt_documents(documents)
+        with folders.damaged_in(folders.PROVENANCE):
+            self.provenance = read_provenance(documents.get(folders.PROVENANCE), len(self.table))
+
+    def binary_files(self, *, patches: bool = True) -> dict[str, bytes]:
+        """Return the content of the files with what the projection has kept, by name.
+
+        Args:
+            patches: Whether pictures are included.
+        """
+        kept = check_patches(self.patches, self.provenance)
+        if self.class_distances is not None:
+            sizes = {"prototypes": len(self.table)}
+            tensor("class_distances", self.class_distances, "prototypes pixels", sizes=sizes)
+        return to_files(kept if patches else None, self.class_distances)
+
+    def adopt_binary_files(self, files: Mapping[str, bytes]) -> None:
+        """Read what :meth:`binary_files` returned; the provenance is known already.
+
+        Args:
+            files: Content of each file, by name.
+
+        Raises:
+            DamagedFileError: If a file is damaged, or does not fit the prototypes.
+        """
+        self.patches, self.class_distances = from_files(files, len(self.table), self.provenance)
 
     def check_weights(self, state: dict[str, Any], prefix: str) -> None:
         """Check that weights are of the model's own structure."""

@@ -11,42 +11,48 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from protoxai import folders
 from protoxai.model.config import check_config
+from protoxai.model.evaluation_settings import DOCUMENT as EVALUATION
 from protoxai.model.state_dicts import (
     EXTRA_STATE,
     adopt_dtypes,
     adopt_names,
     find_mismatch,
 )
-from protoxai.runtime.checks import instance, shown
+from protoxai.runtime.checks import flag, instance, shown
 from protoxai.runtime.files import FileError
 from protoxai.runtime.finite import check_finite_weights
 from protoxai.runtime.wrapped_names import COMPILED
 
 if TYPE_CHECKING:
-    from protoxai.model.segmenter import Segmenter
+    from protoxai.model.stored_model import StoredModel
 
 # How the names of weights end that torch.nn.utils.prune masks.
 PRUNED = "_orig"
 # Keys of config.json that are neither options nor arguments of the constructor.
 SEPARATE = ("architecture", "structure")
 
-Model = TypeVar("Model", bound="Segmenter")
+Model = TypeVar("Model", bound="StoredModel")
 
 
 def save_model(
-    model: Segmenter, folder: str | Path, documents: Mapping[str, Any] | None = None
+    model: StoredModel,
+    folder: str | Path,
+    documents: Mapping[str, Any] | None = None,
+    patches: bool = True,
 ) -> None:
-    """Write a model to a folder; see :meth:`~protoxai.model.segmenter.Segmenter.save_pretrained`.
+    """Write a model to a folder; see :meth:`~protoxai.ScaleProtoSeg.save_pretrained`.
 
     Args:
         model: Model to save.
         folder: Folder, created if missing.
         documents: Further documents by file name.
+        patches: Whether the pictures of prototypes are written.
     """
     own = model.documents()
     own[folders.CONFIG] = _checked_config(model, own[folders.CONFIG])
     documents = instance("documents", documents or {}, Mapping)
-    taken = [name for name in documents if name in own]
+    # The settings of an evaluation are given as a document, too.
+    taken = [name for name in documents if name in own and name != EVALUATION]
     if taken:
         raise ValueError(f"a document is called {taken[0]}, a file of the model's own: rename it")
     state = model.state_dict()
@@ -60,10 +66,11 @@ def save_model(
     _check_computed(model)
     tensors = {name.replace(COMPILED, ""): value for name, value in state.items()}
     check_finite_weights(tensors, "the model to save")
-    folders.write_folder(folder, {**own, **documents}, tensors)
+    binaries = model.binary_files(patches=flag("patches", patches))
+    folders.write_folder(folder, {**own, **documents}, tensors, binaries)
 
 
-def _check_computed(model: Segmenter) -> None:
+def _check_computed(model: StoredModel) -> None:
     """Raise ``TypeError`` if weights are computed from others, which a new model would not know.
 
     Modules of the user's own are rebuilt by the user, with whatever they compute.
@@ -86,7 +93,7 @@ def load_model_folder(
     backbone: nn.Module | None = None,
     scales: nn.Module | None = None,
 ) -> Model:
-    """Load a model; see :meth:`~protoxai.model.segmenter.Segmenter.from_pretrained`.
+    """Load a model; see :meth:`~protoxai.ScaleProtoSeg.from_pretrained`.
 
     Args:
         model: Kind of the model.
@@ -129,8 +136,9 @@ def load_model_folder(
         ) from error
     try:
         loaded.adopt_documents(documents)
-    except (TypeError, ValueError) as error:
-        raise folder.damaged(folders.PROVENANCE, str(error)) from None
+        loaded.adopt_binary_files(folder.binaries())
+    except folders.DamagedFileError as error:
+        raise folder.damaged(error.file, str(error)) from None
     adopt_names(tensors, "", loaded.state_dict())
     adopt_dtypes(loaded, tensors)
     mismatch = find_mismatch(loaded, tensors)
@@ -146,7 +154,7 @@ def load_model_folder(
     return loaded.eval()
 
 
-def _checked_config(model: Segmenter, config: Mapping[str, Any]) -> dict[str, Any]:
+def _checked_config(model: StoredModel, config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a configuration after a check that it can be loaded again."""
     options = {key: value for key, value in config.items() if key not in SEPARATE}
     check_config(model.options_kind, options, number=folders.FORMAT)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from collections.abc import Sequence
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -17,9 +16,8 @@ from protoxai.model.finiteness import check_result
 from protoxai.model.option_values import plain_value
 from protoxai.model.options import TrunkOptions, differing_arguments, options_of
 from protoxai.model.prediction import predicted_labels
-from protoxai.model.saving import load_model_folder, save_model
-from protoxai.model.state_dicts import adopt_names
-from protoxai.runtime.checks import shown, whole
+from protoxai.model.stored_model import StoredModel
+from protoxai.runtime.checks import whole
 from protoxai.runtime.modes import evaluating
 from protoxai.runtime.names import check_class_names
 from protoxai.runtime.representation import call_repr
@@ -29,7 +27,7 @@ from protoxai.scales import PyramidScales, create_scales
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
-class Segmenter(nn.Module):
+class Segmenter(StoredModel):
     """Base of the models: backbone, scales, input scales, prediction, saving and loading.
 
     A subclass calls this constructor with the number of channels that it needs per scale, and
@@ -47,9 +45,6 @@ class Segmenter(nn.Module):
     Raises:
         ValueError: If an argument does not fit.
     """
-
-    # The typed dictionary of the options that a folder stores.
-    options_kind: ClassVar[type[TrunkOptions]] = TrunkOptions
 
     def __init__(
         self,
@@ -173,106 +168,14 @@ class Segmenter(nn.Module):
                     module.eval().requires_grad_(False)
         return self
 
-    def save_pretrained(
-        self, folder: str | Path, *, documents: Mapping[str, Any] | None = None
-    ) -> None:
-        """Write the model to a folder: ``model.safetensors`` and JSON, never pickle.
-
-        ``config.json`` comes last and holds the digests of the other files, so that a folder is
-        loaded as it was saved, or refused.
-
-        Args:
-            folder: Folder, created if missing.
-            documents: Further documents to keep with the model: plain values by the name of their
-                file, such as ``{"training.json": {"steps": 100}}``.
-
-        Raises:
-            ValueError: If a document has a name of the model's own files, or no plain one.
-            TypeError: If a document or a module's extra state cannot be stored.
-            OSError: If the folder cannot be written.
-        """
-        save_model(self, folder, documents)
-
-    @classmethod
-    def from_pretrained(
-        cls,
-        source: str | Path,
-        *,
-        backbone: nn.Module | None = None,
-        scales: nn.Module | None = None,
-    ) -> Self:
-        """Load a model, in evaluation mode, from a folder or a hub id.
-
-        Args:
-            source: Folder written by :meth:`save_pretrained`, or a hub id ``owner/name``.
-            backbone: Your own backbone module, if the model was built with one.
-            scales: Your own scales module, if the model was built with one.
-
-        Raises:
-            ValueError: If the folder is missing, incomplete, altered, mixed, or of another kind of
-                model.
-        """
-        return load_model_folder(cls, source, backbone, scales)
-
-    @classmethod
-    def rebuild(cls, values: dict[str, Any], structure: Any) -> Self:
-        """Build the model, without its weights, from the content of its ``config.json``.
-
-        Args:
-            values: Arguments of the constructor, checked.
-            structure: Structure of the model, checked; None if it has none.
-        """
-        del structure
-        return cls(**values)
-
-    @classmethod
-    def check_structure(cls, structure: Any, values: Mapping[str, Any]) -> None:
-        """Raise ``ValueError`` if a structure is damaged, or not one of a configuration.
-
-        Args:
-            structure: Structure in ``config.json``; None if there is none.
-            values: Arguments of the constructor, checked.
-        """
-        del values
-        if structure is not None:
-            raise ValueError(f"structure is {shown(structure)}, but a {cls.__name__} has none")
-
     def documents(self) -> dict[str, Any]:
         """Return the content of the JSON files of the model's folder, by file name."""
-        current = {
+        documents = super().documents()
+        documents[folders.CONFIG] |= {
             "input_scales": list(self.input_scales),
             "freeze_batchnorm": self.freeze_batchnorm,
         }
-        return {folders.CONFIG: {**self.config, **current}}
-
-    def adopt_documents(self, documents: Mapping[str, Any]) -> None:
-        """Read what the other documents of a model folder add to the model.
-
-        Args:
-            documents: Content of the documents by file name.
-
-        Raises:
-            ValueError: If a document is damaged.
-        """
-
-    def check_weights(self, state: dict[str, Any], prefix: str) -> None:
-        """Check a state dict before its weights are loaded.
-
-        Args:
-            state: State dict, perhaps of more than the model.
-            prefix: Prefix of the model's names in it.
-
-        Raises:
-            ValueError: If the weights do not fit.
-        """
-
-    def _load_from_state_dict(
-        self, state_dict: dict[str, Any], prefix: str, *arguments: Any
-    ) -> None:
-        """Load weights, those of a compiled or parallel model too."""
-        adopt_names(state_dict, prefix, self.state_dict())
-        self.check_weights(state_dict, prefix)
-        super()._load_from_state_dict(state_dict, prefix, *arguments)
+        return documents
 
 
 def _names_per_class(names: Sequence[str] | None, num_classes: int) -> tuple[str, ...] | None:

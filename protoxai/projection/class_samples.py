@@ -106,18 +106,19 @@ class ClassSamples:
     ) -> list[tuple[int, NDArray[np.int64], Keys]]:
         """Return class, positions and keys of the pixels of an image that may be in the sample."""
         image_hash = _mixed(np.array([image_index], dtype=np.uint64))
-        order = np.argsort(_mixed(image_hash + np.arange(len(labels), dtype=np.uint64)))
+        positions: Keys = np.arange(len(labels), dtype=np.uint64)
+        order = np.argsort(_mixed(np.add(image_hash, positions, dtype=np.uint64)))
         ordered = labels[order]
         found = []
         for class_index in np.unique(labels).tolist():
             if class_index not in self._pixels:
                 continue
-            positions = order[ordered == class_index][:PIXELS]
-            turns = np.arange(len(positions), dtype=np.uint64)
+            chosen = order[ordered == class_index][:PIXELS]
+            turns = np.arange(len(chosen), dtype=np.uint64)
             keys = (turns << _TURN) | (image_hash >> _HASH)
             kept = keys <= self._pixels[class_index].limit
             if kept.any():
-                found.append((class_index, positions[kept], keys[kept]))
+                found.append((class_index, chosen[kept], keys[kept]))
         return found
 
     def _block(
@@ -129,11 +130,10 @@ class ClassSamples:
         columns = torch.from_numpy(np.searchsorted(chosen, keys[is_chosen]))
         vectors = vectors[torch.from_numpy(is_chosen)]
         block = torch.empty(len(rows), len(columns))
-        for row, prototype in enumerate(rows.tolist()):
-            of_scale = vectors[:, self._table.scale_index[prototype]] if len(columns) else vectors
-            if len(columns):
-                pair = widen(of_scale, prototypes[prototype])
-                block[row] = exact_squared_distances(*pair).float()
+        for row, prototype in enumerate(rows.tolist() if len(columns) else ()):
+            of_scale = vectors[:, self._table.scale_index[prototype]]
+            pair = widen(of_scale, prototypes[prototype])
+            block[row] = exact_squared_distances(*pair).float()
         return rows, columns, block
 
 

@@ -84,7 +84,9 @@ def project_prototypes(
     record = search.compute()
     found = regions.compute(record.kept, search.place)
     provenance = _provenance(record, found)
-    kept_patches = pictures and pictures.compute(record.kept, search.place, found)
+    kept_patches = None
+    if pictures is not None:
+        kept_patches = pictures.compute(record.kept, search.place, found)
     class_distances = samples.compute(record.vector)
     with torch.no_grad():
         prototypes.copy_(record.vector)

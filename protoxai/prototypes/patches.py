@@ -162,7 +162,8 @@ class Patch:
             np.arange(pixels) * cells // pixels
             for pixels, cells in zip(picture_size(self.content), self.activation.shape, strict=True)
         )
-        return self.activation[rows[:, None], cols].astype(np.float32) / 255
+        shares: NDArray[np.float32] = self.activation[rows[:, None], cols] / np.float32(255)
+        return shares
 
 
 def context_window(region: Box, size: tuple[int, int]) -> Box:

@@ -128,21 +128,20 @@ class Prototypes(Sequence[Prototype]):
         weights = self._weights_of(index)
         entry = self._provenance[index] if self._provenance else None
         patch = self._patches[index] if self._patches else None
-        picture = None if patch is None else self._picture(patch, index)
         return Prototype(
-            index,
-            class_index,
-            self._class_names[class_index] if self._class_names else f"class {class_index}",
-            self._scales[index],
-            weights,
-            self._group_weights is None or len(weights) > 0,
-            entry,
-            picture,
-            *(
-                patch.within(box) if patch and entry and box else None
-                for box in (entry and entry.active_region, entry and entry.patch)
-            ),
-            patch and patch.activation_map(),
+            index=index,
+            class_index=class_index,
+            class_name=self._class_names[class_index]
+            if self._class_names
+            else f"class {class_index}",
+            scale=self._scales[index],
+            group_weights=weights,
+            active=self._group_weights is None or len(weights) > 0,
+            provenance=entry,
+            patch=None if patch is None else self._picture(patch, index),
+            box=_within(patch, entry.active_region if entry else None),
+            cell=_within(patch, entry.patch if entry else None),
+            activation=None if patch is None else patch.activation_map(),
         )
 
     def _weights_of(self, index: int) -> dict[int, float]:
@@ -157,3 +156,7 @@ class Prototypes(Sequence[Prototype]):
             return patch.picture()
         except ValueError as error:
             raise ValueError(f"prototype {index}: {error}") from error
+
+
+def _within(patch: Patch | None, box: Box | None) -> Box | None:
+    return None if patch is None or box is None else patch.within(box)

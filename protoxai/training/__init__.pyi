@@ -1,8 +1,8 @@
 from protoxai.evaluation.scores import Scores as Scores
 from protoxai.evaluation.scores import evaluate as evaluate
+from protoxai.model.evaluation_settings import EvaluationSettings as EvaluationSettings
 from protoxai.training.evaluate_saved import evaluate_model as evaluate_model
 from protoxai.training.evaluation_report import EvaluationReport as EvaluationReport
-from protoxai.training.evaluation_settings import EvaluationSettings as EvaluationSettings
 from protoxai.training.feeding.loaders import Splits as Splits
 from protoxai.training.recipes.data_recipe import DataRecipe as DataRecipe
 from protoxai.training.recipes.model_recipe import ModelRecipe as ModelRecipe

@@ -14,6 +14,7 @@ from torch import Tensor
 from protoxai.data import SegmentationDataset, create_dataset
 from protoxai.evaluation.scores import Scores, evaluate
 from protoxai.evaluation.sliding import sliding_logits
+from protoxai.model.evaluation_settings import EvaluationSettings
 from protoxai.model.loading import load_model
 from protoxai.model.segmenter import Segmenter
 from protoxai.runtime.checks import short
@@ -25,11 +26,7 @@ from protoxai.training.evaluation_report import (
     current_conditions,
     model_settings,
 )
-from protoxai.training.evaluation_settings import (
-    EvaluationSettings,
-    chosen_settings,
-    stored_settings,
-)
+from protoxai.training.evaluation_settings import chosen_settings, stored_settings
 from protoxai.training.feeding.loaders import evaluation_loader
 from protoxai.training.recipes.command_line import parse_overrides
 from protoxai.training.recipes.data_recipe import DataRecipe

@@ -1,64 +1,26 @@
-"""The settings of an evaluation, on which its figures depend, and the document that keeps them."""
+"""The settings of an evaluation: those of a recipe, of a model folder, and those given for it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Any
 
 from protoxai.folders import ModelFolder
-from protoxai.training.recipes.construct import check_fields, construct
-from protoxai.training.recipes.data_recipe import PIXELS, RESIZED, DataRecipe
-from protoxai.training.recipes.yaml_files import RecipeError
-
-DOCUMENT = "evaluation.json"
-"""Document of a model folder with the settings."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluationSettings:
-    """How images become predictions.
-
-    Attributes:
-        evaluation_size: Height and width of the images, or the length of their shorter side; None:
-            their own size.
-        antialias: Whether images are smoothed before they are made smaller.
-        window: Height and width of a sliding window; None: the image as a whole.
-        stride: Rows and columns from one window to the next; None: half the window.
-    """
-
-    evaluation_size: Annotated[tuple[int, int] | int | None, RESIZED] = None
-    antialias: bool = True
-    window: Annotated[tuple[int, int] | None, PIXELS] = None
-    stride: Annotated[tuple[int, int] | None, PIXELS] = None
-
-    def __post_init__(self) -> None:
-        """Check every setting."""
-        check_fields(self)
-        if self.stride is not None and self.window is None:
-            raise RecipeError(
-                f"stride is {self.stride}, but there is no window: give its size, too"
-            )
-        if self.window is not None and self.stride is None:
-            height, width = self.window
-            object.__setattr__(self, "stride", (max(1, height // 2), max(1, width // 2)))
-
-    @classmethod
-    def of(cls, recipe: DataRecipe) -> Self:
-        """Return the settings with which a run evaluates its model.
-
-        Args:
-            recipe: The data section of the run's recipe.
-        """
-        return cls(evaluation_size=recipe.evaluation_size, antialias=recipe.antialias)
-
-    def documents(self) -> dict[str, Any]:
-        """Return the settings as a document for ``save_pretrained(folder, documents=...)``."""
-        return {DOCUMENT: asdict(self)}
-
+from protoxai.model.evaluation_settings import DOCUMENT, EvaluationSettings
+from protoxai.training.recipes.data_recipe import DataRecipe
 
 SETTINGS = tuple(field.name for field in fields(EvaluationSettings))
+
+
+def recipe_settings(recipe: DataRecipe) -> EvaluationSettings:
+    """Return the settings with which a run evaluates its model.
+
+    Args:
+        recipe: The data section of the run's recipe.
+    """
+    return EvaluationSettings(evaluation_size=recipe.evaluation_size, antialias=recipe.antialias)
 
 
 def stored_settings(source: str | Path) -> dict[str, Any]:
@@ -76,8 +38,8 @@ def stored_settings(source: str | Path) -> dict[str, Any]:
     if content is None:
         return {}
     try:
-        settings = construct(EvaluationSettings, content)
-    except RecipeError as error:
+        settings = EvaluationSettings.from_config(content)
+    except (TypeError, ValueError) as error:
         raise folder.damaged(DOCUMENT, str(error)) from None
     return {name: value for name, value in asdict(settings).items() if name in content}
 

@@ -20,7 +20,7 @@ from protoxai.runtime.slug import slug
 from protoxai.runtime.stopping import finish_first, on_stop, stoppable
 from protoxai.training.build_model import build_model
 from protoxai.training.class_names import check_classes_fit, check_same_classes, check_splits_fit
-from protoxai.training.evaluation_settings import EvaluationSettings
+from protoxai.training.evaluation_settings import recipe_settings
 from protoxai.training.feeding.loaders import Splits, evaluation_loader, evaluation_view
 from protoxai.training.feeding.seeded_sampling import mixed_seed
 from protoxai.training.recipes.recipe import Recipe
@@ -95,6 +95,7 @@ def run(
         model = (model or build_model(recipe.model, splits.train)).to(own_device())
         check_splits_fit(splits)
         check_classes_fit(model, splits.train)
+        model.evaluation_settings = recipe_settings(recipe.data)
         state = _RunState(recipe, output, model, splits, log, progress)
         with on_stop(state.describe_stop):
             state.start(resume=resume)
@@ -157,8 +158,7 @@ class _RunState:
             self.run_stage(number)
         if rank() == 0:
             with finish_first():
-                documents = EvaluationSettings.of(self.recipe.data).documents()
-                self.model.save_pretrained(self.output / "model", documents=documents)
+                self.model.save_pretrained(self.output / "model")
         self.report()
 
     def run_stage(self, number: int) -> None:

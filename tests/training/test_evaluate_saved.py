@@ -127,8 +127,14 @@ def test_a_run_and_its_model_folder_have_the_same_figures(trained: Path, tmp_pat
     last = json.loads((trained / "metrics.json").read_text())["micro"]["steps"][-1]
     assert last["mean_iou"] == of_run["mean_iou"]
     assert last["interval"] == of_run["interval"]
+    # They travel with the model.
+    model = load_model(trained / "model")
+    model.save_pretrained(tmp_path / "again")
+    again = plain(tmp_path / "again", tmp_path / "again.json", DATA)
+    assert again == {**of_model, "sources": sources[1]}
     # Without its settings the folder would have other figures.
-    load_model(trained / "model").save_pretrained(tmp_path / "bare")
+    model.evaluation_settings = None
+    model.save_pretrained(tmp_path / "bare")
     bare = plain(tmp_path / "bare", tmp_path / "bare.json", DATA)
     assert bare["per_class"] != of_model["per_class"]
     assert bare["settings"]["evaluation_size"] is None
@@ -147,6 +153,7 @@ def test_a_window_that_a_folder_carries_is_used(trained: Path, tmp_path: Path) -
     settings = EvaluationSettings(window=(32, 32), stride=(32, 32))
     model = load_model(trained / "model")
     model.save_pretrained(tmp_path / "windowed", documents=settings.documents())
+    model.evaluation_settings = None
     model.save_pretrained(tmp_path / "bare")
     carried = plain(tmp_path / "windowed", tmp_path / "a.json", DATA)
     given = plain(tmp_path / "bare", tmp_path / "b.json", DATA, window=(32, 32), stride=(32, 32))

@@ -8,9 +8,14 @@ from typing import Any
 import pytest
 
 from protoxai import LinearSegmenter
+from protoxai.model.evaluation_settings import DOCUMENT
 from protoxai.runtime.files import FileError
-from protoxai.training import DataRecipe, EvaluationSettings, RecipeError
-from protoxai.training.evaluation_settings import DOCUMENT, chosen_settings, stored_settings
+from protoxai.training import DataRecipe, EvaluationSettings
+from protoxai.training.evaluation_settings import (
+    chosen_settings,
+    recipe_settings,
+    stored_settings,
+)
 
 SETTINGS = EvaluationSettings(evaluation_size=(32, 48), antialias=False, window=(16, 20))
 
@@ -35,7 +40,7 @@ def test_a_folder_keeps_them(tmp_path: Path) -> None:
 def test_those_of_a_run_are_its_recipes() -> None:
     recipe = DataRecipe(dataset="shapes", crop=(8, 8), evaluation_size=40, antialias=False)
     expected = EvaluationSettings(evaluation_size=40, antialias=False)
-    assert EvaluationSettings.of(recipe) == expected
+    assert recipe_settings(recipe) == expected
 
 
 def test_a_folder_without_has_the_defaults(tmp_path: Path) -> None:
@@ -71,7 +76,7 @@ def test_what_is_given_overrides() -> None:
     [
         ({"crf": True}, "there is no key crf"),
         ({"evaluation_size": [0, 3]}, "evaluation_size is"),
-        ({"antialias": "perhaps"}, "antialias is 'perhaps', expected true or false"),
+        ({"antialias": "perhaps"}, "antialias is 'perhaps', expected True or False"),
         ({"stride": [4, 4]}, "there is no window"),
         ([3], r"is \[3\], expected the keys"),
     ],
@@ -97,5 +102,5 @@ def test_an_altered_document_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_stride_needs_a_window() -> None:
-    with pytest.raises(RecipeError, match=r"stride is \(4, 4\), but there is no window"):
+    with pytest.raises(ValueError, match=r"stride is \(4, 4\), but there is no window"):
         EvaluationSettings(stride=(4, 4))

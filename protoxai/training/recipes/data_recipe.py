@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
+from protoxai.model.evaluation_settings import PIXELS, RESIZED
 from protoxai.runtime.checks import SHARE, Range
 from protoxai.training.recipes.construct import check_fields
 from protoxai.training.recipes.yaml_files import RecipeError
 
-PIXELS = Range(least=1, most=65_536)
-# PyTorch fails to resize an image to a single pixel.
-RESIZED = Range(least=2, most=65_536)
 IMAGES = Range(least=1, most=65_536)
 
 

@@ -1,13 +1,9 @@
-"""Model folders: weights as safetensors, everything else as JSON; loading executes no code."""
+"""Reading of model folders, which executes no code."""
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import json
-import re
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,64 +11,28 @@ from typing import Any, Self
 
 from torch import Tensor
 
+from protoxai.folders.layout import (
+    BOOKKEEPING,
+    CONFIG,
+    DIGEST,
+    FORMATS,
+    PICTURES,
+    PROTOTYPES,
+    PROVENANCE,
+    WEIGHTS,
+    digest_of,
+    is_binary,
+    is_document,
+    sha256,
+)
 from protoxai.runtime.checks import shown
-from protoxai.runtime.files import FileError, folder_path, to_json, write_file
+from protoxai.runtime.files import FileError, folder_path
 from protoxai.runtime.finite import not_finite
 from protoxai.runtime.hub import download
 
-WEIGHTS = "model.safetensors"
-CONFIG = "config.json"
-PROVENANCE = "provenance.json"
-FORMAT = 2
-FORMATS = (1, FORMAT)
-# Keys of config.json that belong to the folder; format 1 had the first alone.
-BOOKKEEPING = ("format", "files", "digest")
-DOCUMENT = re.compile(r"[\w-][\w.-]*\.json")
-DIGEST = re.compile(r"[0-9a-f]{64}")
-_SAVING = threading.Lock()
-
-
-def write_folder(
-    folder: str | Path, documents: Mapping[str, Any], tensors: Mapping[str, Tensor]
-) -> None:
-    """Write a model folder, ``config.json`` with the digests of the other files last.
-
-    An interrupted write leaves the old folder, or one that :class:`ModelFolder` refuses.
-
-    Args:
-        folder: Folder, created if missing.
-        documents: Content of each JSON file by name, ``config.json`` among them.
-        tensors: Weights by name, on any device.
-
-    Raises:
-        ValueError: If a document has no plain name that ends in ``.json``.
-        TypeError: If a document is not plain values.
-        OSError: If the folder cannot be written.
-    """
-    from safetensors.torch import save
-
-    folder = folder_path("folder", folder)
-    for name in documents:
-        if not isinstance(name, str) or not DOCUMENT.fullmatch(name):
-            raise ValueError(
-                f"a document is called {shown(name)}, expected a plain file name such as "
-                "training.json"
-            )
-    # Tied weights share memory, which the format does not allow, so all are cloned.
-    weights = save({name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()})
-    files = {WEIGHTS: weights}
-    for name, content in documents.items():
-        if name != CONFIG:
-            files[name] = to_json(content).encode()
-    config = {"format": FORMAT, **documents[CONFIG]}
-    config["files"] = {name: _sha256(content) for name, content in files.items()}
-    config["digest"] = _digest(json.loads(to_json(config)))
-    files[CONFIG] = to_json(config).encode()
-    with _SAVING, _explained(folder):
-        if folder.exists() and not folder.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, "there is a file of that name", str(folder))
-        for name, content in files.items():
-            write_file(folder / name, content)
+HUB_FILES = ("*.json", WEIGHTS, PROTOTYPES, f"{PICTURES}/*.webp")
+MOST_PICTURE_BYTES = 2**20
+"""Size of a file of a picture beyond which it is not read."""
 
 
 def read_folder(source: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -123,7 +83,7 @@ class ModelFolder:
                 format.
         """
         path = folder_path("source", source)
-        path = path if path.is_dir() else download(str(source), ("*.json", WEIGHTS))
+        path = path if path.is_dir() else download(str(source), HUB_FILES)
         missing = [name for name in (CONFIG, WEIGHTS) if not (path / name).is_file()]
         if missing:
             inside = path / "model"
@@ -148,7 +108,7 @@ class ModelFolder:
         if number == 1:
             return cls(path, number, content, None, altered=False)
         digests = _check_digests(path, config.get("files"))
-        altered = config.pop("digest", None) != _digest(config)
+        altered = config.pop("digest", None) != digest_of(config)
         return cls(path, number, content, digests, altered)
 
     def read(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -164,9 +124,20 @@ class ModelFolder:
         documents = {
             name: _parse(self.path, name, self._content(name))
             for name in names
-            if name != WEIGHTS and (self.digests or (self.path / name).is_file())
+            if is_document(name) and (self.digests or (self.path / name).is_file())
         }
         return documents, self._tensors()
+
+    def binaries(self) -> dict[str, bytes]:
+        """Read and check the files beside the weights that hold what a projection keeps.
+
+        Returns:
+            Content by name; nothing if the folder was saved without them.
+
+        Raises:
+            FileError: If a file is missing or damaged, or is not the one that was saved.
+        """
+        return {name: self._content(name) for name in self.digests or () if is_binary(name)}
 
     def document(self, name: str) -> Any:
         """Read and check one of the JSON files; return None if the folder was saved without it.
@@ -210,16 +181,50 @@ class ModelFolder:
                 f"{self.path} holds no {name}, which its {CONFIG} lists: copy the whole folder, or "
                 "save the model again"
             )
+        size = (self.path / name).stat().st_size
+        if name.startswith(PICTURES + "/") and size > MOST_PICTURE_BYTES:
+            raise self.damaged(name, f"it has {size} bytes, expected a small picture")
         content = (self.path / name).read_bytes()
-        if self.digests and _sha256(content) != self.digests[name]:
+        if self.digests and sha256(content) != self.digests[name]:
             raise self.damaged(
                 name,
                 f"it is not the file that {CONFIG} was saved with: its SHA-256 is "
-                f"{_sha256(content)[:8]}…, expected {self.digests[name][:8]}…; it was altered, "
+                f"{sha256(content)[:8]}…, expected {self.digests[name][:8]}…; it was altered, "
                 "belongs to another model, or its saving was interrupted"
                 + (_not_finite(content) if name == WEIGHTS else ""),
             )
         return content
+
+
+class DamagedFileError(ValueError):
+    """The content of a file of a model folder is not what it should be.
+
+    Args:
+        file: Name of the file.
+        reason: What was found and expected.
+    """
+
+    def __init__(self, file: str, reason: str) -> None:
+        super().__init__(reason)
+        self.file = file
+
+
+@contextmanager
+def damaged_in(file: str) -> Iterator[None]:
+    """Raise errors about values as those about the file that they are from.
+
+    Args:
+        file: Name of the file.
+
+    Raises:
+        DamagedFileError: If the block raises a ``TypeError`` or ``ValueError``.
+    """
+    try:
+        yield
+    except DamagedFileError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise DamagedFileError(file, str(error)) from None
 
 
 def damaged(folder: Path, file: str, reason: str) -> FileError:
@@ -253,13 +258,13 @@ def _check_digests(folder: Path, digests: object) -> dict[str, str]:
             folder, CONFIG, f"files is {shown(digests)}, expected the digests of {WEIGHTS} and more"
         )
     for name, digest in digests.items():
-        known = name == WEIGHTS or (DOCUMENT.fullmatch(name) and name != CONFIG)
+        known = name == WEIGHTS or is_binary(name) or (is_document(name) and name != CONFIG)
         if not known or not isinstance(digest, str) or not DIGEST.fullmatch(digest):
             raise damaged(
                 folder,
                 CONFIG,
-                f"files holds {shown(name)}: {shown(digest)}, expected {WEIGHTS} and JSON files, "
-                "each with its SHA-256",
+                f"files holds {shown(name)}: {shown(digest)}, expected {WEIGHTS}, JSON files "
+                "and what is kept of prototypes, each with its SHA-256",
             )
     return digests
 
@@ -271,28 +276,6 @@ def _parse(folder: Path, name: str, content: bytes) -> Any:
         raise damaged(folder, name, f"it is no JSON: {_line(error)}") from None
 
 
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def _digest(config: Mapping[str, Any]) -> str:
-    """Return the digest of a configuration, whatever the order and layout of its text."""
-    return _sha256(json.dumps(config, sort_keys=True).encode())
-
-
 def _line(error: Exception) -> str:
     """Return the first line of an error's message."""
     return str(error).strip().partition("\n")[0]
-
-
-@contextmanager
-def _explained(folder: Path) -> Iterator[None]:
-    """Say, in an error of the operating system, what could not be saved and what to do."""
-    try:
-        yield
-    except OSError as error:
-        message = (
-            f"the model could not be saved in {folder} ({error.strerror or error}): free some "
-            "space, or choose a folder that can be written"
-        )
-        raise (OSError(error.errno, message) if error.errno else OSError(message)) from error
