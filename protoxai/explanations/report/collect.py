@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ from protoxai.explanations.report.payload import (
     PageClass,
     PageData,
     PageImage,
+    PageMaps,
     PagePicture,
     PagePrototype,
     PageUnit,
@@ -31,8 +33,10 @@ from protoxai.explanations.report.payload import (
 from protoxai.heads.groups import SparseGroupHead
 from protoxai.heads.linear import PrototypeHead
 
-MOST_BYTES = 9_000_000
-"""Bytes of all maps up to which each value has 16 bits; beyond, it has 8."""
+MOST_BYTES = 9_200_000
+"""Bytes that all maps may take."""
+SMALL_ERROR = 0.005
+"""Error of a score below which two decimals are right."""
 
 
 @dataclass(frozen=True)
@@ -82,13 +86,7 @@ def collect(
     listed = [*used, *unused] if inactive else used
     positions = {prototype.index: position for position, prototype in enumerate(used)}
     indices = torch.tensor(list(positions), dtype=torch.long)
-    total = sum(len(indices) * image.activations[0].numel() for image in images)
-    bits = 16 if 2 * total <= MOST_BYTES else 8
-    pages, errors = [], [0.0]
-    for image in images:
-        page, error = _page_image(head, image, indices, bits)
-        pages.append(page)
-        errors.append(error)
+    pages, error = _page_images(head, images, indices)
     entries = [_page_prototype(prototype, patches) for prototype in listed]
     return PageData(
         stage=2 if isinstance(head, SparseGroupHead) else 1,
@@ -99,8 +97,8 @@ def collect(
         base=_array(baseline_logit(head)).tolist(),
         prototypes=entries,
         images=pages,
-        logit_error=max(errors),
-        decimals=decimals(max(errors)),
+        logit_error=error,
+        decimals=decimals(error),
         left_out=0 if inactive else len(unused),
         pictures=any(entry.picture is not None for entry in entries),
     )
@@ -138,7 +136,7 @@ def decimals(error: float) -> int:
         >>> decimals(0.001), decimals(0.02), decimals(0.3)
         (2, 1, 0)
     """
-    return sum(error < half for half in (0.05, 0.005))
+    return sum(error < half for half in (0.05, SMALL_ERROR))
 
 
 def _units(head: PrototypeHead | SparseGroupHead, positions: dict[int, int]) -> list[PageUnit]:
@@ -159,23 +157,55 @@ def _units(head: PrototypeHead | SparseGroupHead, positions: dict[int, int]) -> 
     return units
 
 
+def _page_images(
+    head: PrototypeHead | SparseGroupHead, images: Sequence[ShownImage], indices: Tensor
+) -> tuple[list[PageImage], float]:
+    """Return the images of the page, and the largest error of a score computed from them.
+
+    Maps have 16 bits. They have 32 if 16 are too few for two decimals, as where a score is in the
+    thousands; and 8 if there is no space for 16.
+    """
+    # The page computes in double precision.
+    head = copy.deepcopy(head).cpu().double()
+    values = sum(len(indices) * image.activations[0].numel() for image in images)
+    fitting = [bits for bits in (16, 32) if values * bits // 8 <= MOST_BYTES] or [8]
+    for bits in fitting:
+        encoded = [encode_maps(_array(image.activations[indices]), bits) for image in images]
+        error = max(
+            (
+                _error(head, image, indices, decoded)
+                for image, (_, decoded) in zip(images, encoded, strict=True)
+            ),
+            default=0.0,
+        )
+        if error < SMALL_ERROR:
+            break
+    pages = [_page_image(image, maps) for image, (maps, _) in zip(images, encoded, strict=True)]
+    return pages, error
+
+
 @torch.no_grad()
-def _page_image(
-    head: PrototypeHead | SparseGroupHead, image: ShownImage, indices: Tensor, bits: int
-) -> tuple[PageImage, float]:
-    """Return an image of the page, and the largest error of a score that is computed from it."""
-    maps, decoded = encode_maps(_array(image.activations[indices]), bits)
+def _error(
+    head: PrototypeHead | SparseGroupHead,
+    image: ShownImage,
+    indices: Tensor,
+    decoded: NDArray[np.float64],
+) -> float:
+    """Return the largest error of a score that is computed from decoded maps."""
+    activations = image.activations.double()
     # What the head does not use counts with weight 0, whatever its activation.
-    restored = image.activations.double()
-    restored[indices] = torch.from_numpy(decoded)
-    logits = head(restored[None].to(image.activations))[0]
-    error = float((logits - image.logits).abs().max())
+    activations[indices] = torch.from_numpy(decoded)
+    return float((head(activations[None])[0] - image.logits).abs().max())
+
+
+def _page_image(image: ShownImage, maps: PageMaps) -> PageImage:
+    """Return an image of the page."""
     right = None
     if image.labels is not None and (image.labels >= 0).any():
         known = image.labels >= 0
         right = float((image.prediction == image.labels)[known].mean())
     labels = image.labels
-    page = PageImage(
+    return PageImage(
         name=image.name,
         size=(image.prediction.shape[0], image.prediction.shape[1]),
         picture=encode_picture(image.picture),
@@ -185,7 +215,6 @@ def _page_image(
         familiarity=_familiarity_runs(image.familiarity),
         share_right=right,
     )
-    return page, error
 
 
 def _familiarity_runs(familiarity: NDArray[np.float32] | None) -> str | None:

@@ -55,7 +55,7 @@ def encode_maps(activations: NDArray[Any], bits: int) -> tuple[PageMaps, NDArray
 
     Args:
         activations: Maps (P, h, w).
-        bits: 8 or 16.
+        bits: 8, 16 or 32.
 
     Returns:
         The encoded maps, and the values (P, h, w) that a reader decodes.
@@ -66,7 +66,7 @@ def encode_maps(activations: NDArray[Any], bits: int) -> tuple[PageMaps, NDArray
     step = (flat.max(1) - low) / (2**bits - 1)
     steps = np.rint((flat - low[:, None]) / np.where(step > 0, step, 1)[:, None])
     decoded = low[:, None] + step[:, None] * steps
-    values = encode_array(steps, "<u2" if bits == 16 else "u1")
+    values = encode_array(steps, f"<u{bits // 8}")
     maps = PageMaps(rows, columns, bits, low.tolist(), step.tolist(), values)
     return maps, decoded.reshape(activations.shape)
 

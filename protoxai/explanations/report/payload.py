@@ -97,7 +97,7 @@ class PageMaps:
     Attributes:
         rows: Height h of the maps.
         columns: Width w of the maps.
-        bits: 8 or 16.
+        bits: 8, 16 or 32.
         low: Lowest value of each map.
         step: Difference between neighbouring steps of each map.
         values: Base64 of the steps, little-endian unsigned integers (prototypes in use, h, w).

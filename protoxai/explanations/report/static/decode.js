@@ -57,8 +57,18 @@ function runsOf(text, count) {
 }
 
 /**
+ * Return the steps of all maps.
+ * @param {PageMaps} maps
+ */
+function stepsOf({ bits, values }) {
+  const { buffer } = bytesOf(values);
+  if (bits === 32) return new Uint32Array(buffer);
+  return bits === 16 ? new Uint16Array(buffer) : new Uint8Array(buffer);
+}
+
+/**
  * @typedef {{page: PageImage, height: number, width: number, rows: number, columns: number,
- *   steps: Uint8Array | Uint16Array, prediction: Uint16Array, labels: Uint16Array | null,
+ *   steps: Uint8Array | Uint16Array | Uint32Array, prediction: Uint16Array, labels: Uint16Array | null,
  *   familiarity: Uint16Array | null, gridScores: {threshold: number, scores: Float32Array} | null}}
  *   DecodedImage
  */
@@ -76,7 +86,6 @@ function imageOf(index) {
   if (known) return known;
   const page = data.images[index];
   const [height, width] = page.size;
-  const bytes = bytesOf(page.maps.values);
   const pixels = height * width;
   const image = {
     page,
@@ -84,7 +93,7 @@ function imageOf(index) {
     width,
     rows: page.maps.rows,
     columns: page.maps.columns,
-    steps: page.maps.bits === 16 ? new Uint16Array(bytes.buffer) : bytes,
+    steps: stepsOf(page.maps),
     prediction: runsOf(page.prediction, pixels),
     labels: page.labels === null ? null : runsOf(page.labels, pixels),
     familiarity: page.familiarity === null ? null : runsOf(page.familiarity, pixels),
