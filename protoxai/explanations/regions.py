@@ -42,12 +42,14 @@ class GroupEvidence:
 
     Attributes:
         group: Index of the group.
+        number: Number of the group within its class, from 1.
         evidence: Contribution to the logit, averaged over the region.
         prototypes: Prototypes with a weight in the group, by decreasing evidence; their evidence
             sums to the group's.
     """
 
     group: int
+    number: int
     evidence: float
     prototypes: tuple[PrototypeEvidence, ...]
 
@@ -100,7 +102,7 @@ class RegionExplanation:
             members = ", ".join(
                 f"{p.prototype} (scale {p.scale + 1}, {p.evidence:+.2f})" for p in group.prototypes
             )
-            lines.append(f"  group {group.group}: {group.evidence:+.2f} from {members}")
+            lines.append(f"  group {group.number}: {group.evidence:+.2f} from {members}")
         return "\n".join(lines)
 
 
@@ -127,9 +129,10 @@ def class_groups(
         weights = torch.eye(len(prototypes))
     scales, activations = head.table.scale_index[prototypes], values.activations[prototypes]
     groups = []
-    for unit, row, shares in zip(
+    own = zip(
         own_units.nonzero().flatten().tolist(), weights, values.members(class_index), strict=True
-    ):
+    )
+    for group_number, (unit, row, shares) in enumerate(own, 1):
         members = [
             PrototypeEvidence(p, s, e, w, a, provenance[p] if provenance else None)
             for p, s, e, w, a in zip(
@@ -139,6 +142,6 @@ def class_groups(
             if w > 0
         ]
         members.sort(key=lambda member: -member.evidence)
-        groups.append(GroupEvidence(unit, float(units[unit]), tuple(members)))
+        groups.append(GroupEvidence(unit, group_number, float(units[unit]), tuple(members)))
     groups.sort(key=lambda group: -group.evidence)
     return tuple(groups), float(units[~own_units].sum())

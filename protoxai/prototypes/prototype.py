@@ -28,6 +28,7 @@ class Prototype:
         scale: Scale of the prototype, from 0.
         group_weights: Weight in each group that uses the prototype, by the group's index (stage 2);
             empty in stage 1.
+        first_group: Index of the first group of the class; None in stage 1.
         active: Whether the head uses the prototype: always in stage 1, in stage 2 if some group
             does.
         provenance: Training patch that the prototype is; None before the projection.
@@ -44,12 +45,19 @@ class Prototype:
     class_name: str
     scale: int
     group_weights: Mapping[int, float]
+    first_group: int | None
     active: bool
     provenance: Provenance | None
     patch: NDArray[np.uint8] | None
     box: Box | None
     cell: Box | None
     activation: NDArray[np.float32] | None
+
+    @property
+    def groups(self) -> dict[int, float]:
+        """Weight in each group that uses the prototype, by the group's number in its class."""
+        first = self.first_group or 0
+        return {index - first + 1: weight for index, weight in self.group_weights.items()}
 
 
 class GroupWeights(NamedTuple):
@@ -136,6 +144,7 @@ class Prototypes(Sequence[Prototype]):
             else f"class {class_index}",
             scale=self._scales[index],
             group_weights=weights,
+            first_group=self._first_group_of(index),
             active=self._group_weights is None or len(weights) > 0,
             provenance=entry,
             patch=None if patch is None else self._picture(patch, index),
@@ -147,9 +156,13 @@ class Prototypes(Sequence[Prototype]):
     def _weights_of(self, index: int) -> dict[int, float]:
         if self._group_weights is None:
             return {}
-        first = int(self._group_weights.first_group[index])
+        first = self._first_group_of(index) or 0
         row = self._group_weights.weights[index].tolist()
         return {first + group: weight for group, weight in enumerate(row) if weight > 0}
+
+    def _first_group_of(self, index: int) -> int | None:
+        known = self._group_weights
+        return None if known is None else int(known.first_group[index])
 
     def _picture(self, patch: Patch, index: int) -> NDArray[np.uint8]:
         try:

@@ -180,7 +180,7 @@ def test_text_names_classes_groups_and_scales(explanation: Explanation) -> None:
     for region in explanation.regions:
         assert f"{region.class_name}: " in text
         for group in region.groups:
-            assert f"group {group.group}: {group.evidence:+.2f} from" in text
+            assert f"group {group.number}: {group.evidence:+.2f} from" in text
             for member in group.prototypes:
                 assert f"{member.prototype} (scale {member.scale + 1}, " in text
 

@@ -21,7 +21,7 @@ def test_before_the_projection() -> None:
     assert [p.class_name for p in prototypes] == ["tree", "sky", "tree", "sky"]
     assert [p.scale for p in prototypes] == [1, 0, 0, 2]
     for p in prototypes:
-        assert (p.group_weights, p.active) == ({}, True)
+        assert (p.group_weights, p.first_group, p.groups, p.active) == ({}, None, {}, True)
         assert p.provenance is p.patch is p.box is p.cell is p.activation is None
 
 
@@ -51,6 +51,9 @@ def test_group_weights_are_those_of_the_head() -> None:
     model.head.set_group_weights(dense)
     weights = [p.group_weights for p in model.prototypes]
     assert weights == [{2: 1, 3: 0.5}, {0: 0.25}, {}, {0: 0.75, 1: 1}]
+    assert [p.first_group for p in model.prototypes] == [2, 0, 2, 0]
+    # Within its class a group is counted from 1.
+    assert [p.groups for p in model.prototypes] == [{1: 1, 2: 0.5}, {1: 0.25}, {}, {1: 0.75, 2: 1}]
     assert [p.active for p in model.prototypes] == [True, True, False, True]
     assert model.head.group_class.tolist() == [0, 0, 2, 2]
 
