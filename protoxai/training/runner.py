@@ -10,9 +10,7 @@ from pathlib import Path
 import torch
 
 from protoxai.evaluation.scores import evaluate
-from protoxai.model.scaleprotoseg import ScaleProtoSeg
 from protoxai.model.segmenter import Segmenter
-from protoxai.prototypes.provenance import Provenance
 from protoxai.runtime.console import PLAIN, print_line
 from protoxai.runtime.distributed import own_device, process_group, rank, world_size
 from protoxai.runtime.paths import expanded
@@ -35,6 +33,7 @@ from protoxai.training.run_folder.sample_pictures import write_samples
 from protoxai.training.stages.actions import run_action
 from protoxai.training.stages.checkpoints import Checkpoints, State
 from protoxai.training.stages.errors import explaining
+from protoxai.training.stages.model_state import model_state, restore_model
 from protoxai.training.stages.stage import StageRun, fit_stage, run_loggers
 
 TITLES = {"project": "projection", "prune": "pruning"}
@@ -240,19 +239,13 @@ class _RunState:
         """Write a checkpoint from which the run can continue."""
         if rank() != 0:
             return
-        model = self.model
-        provenance = None
-        if isinstance(model, ScaleProtoSeg) and model.provenance is not None:
-            provenance = [entry.to_config() for entry in model.provenance]
         state: State = {
             "recipe": plain_recipe(self.recipe),
             "processes": world_size(),
             "class_names": list(self.splits.train.class_names),
             "stage": stage,
             "part": part,
-            "structure": model.structure() if isinstance(model, ScaleProtoSeg) else None,
-            "model": model.state_dict(),
-            "provenance": provenance,
+            **model_state(self.model),
             "rows": [row.to_plain() for row in self.rows],
             "unreported": self.unreported,
             "training": training,
@@ -264,12 +257,7 @@ class _RunState:
     def restore(self, state: State) -> None:
         """Load the model and the scores from a checkpoint."""
         check_same_classes(state, self.splits.train)
-        if isinstance(self.model, ScaleProtoSeg):
-            self.model.restructure(state["structure"])
-            if state["provenance"] is not None:
-                entries = map(Provenance.from_config, state["provenance"])
-                self.model.provenance = tuple(entries)
-        self.model.load_state_dict(state["model"])
+        restore_model(self.model, state)
         self.rows = [Row.from_plain(row) for row in state["rows"]]
         # Earlier versions reported a step before they saved it.
         self.unreported = state.get("unreported")

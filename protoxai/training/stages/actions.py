@@ -77,8 +77,13 @@ def _initialise(
 
 def _project(model: ScaleProtoSeg, stage: Stage, recipe: Recipe, splits: Splits, seed: int) -> None:
     del stage, seed
-    loader = projection_loader(splits.projection, recipe.data, model)
-    project_prototypes(model, loader, ignore_index=splits.train.ignore_index)
+    data = splits.projection
+    project_prototypes(
+        model,
+        projection_loader(data, recipe.data, model),
+        ignore_index=splits.train.ignore_index,
+        image_of=lambda index: data.raw(index).image,
+    )
 
 
 def _prune(model: ScaleProtoSeg, stage: Stage, recipe: Recipe, splits: Splits, seed: int) -> None:
