@@ -7,9 +7,8 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from protoxai.runtime.checks import did_you_mean, shown
+from protoxai.runtime.checks import did_you_mean, instance, shown
 from protoxai.runtime.files import write_file
-from protoxai.runtime.paths import expanded
 
 if TYPE_CHECKING:
     from protoxai.explanations.explanation import Explanation
@@ -31,7 +30,7 @@ def check_suffix(path: str | Path) -> Path:
         TypeError: If it is no path.
         ValueError: If its suffix is another than .png, .svg, .pdf or .html.
     """
-    path = expanded(path, "path")
+    path = Path(instance("path", path, (str, Path)))
     if path.suffix.lower() not in SUFFIXES:
         raise ValueError(
             f"path is {shown(str(path))}, expected a name that ends with one of "

@@ -13,6 +13,7 @@ from protoxai.attribution import (
     region_weights,
     unit_evidence,
 )
+from protoxai.attribution.evidence import evidence_of_prototype
 from protoxai.model.outputs import SegmentationOutput
 from tests.cases import UNEVEN, group_heads, maps_of, tables
 
@@ -210,3 +211,31 @@ def test_region_weights_where_gradients_are_off(mode) -> None:
         weights = region_weights(region, (2, 2))
     torch.testing.assert_close(weights, torch.full((2, 2), 0.25))
     assert not weights.requires_grad
+
+
+@HEADS
+@CLASSES
+@pytest.mark.parametrize("with_scores", [True, False])
+def test_one_prototype_has_its_map_of_all(
+    kind: type[Head], class_index: int, with_scores: bool
+) -> None:
+    head = head_of(kind)
+    output = decision(head, some_activations())
+    expected = prototype_evidence(head, output, class_index)
+    if not with_scores:
+        output = output._replace(group_scores=None)
+    for prototype in range(len(UNEVEN)):
+        found = evidence_of_prototype(head, output, class_index, prototype)
+        torch.testing.assert_close(found, expected[:, prototype])
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 2**31))
+def test_region_weights_are_the_gradient_of_the_mean(height: int, width: int, seed: int) -> None:
+    torch.manual_seed(seed)
+    region = torch.rand(2, height, width) > 0.3
+    region[:, 0, 0] = True
+    maps = torch.zeros(2, 1, 3, 4, requires_grad=True)
+    resized = F.interpolate(maps, (height, width), mode="bilinear", align_corners=False)[:, 0]
+    mean = sum(one[mask].mean() for one, mask in zip(resized, region, strict=True))
+    (expected,) = torch.autograd.grad(mean, maps)
+    torch.testing.assert_close(region_weights(region, (3, 4)), expected[:, 0])

@@ -1,5 +1,7 @@
 """Small models that tell coloured blocks apart, and an image of such blocks."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -21,7 +23,9 @@ def blocks() -> tuple[Tensor, Tensor]:
     return image + 0.1 * noise, labels
 
 
-def block_model(table: PrototypeTable = TABLE, *, projected: bool = True) -> ScaleProtoSeg:
+def block_model(
+    table: PrototypeTable = TABLE, *, projected: bool = True, **options: Any
+) -> ScaleProtoSeg:
     """A model in float64 with weights of either sign; projected, it knows the blocks."""
     trunk = nn.Conv2d(3, 8, 4, stride=4)
     model = ScaleProtoSeg(
@@ -31,7 +35,7 @@ def block_model(table: PrototypeTable = TABLE, *, projected: bool = True) -> Sca
         prototype_dim=6,
         atrous_rates=(1, 2),
         init_gain=1.0,
-        class_names=NAMES,
+        **{"class_names": NAMES, **options},
     ).double()
     if projected:
         image, labels = blocks()
@@ -39,6 +43,19 @@ def block_model(table: PrototypeTable = TABLE, *, projected: bool = True) -> Sca
     noise = torch.randn_like(model.head.weight) * 0.1
     model.head.weight.data += noise
     return model.eval()
+
+
+HEADS = ("stage 1", "stage 1 tied", "stage 2", "stage 2 tied")
+
+
+def head_model(head: str, **options: Any) -> ScaleProtoSeg:
+    """A block model in float64 with one of the four heads, whose weights are of either sign."""
+    last_layer = "tied" if head.endswith("tied") else "dense"
+    model = block_model(last_layer=last_layer, **options)
+    if head.startswith("stage 2"):
+        model.group(2).double()
+        model.head.weight.data += torch.randn_like(model.head.weight) * 0.1
+    return model
 
 
 def source_image(index: int) -> Tensor:
