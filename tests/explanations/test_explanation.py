@@ -169,10 +169,12 @@ def test_a_prototype_fires_around_its_peak_in_the_region(explanation: Explanatio
         inside = [float(cells[row // 4, col // 4]) for row, col in own.nonzero().tolist()]
         assert float(cells[cell]) == max(inside)
         top, left, bottom, right = patch_box(*cell, GRID, SIZE)
-        assert box[0] <= top < bottom <= box[2] and box[1] <= left < right <= box[3]
+        assert box[0] <= top < bottom <= box[2]
+        assert box[1] <= left < right <= box[3]
     cell, box = explanation.firing(3, (9, 13, 10, 14))
     assert cell == (2, 3)
-    assert box[0] <= 9 < box[2] and box[1] <= 13 < box[3]
+    assert box[0] <= 9 < box[2]
+    assert box[1] <= 13 < box[3]
 
 
 def test_without_a_pixel_of_its_class_a_prototype_fires_anywhere() -> None:
@@ -223,13 +225,11 @@ def test_the_dictionary_is_json_and_holds_every_number(explanation: Explanation)
                 assert member["provenance"]["patch"] == list(one.provenance.patch)
 
 
-HOSTILE = ("<script>alert(1)</script>", 'a" onload="b\' & $x_{', "🦊 \u202etxt" + "x" * 300)
+HOSTILE = ("<script>alert(1)</script>", 'a" onload="b\' & $x_{', "🦊 مرحبا" + "x" * 300)
 
 
 def test_a_summary_in_a_notebook_escapes_names() -> None:
-    explanation = explain(
-        head_model("stage 2", class_names=HOSTILE[:2] + ("🦊" + "x" * 300,)), blocks()[0].double()
-    )
+    explanation = explain(head_model("stage 2", class_names=HOSTILE), blocks()[0].double())
     html = explanation._repr_html_()
     assert "<script" not in html
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
@@ -264,7 +264,7 @@ def test_several_images_have_an_explanation_each(form: str) -> None:
     assert [str(one) for one in found] == [str(explain(model, one)) for one in both]
     assert torch.equal(found[0].labels, labels)
     assert found[1].labels is None
-    with pytest.raises(ValueError, match="one map .* for each of 2 images"):
+    with pytest.raises(ValueError, match=r"one map .* for each of 2 images"):
         explain(model, given, labels[None])
     with pytest.raises(ValueError, match="expected at least one image"):
         explain(model, given[:0])
