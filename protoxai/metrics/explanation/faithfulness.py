@@ -49,7 +49,8 @@ def faithfulness(
         attribution: Attribution map, signed, (H, W) or (1, H, W); equal values are removed in
             random order.
         steps: Number of steps from 0 % to 100 %.
-        fill: What replaces removed pixels, "impute" or "blur", see :func:`perturbation_curves`.
+        fill: What replaces removed pixels, "impute", "blur" or "road", see
+            :func:`perturbation_curves`.
         patch: Side in pixels of the squares that are removed as one; 1 for single pixels.
         keep: Pixels that are never removed, bool (H, W); the region, for the faithfulness of the
             context alone. None for no such pixels.
@@ -95,7 +96,7 @@ class Faithfulness(PerImageMetric):
 
     Args:
         steps: Number of steps from 0 % to 100 %.
-        fill: What replaces removed pixels, "impute" or "blur".
+        fill: What replaces removed pixels, "impute", "blur" or "road".
         batch_size: Largest number of images to score at once.
         **options: Options of :class:`PerImageMetric`.
 

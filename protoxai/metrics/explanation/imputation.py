@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from protoxai.metrics.explanation.blur import gaussian_blur
+from protoxai.metrics.explanation.noisy_linear import impute_noisy_linear
 from protoxai.runtime.precision import widen
 
 BLUR_SHARE = 1 / 16
@@ -71,5 +73,13 @@ def _blurred(image: Tensor) -> Fill:
     return lambda removed: torch.where(removed[:, None], blurred, image)
 
 
-FILLS: Mapping[str, Callable[[Tensor], Fill]] = {"impute": _imputed, "blur": _blurred}
+def _noisy_linear(image: Tensor) -> Fill:
+    return partial(impute_noisy_linear, image)
+
+
+FILLS: Mapping[str, Callable[[Tensor], Fill]] = {
+    "impute": _imputed,
+    "blur": _blurred,
+    "road": _noisy_linear,
+}
 """For each name of a fill, a function of an image (C, H, W) that returns its :data:`Fill`."""

@@ -37,7 +37,7 @@ def patch_faithfulness(
         attribution: Attribution map, signed, (H, W) or (1, H, W); the squares are in the order of
             its means, equal ones in random order.
         steps: Number of steps from 0 % to 100 %.
-        fill: What replaces removed squares, "impute" or "blur".
+        fill: What replaces removed squares, "impute", "blur" or "road".
         seed: Seed of the order of equal values.
         batch_size: Largest number of images to score at once.
 
@@ -76,7 +76,7 @@ class PatchFaithfulness(Faithfulness):
 
     Args:
         steps: Number of steps from 0 % to 100 %.
-        fill: What replaces removed pixels, "impute" or "blur".
+        fill: What replaces removed pixels, "impute", "blur" or "road".
         batch_size: Largest number of images to score at once.
         **options: Options of :class:`PerImageMetric`.
 

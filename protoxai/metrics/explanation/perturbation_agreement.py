@@ -46,7 +46,8 @@ def perturbation_agreement(
         attribution: Attribution map, signed, (H, W) or (1, H, W).
         draws: Number of squares, of random sides and places; a side is at most half of the image's
             shorter one.
-        fill: What replaces removed pixels, "impute" or "blur", see :func:`perturbation_curves`.
+        fill: What replaces removed pixels, "impute", "blur" or "road", see
+            :func:`perturbation_curves`.
         seed: Seed of the squares.
         batch_size: Largest number of images to score at once.
 
@@ -103,7 +104,7 @@ class PerturbationAgreement(PerImageMetric):
 
     Args:
         draws: Number of squares.
-        fill: What replaces removed pixels, "impute" or "blur".
+        fill: What replaces removed pixels, "impute", "blur" or "road".
         batch_size: Largest number of images to score at once.
         **options: Options of :class:`PerImageMetric`.
 

@@ -43,7 +43,8 @@ def perturbation_curves(
             random order.
         steps: Number of steps from 0 % to 100 %.
         fill: What replaces removed pixels: "impute" for averages of the pixels that are left around
-            them, "blur" for the image blurred with σ = H / 16.
+            them, "blur" for the image blurred with σ = H / 16, "road" for noisy linear imputation
+            (Rong et al., ICML 2022), which is slower.
         patch: Side in pixels of the squares that are removed as one, in the order of their mean
             attribution; 1 for single pixels.
         keep: Pixels that are never removed, bool, (H, W) or (1, H, W); None for no such pixels.

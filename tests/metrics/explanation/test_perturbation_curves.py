@@ -7,6 +7,7 @@ from torch import Tensor
 from protoxai.metrics import perturbation_curves
 from protoxai.metrics.explanation.blur import gaussian_blur
 from protoxai.metrics.explanation.imputation import impute
+from protoxai.metrics.explanation.noisy_linear import impute_noisy_linear
 
 
 def bright() -> Tensor:
@@ -55,13 +56,15 @@ def naive_curve(score, image, attribution, steps, fill, patch, keep) -> list[flo
                 known[0, i, j] = False
         if fill == "impute":
             changed = impute(image[None], known)
+        elif fill == "road":
+            changed = impute_noisy_linear(image, ~known)
         else:
             changed = torch.where(known, image, gaussian_blur(image[None], height / 16))
         curve.append(float(score(changed)))
     return curve
 
 
-@given(st.sampled_from(["impute", "blur"]), st.sampled_from([1, 3]), st.integers(0, 2**31))
+@given(st.sampled_from(["impute", "blur", "road"]), st.sampled_from([1, 3]), st.integers(0, 2**31))
 @settings(max_examples=20)
 def test_agrees_with_loops(fill: str, patch: int, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
