@@ -16,6 +16,7 @@ from protoxai.model.finiteness import check_result
 from protoxai.model.option_values import plain_value
 from protoxai.model.options import TrunkOptions, differing_arguments, options_of
 from protoxai.model.prediction import predicted_labels
+from protoxai.model.preprocessing import ImageInput, prepare
 from protoxai.model.stored_model import StoredModel
 from protoxai.runtime.checks import whole
 from protoxai.runtime.modes import evaluating
@@ -150,14 +151,52 @@ class Segmenter(StoredModel):
         check_result(self, images, logits)
         return logits
 
-    def predict(self, images: Tensor) -> Tensor:
-        """Return the label of every pixel, int64 (B, H, W), at the images' resolution.
+    def preprocess(self, image: ImageInput) -> Tensor:
+        """Return an image as the model requires it: at its evaluation size, and normalised.
+
+        An image is resized as in the model's evaluation, if its :attr:`evaluation_settings` name a
+        size. A normalised tensor stays as it is. A file is turned as its camera noted, as viewers
+        turn it; a Pillow image, like an array, is taken by its pixels.
+
+        Args:
+            image: Path of an 8-bit image file, Pillow image, uint8 array (H, W, 3), uint8 tensor
+                (3, H, W) or (B, 3, H, W), or normalised floating-point tensor of these shapes.
+
+        Returns:
+            Normalised image (1, 3, h, w), or (B, 3, h, w) for a batch. It has the type and the
+            device of the model's weights, unless a normalised tensor was given.
+
+        Raises:
+            TypeError: If the image is of another type, such as an array of floating-point numbers.
+            ValueError: If it has another shape, more than 8 bits per channel, transparent pixels or
+                several pages, or cannot be read.
+
+        Example:
+            >>> import numpy as np
+            >>> from protoxai import LinearSegmenter
+            >>> model = LinearSegmenter(torch.nn.Conv2d(3, 8, 3, stride=8), num_classes=2)
+            >>> model.preprocess(np.zeros((32, 40, 3), dtype=np.uint8)).shape
+            torch.Size([1, 3, 32, 40])
+        """
+        return prepare(self, image).pixels
+
+    def predict(self, images: ImageInput) -> Tensor:
+        """Return the label of every pixel, int64 (B, H, W), at the size of the image as given.
 
         The model runs in evaluation mode; its mode is restored afterwards. Threads may predict with
-        the same model. On the CPU, NaN and infinite values raise ``NotFiniteError``.
+        the same model.
+
+        Args:
+            images: Normalised images (B, 3, H, W), or one image as :meth:`preprocess` takes it.
+
+        Raises:
+            TypeError: If an image is of another type.
+            ValueError: If an image cannot be read or has another shape.
+            NotFiniteError: If, on the CPU, a value is NaN or infinite.
         """
+        pixels, _, size = prepare(self, images)
         with evaluating(self):
-            return predicted_labels(self.logits(images), images.shape[2:])
+            return predicted_labels(self.logits(pixels), size)
 
     def train(self, mode: bool = True) -> Self:
         """Set training mode; frozen parts stay in evaluation mode."""

@@ -136,7 +136,7 @@ def test_predict_leaves_parts_in_the_mode_the_user_set() -> None:
 def test_mode_is_restored_after_a_failure() -> None:
     model = small_model().train()
     with pytest.raises(ValueError, match="expected \\(B, 3, H, W\\)"):
-        model.predict(torch.randn(3, 16, 20))
+        model.predict(torch.randn(1, 4, 16, 20))
     assert model.training
     assert model.backbone.training
 

@@ -1,8 +1,7 @@
-"""Images: read from files as they are stored, and normalised as a backbone requires."""
+"""Image files, read as they are stored."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -12,12 +11,13 @@ import torch
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 from torch import Tensor
 
-from protoxai.runtime.checks import POSITIVE, instance, numbers_of
 from protoxai.runtime.files import regular_file
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "GIF", "WEBP")
 """Formats of which it is known how many bits and channels a file has."""
+DEEP_MODES = ("I", "F")
+"""Beginnings of Pillow's modes of more than 8 bits per channel."""
 
 Exif = Literal["apply", "ignore"]
 """What to do with the orientation that a camera wrote beside the pixels."""
@@ -110,20 +110,41 @@ def read_oriented(path: Path, page: int | None = None) -> tuple[Tensor, int]:
             f"{path} has {stored.channels} channels, of which {pixels.mode} would be read: save "
             "the three that the model should see as an RGB image"
         )
+    return rgb(pixels, str(path)), stored.orientation
+
+
+def rgb(pixels: Image.Image, name: str) -> Tensor:
+    """Return a decoded image as RGB, as it is, whatever orientation its camera noted.
+
+    Args:
+        pixels: Decoded image of at most 8 bits per channel.
+        name: Name of the image, for the error.
+
+    Returns:
+        Image (3, H, W), uint8.
+
+    Raises:
+        ValueError: If it has more than 8 bits per channel, or transparent pixels.
+    """
+    if pixels.mode.startswith(DEEP_MODES):
+        raise ValueError(
+            f"{name}: image mode {pixels.mode}, more than 8 bits per channel: scale it to 8 bits "
+            "first, so that the choice of range is yours"
+        )
     if pixels.has_transparency_data:
         rgba = pixels.convert("RGBA")
         least, _ = rgba.getchannel("A").getextrema()
         if least != 255:
             raise ValueError(
-                f"{path} has transparent pixels, expected opaque ones: draw it on a background of "
+                f"{name} has transparent pixels, expected opaque ones: draw it on a background of "
                 "your choice and save it as RGB"
             )
         pixels = rgba
     try:
         array = np.array(pixels.convert("RGB"))
-    except ValueError as error:
-        raise _unreadable(path, error) from error
-    return torch.from_numpy(array).permute(2, 0, 1).contiguous(), stored.orientation
+    except (OSError, ValueError) as error:
+        raise _unreadable(name, error) from error
+    return torch.from_numpy(array).permute(2, 0, 1).contiguous()
 
 
 def upright(image: Tensor, orientation: int) -> Tensor:
@@ -190,65 +211,6 @@ def count_pages(path: Path) -> int:
         raise _unreadable(path, error) from error
 
 
-def normalise(image: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """Scale an image to [0, 1], subtract the mean and divide by the standard deviation.
-
-    Args:
-        image: Image (..., C, H, W), uint8, or floating point that is in [0, 1] already.
-        mean: Mean of each channel, in [0, 1].
-        std: Standard deviation of each channel, above 0.
-
-    Returns:
-        Image of the same shape, float32.
-
-    Raises:
-        ValueError: If there is not one mean and one standard deviation above 0 per channel.
-
-    Example:
-        >>> normalise(torch.full((1, 1, 2), 255, dtype=torch.uint8), mean=[0.5], std=[0.25])
-        tensor([[[2., 2.]]])
-    """
-    check_normalisation(mean, std, channels=image.shape[-3])
-    shift = torch.tensor(mean, device=image.device)[:, None, None]
-    scale = torch.tensor(std, device=image.device)[:, None, None]
-    return unit_range(image).sub(shift).div_(scale)
-
-
-def unit_range(image: Tensor) -> Tensor:
-    """Return an image in float32, scaled from 0-255 to [0, 1] if it is uint8.
-
-    Args:
-        image: Image of any shape, uint8, or floating point that is in [0, 1] already.
-
-    Raises:
-        TypeError: If the image is of another type, whose range is unknown.
-    """
-    if instance("image", image, Tensor).is_floating_point():
-        return image.to(torch.float32)
-    if image.dtype != torch.uint8:
-        raise TypeError(
-            f"got an image of {image.dtype}, expected uint8 (0 to 255) or floating point (0 to 1): "
-            "scale it to one of them first, so that the choice of range is yours"
-        )
-    return image.to(torch.float32).mul_(1 / 255)
-
-
-def check_normalisation(mean: Sequence[float], std: Sequence[float], channels: int = 3) -> None:
-    """Raise an error unless every channel has a mean and a positive standard deviation.
-
-    Args:
-        mean: Mean of each channel.
-        std: Standard deviation of each channel.
-        channels: Number of channels.
-
-    Raises:
-        TypeError: If one of them is no list of numbers.
-        ValueError: If the numbers of values differ, or a standard deviation is not above 0.
-    """
-    numbers_of("mean", mean, channels)
-    numbers_of("std", std, channels, POSITIVE)
-
-
 def _decode(file: BinaryIO, page: int) -> StoredImage:
     header = file.read(26)
     image = Image.open(file, formats=FORMATS)
@@ -290,7 +252,7 @@ def _full_pages(image: Image.Image) -> int:
     return pages - reduced
 
 
-def _unreadable(path: Path, error: Exception) -> ValueError:
+def _unreadable(path: Path | str, error: Exception) -> ValueError:
     reason = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, UnidentifiedImageError):
         reason = f"it is none of {', '.join(FORMATS)}"
