@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from protoxai.attribution.target import IMAGE_HINT
+from protoxai.images import unit_range
+from protoxai.model.preprocessing import ImageInput, prepare
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
-from protoxai.runtime.tensors import tensor
+from protoxai.runtime.finite import check_images
 
 
-class GivenImage(NamedTuple):
-    """An image as it was given, and as the model sees it.
+class ShownImage(NamedTuple):
+    """An image as the model sees it, and as it is shown.
 
     Attributes:
         pixels: Normalised image at the model's size, (1, 3, h, w).
@@ -29,24 +30,30 @@ class GivenImage(NamedTuple):
         return self.shown.shape[1], self.shown.shape[2]
 
 
-def given_image(model: ScaleProtoSeg, image: Any) -> GivenImage:
+def shown_image(model: ScaleProtoSeg, image: ImageInput, position: int | None = None) -> ShownImage:
     """Return what a model sees of an image, and what is shown of it.
 
     Args:
         model: The model.
-        image: Normalised image, (3, H, W) or (1, 3, H, W).
+        image: One image, as ``model.preprocess`` takes it.
+        position: Position of the image among several, for errors.
 
     Raises:
         TypeError: If the image is of another type.
-        ValueError: If it has another shape.
+        ValueError: If it has another shape, or a file cannot be read.
+        NotFiniteError: If a value is NaN or infinite.
     """
-    tensor("image", image, "... channels height width", hint=IMAGE_HINT, sizes={"channels": 3})
-    if image.dim() == 3:
-        image = image[None]
-    if image.dim() != 4 or image.shape[:2] != (1, 3):
-        raise ValueError(f"image has shape {tuple(image.shape)}, expected one image (3, H, W)")
+    pixels, original, _ = prepare(model, image)
+    channels = len(model.mean)
+    if pixels.shape[:2] != (1, channels):
+        shape = tuple(pixels.shape)
+        raise ValueError(f"image has shape {shape}, expected one image ({channels}, H, W)")
+    check_images(pixels, None if position is None else [position])
+    if original is not None:
+        return ShownImage(pixels, unit_range(original[0]).cpu())
     mean, std = (
-        torch.tensor(v, device=image.device)[:, None, None] for v in (model.mean, model.std)
+        torch.tensor(values, device=pixels.device)[:, None, None]
+        for values in (model.mean, model.std)
     )
-    shown = (image[0].detach().float() * std + mean).clamp(0, 1)
-    return GivenImage(image, shown.cpu())
+    shown = (pixels[0].detach().float() * std + mean).clamp(0, 1)
+    return ShownImage(pixels, shown.cpu())

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from protoxai.explanations.explanation import Explanation
-from protoxai.explanations.inputs import given_image
+from protoxai.explanations.inputs import shown_image
 from protoxai.labels import check_labels
 from protoxai.model.familiarity import familiarity
 from protoxai.model.finiteness import check_result
@@ -19,7 +19,7 @@ from protoxai.model.outputs import SegmentationOutput
 from protoxai.model.prediction import predicted_labels
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
 from protoxai.runtime.checks import instance, shown
-from protoxai.runtime.finite import check_finite_weights, check_images
+from protoxai.runtime.finite import check_finite_weights
 from protoxai.runtime.modes import evaluating
 from protoxai.runtime.tensors import tensor
 from protoxai.runtime.wrappers import unwrapped
@@ -48,8 +48,9 @@ def explain(
 
     Args:
         model: Model in either stage; it runs in evaluation mode.
-        image: Normalised image, (3, H, W) or (1, 3, H, W). Or several: a list or a tuple of images,
-            or a batch (B, 3, H, W) with B > 1.
+        image: Path, Pillow image, uint8 array (H, W, 3), uint8 tensor (3, H, W), or normalised
+            floating-point tensor (3, H, W), as ``model.preprocess`` takes it. Or several: a list or
+            a tuple of images, or a tensor (B, 3, H, W) with B > 1.
         labels: True labels, integers (H, W), to be shown beside the prediction; for several images
             one map for each, or None.
         ignore_index: Value of labels that do not count.
@@ -100,8 +101,7 @@ def _explain(
     ignore_index: int,
     position: int | None = None,
 ) -> Explanation:
-    given = given_image(model, image)
-    check_images(given.pixels, None if position is None else [position])
+    given = shown_image(model, image, position)
     if labels is not None:
         _check_labels(labels, given.size)
         check_labels(labels, model.num_classes, ignore_index)

@@ -11,14 +11,13 @@ from torch import Tensor
 
 from protoxai.attribution.prototype_target import PrototypeTarget
 from protoxai.explanations.areas import Firing, Region, region_mask, where_it_fires
-from protoxai.explanations.inputs import given_image
+from protoxai.explanations.inputs import shown_image
 from protoxai.labels import labels_at
 from protoxai.metrics.explanation.imputation import impute
 from protoxai.model.outputs import SegmentationOutput
 from protoxai.model.prediction import predicted_labels
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
 from protoxai.runtime.checks import AT_LEAST_ONE, NOT_NEGATIVE, choice, number, pair, whole
-from protoxai.runtime.finite import check_images
 from protoxai.runtime.modes import evaluating
 from protoxai.runtime.resize import resize
 
@@ -118,8 +117,7 @@ def receptive_field(
     choice("method", method, METHODS)
     samples, noise = whole("samples", samples, AT_LEAST_ONE), number("noise", noise, NOT_NEGATIVE)
     seed = whole("seed", seed, NOT_NEGATIVE)
-    given = given_image(model, image)
-    check_images(given.pixels)
+    given = shown_image(model, image)
     # Tensors made in inference mode cannot be differentiated, so they are cloned outside of it.
     with torch.inference_mode(False), evaluating(model):
         pixels = given.pixels.detach().to(model.prototype_layer.prototypes.device).clone()

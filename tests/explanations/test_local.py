@@ -1,12 +1,18 @@
 from itertools import pairwise
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from protoxai import LinearSegmenter, PrototypeTable, ScaleProtoSeg, explain
 from protoxai.attribution import prototype_evidence, region_weights
 from protoxai.explanations import Explanation
+from protoxai.model.evaluation_settings import EvaluationSettings
+from protoxai.model.familiarity import familiarity
+from protoxai.model.prediction import predicted_labels
 from protoxai.runtime.resize import resize
 from tests.explanations.cases import NAMES, SIZE, TABLE, block_model, blocks
 
@@ -187,7 +193,9 @@ def test_text_names_classes_groups_and_scales(explanation: Explanation) -> None:
 
 @pytest.mark.parametrize("shape", [(1, 16, 16), (16, 16), (1, 1, 3, 16, 16)])
 def test_a_wrong_shape_is_named(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"image.* shape .*expected (one image|\(\.\.\., ch)"):
+    with pytest.raises(
+        ValueError, match=r"image.* shape .*expected (one image|\(\.\.\., ch|a path)"
+    ):
         explain(block_model(), torch.zeros(shape, dtype=torch.float64))
 
 
@@ -209,3 +217,40 @@ def test_the_toy_image_covers_what_these_tests_rest_on() -> None:
     region = blocks()[1] == 2
     assert 0 < float(region_weights(region, (4, 6)).max()) < 1
     assert [int((TABLE.class_index == c).sum()) for c in range(3)] == [3, 2, 1]
+
+
+def test_images_are_taken_in_every_form_and_shown_at_their_own_size(tmp_path: Path) -> None:
+    model = block_model().float()
+    pixels = torch.randint(0, 256, (3, 20, 30), dtype=torch.uint8)
+    picture = Image.fromarray(pixels.permute(1, 2, 0).numpy())
+    picture.save(tmp_path / "$x_{<b>'🦊.png")
+    expected = explain(model, pixels)
+    torch.testing.assert_close(expected.image, pixels / 255)
+    forms = [picture, np.array(picture), str(tmp_path / "$x_{<b>'🦊.png"), model.preprocess(pixels)]
+    for found in explain(model, forms):
+        assert str(found) == str(expected)
+        torch.testing.assert_close(found.image, expected.image)
+    # The model sees it at another size.
+    model.evaluation_settings = EvaluationSettings(evaluation_size=(40, 48))
+    found = explain(model, picture, torch.zeros(20, 30, dtype=torch.int64))
+    assert found.output.logits.shape[2:] == (10, 12)
+    torch.testing.assert_close(found.image, pixels / 255)
+    assert torch.equal(found.prediction, predicted_labels(found.output.logits, (20, 30))[0])
+    assert torch.equal(found.prediction, model.predict(picture)[0])
+    assert found.activation_map(0).shape == found.evidence_map(0, 1).shape == (20, 30)
+    logits = resize(found.output.logits, (20, 30))[0]
+    pixel = found.at(19, 7)
+    assert pixel.logit == pytest.approx(float(logits[pixel.class_index, 19, 7]), rel=1e-5)
+
+
+def test_familiarity_is_that_of_the_model_s_distances() -> None:
+    model, image = block_model(), blocks()[0].double()
+    explanation = explain(model, image)
+    expected = familiarity(
+        explanation.output.distances[0], explanation.prediction, model.class_distances, model.table
+    )
+    assert torch.equal(explanation.familiarity, expected)
+    # The model was projected on this image, and on nothing like noise.
+    noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(0)).double() * 3
+    assert explanation.familiarity.mean() > 0.4 > explain(model, noise).familiarity.mean()
+    assert explain(block_model(projected=False), image).familiarity is None
