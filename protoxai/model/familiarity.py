@@ -11,7 +11,7 @@ from protoxai.prototypes.table import PrototypeTable
 
 @torch.no_grad()
 def familiarity(
-    distances: Tensor, prediction: Tensor, class_distances: Tensor, table: PrototypeTable
+    distances: Tensor, prediction: Tensor, class_distances: Tensor | None, table: PrototypeTable
 ) -> Tensor:
     """Return how familiar each pixel of an image looks, compared with the training images.
 
@@ -25,12 +25,15 @@ def familiarity(
         prediction: Predicted labels, int64 (H, W).
         class_distances: Squared distances (P, n) from n training pixels of each prototype's class
             to the projected prototype, the same pixels for all prototypes of a class; NaN where a
-            class has fewer.
+            class has fewer. A model has them as ``class_distances``.
         table: Class and scale of each prototype.
 
     Returns:
         Familiarity (H, W), in [0, 1]. It is 0 where the predicted class has no prototype or no
         training pixel: nothing known looks like it.
+
+    Raises:
+        ValueError: If there are no distances of training pixels.
 
     Example:
         >>> table = PrototypeTable([0, 0], [0, 0], num_classes=1, num_scales=1)
@@ -39,6 +42,11 @@ def familiarity(
         >>> familiarity(distances, torch.zeros(1, 3, dtype=torch.int64), known, table)
         tensor([[1.0000, 0.5000, 0.0000]])
     """
+    if class_distances is None:
+        raise ValueError(
+            "the model does not know how far the training images are from its prototypes, which "
+            "familiarity (abstain_below) is measured by: project it with project_prototypes"
+        )
     result = torch.zeros(prediction.shape, device=prediction.device)
     classes = table.class_index.to(distances.device)
     for class_index in prediction.unique().tolist():

@@ -12,14 +12,20 @@ from torch import Tensor, nn
 from protoxai.heads.groups import SparseGroupHead
 from protoxai.heads.linear import PrototypeHead
 from protoxai.kernels import stream_logits
+from protoxai.labels import check_ignore_index
+from protoxai.model.familiarity import familiarity
 from protoxai.model.finiteness import check_result
 from protoxai.model.options import ScaleProtoSegOptions, complete, explicit_options
 from protoxai.model.outputs import SegmentationOutput
+from protoxai.model.prediction import predicted_labels
+from protoxai.model.preprocessing import ImageInput, prepare
 from protoxai.model.prototype_segmenter import PrototypeSegmenter
 from protoxai.model.removal import remaining_prototypes
 from protoxai.model.structure import check_structure, find_structure
 from protoxai.prototypes.layer import MultiScalePrototypeLayer
 from protoxai.prototypes.table import PrototypeTable
+from protoxai.runtime.checks import SHARE, number
+from protoxai.runtime.modes import evaluating
 from protoxai.runtime.precision import widen
 
 
@@ -103,6 +109,38 @@ class ScaleProtoSeg(PrototypeSegmenter):
         )
         check_result(self, images, logits)
         return logits
+
+    def predict(
+        self, images: ImageInput, *, abstain_below: float | None = None, ignore_index: int = 255
+    ) -> Tensor:
+        """Return the label of every pixel, int64 (B, H, W), at the size of the image as given.
+
+        Args:
+            images: Images as :meth:`Segmenter.predict` takes them.
+            abstain_below: Familiarity, in [0, 1], below which a pixel has no label, see
+                :func:`~protoxai.model.familiarity.familiarity`; None: every pixel has a label.
+            ignore_index: Label of these pixels.
+
+        Raises:
+            TypeError: If an argument is of another type.
+            ValueError: If an argument does not fit, or pixels are to be left out by a model that
+                does not know how far its training images are from its prototypes.
+            NotFiniteError: If, on the CPU, a value is NaN or infinite.
+        """
+        if abstain_below is None:
+            return super().predict(images)
+        least = number("abstain_below", abstain_below, SHARE)
+        check_ignore_index(ignore_index, self.num_classes)
+        pixels, _, size = prepare(self, images)
+        labels = []
+        with evaluating(self), torch.no_grad():
+            for image in pixels.split(1):
+                output = self.forward_embedding(self.embed(image))
+                check_result(self, image, output.logits)
+                own = predicted_labels(output.logits, size)[0]
+                known = familiarity(output.distances[0], own, self.class_distances, self.table)
+                labels.append(own.masked_fill(known < least, ignore_index))
+        return torch.stack(labels)
 
     def forward_embedding(self, embedding: Tensor) -> SegmentationOutput:
         """Return the output for an embedding (B, S, D, h, w), as :meth:`embed` returns it."""

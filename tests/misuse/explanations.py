@@ -30,6 +30,21 @@ IMAGE = (
     .but("more_dimensions")
     .also(picture=Image.new("RGB", (24, 16)), nothing=v.images()[:0], nested=[[1, 2]])
 )
+
+
+def projected() -> P.ScaleProtoSeg:
+    model = v.small_model(v.CLASSES, prototypes_per_scale=2)
+    P.project_prototypes(model, [(v.images(), v.labels(2, *v.SIZE))])
+    return model
+
+
+call(
+    "protoxai",
+    "ScaleProtoSeg.predict (abstaining)",
+    lambda **k: projected().predict(v.images(), **k),
+    abstain_below=numbers(0.3, least=0, most=1).but("none"),
+    ignore_index=VOID,
+)
 LABELS = labels(lambda: v.labels(*v.SIZE), v.CLASSES, fixed=(0, 1))
 call(
     "protoxai",

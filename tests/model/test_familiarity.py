@@ -7,9 +7,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protoxai import PrototypeTable
+from protoxai import PrototypeTable, project_prototypes
 from protoxai.model.familiarity import familiarity
 from tests.cases import tables
+from tests.toys import random_batch, small_model
 
 
 def by_hand(distances, prediction, known, table):
@@ -84,3 +85,39 @@ def test_nothing_known_of_a_class_is_not_familiar(missing: str) -> None:
     prediction = torch.tensor([[0, 1]])
     found = familiarity(torch.zeros(2, 1, 2), prediction, known, table)
     assert found.tolist() == [[1.0, 0.0]]
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_unfamiliar_pixels_are_left_out(grouped: bool) -> None:
+    torch.manual_seed(0)
+    model, (images, labels) = small_model(3).eval(), random_batch()
+    project_prototypes(model, [{"image": images, "labels": labels}])
+    if grouped:
+        model.group(2)
+    images = images * 0.5
+    expected = model.predict(images)
+    output = model(images)
+    known = torch.stack(
+        [
+            familiarity(distances, prediction, model.class_distances, model.table)
+            for distances, prediction in zip(output.distances, expected, strict=True)
+        ]
+    )
+    assert 0 < float((known < 0.3).float().mean()) < 1
+    found = model.predict(images, abstain_below=0.3)
+    assert torch.equal(found, torch.where(known < 0.3, 255, expected))
+    other = model.predict(images, abstain_below=0.3, ignore_index=-1)
+    assert torch.equal(other, torch.where(known < 0.3, -1, expected))
+    assert torch.equal(model.predict(images, abstain_below=0), expected)
+    more = model.predict(images, abstain_below=0.9) == 255
+    assert bool((more | (found != 255)).all())
+    with pytest.raises(ValueError, match=r"ignore_index 2 is one of the 3 classes"):
+        model.predict(images, abstain_below=0.3, ignore_index=2)
+    with pytest.raises(ValueError, match="abstain_below is"):
+        model.predict(images, abstain_below=1.5)
+
+
+def test_a_model_without_known_distances_cannot_abstain() -> None:
+    model, (images, _) = small_model(3).eval(), random_batch()
+    with pytest.raises(ValueError, match=r"abstain_below.*project it with project_prototypes"):
+        model.predict(images, abstain_below=0.3)
