@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from PIL import Image
 
 import protoxai as P
 from protoxai import explanations as X
@@ -28,7 +27,7 @@ from tests.misuse.shared import MODEL, VOID
 IMAGE = (
     tensors(lambda: v.images()[0], fixed=(0,), finite=True)
     .but("more_dimensions")
-    .also(picture=Image.new("RGB", (24, 16)), nothing=v.images()[:0], nested=[[1, 2]])
+    .also(nothing=v.images()[:0], nested=[[1, 2]], missing="no.png")
 )
 
 
