@@ -14,7 +14,13 @@ from torch import Tensor
 from protoxai.evaluation.scores import Scores, evaluate
 from protoxai.explanations.local import explain
 from protoxai.explanations.report.collect import ShownImage, collect, known_labels, rgb_pixels
-from protoxai.explanations.report.page import head_facts, page_classes, render, shown_image
+from protoxai.explanations.report.page import (
+    head_facts,
+    page_classes,
+    page_title,
+    render,
+    shown_image,
+)
 from protoxai.labels import labels_at
 from protoxai.model.prediction import predicted_labels
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
@@ -77,6 +83,8 @@ def report(
     path = _file(path)
     images = whole("images", images, IMAGES)
     patches, inactive = flag("patches", patches), flag("inactive", inactive)
+    title = page_title(title, type(model).__name__)
+    details = instance("details", {} if details is None else details, Mapping, "names with text")
     count = _length(data)
     ignore_index = getattr(data, "ignore_index", 255)
     scores, order = _results(model, data, ignore_index)
@@ -97,10 +105,10 @@ def report(
     facts = {
         **_model_facts(model),
         **head_facts(model.head, page),
-        **(details or {}),
+        **details,
         "Images": f"{count:,}" + (f", {len(chosen)} of them below" if chosen else ""),
     }
-    write_file(path, render(page, title or type(model).__name__, facts, scores))
+    write_file(path, render(page, title, facts, scores))
     return path
 
 

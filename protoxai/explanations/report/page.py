@@ -16,7 +16,7 @@ from protoxai.explanations.report.payload import PageClass, PageData
 from protoxai.explanations.report.results import result_table
 from protoxai.heads.groups import SparseGroupHead
 from protoxai.heads.linear import PrototypeHead
-from protoxai.runtime.checks import flag, palette_of, shown
+from protoxai.runtime.checks import flag, instance, palette_of, shown
 from protoxai.runtime.files import to_json
 from protoxai.runtime.palette import distinct_palette
 
@@ -104,7 +104,18 @@ def explanation_page(
         patches=flag("patches", patches),
         inactive=False,
     )
-    return render(data, title or "Explanation", head_facts(first.head, data))
+    title = page_title(title, "Explanation")
+    return render(data, title, head_facts(first.head, data))
+
+
+def page_title(title: str | None, default: str) -> str:
+    """Return the title of a page, or raise ``TypeError`` if it is no text.
+
+    Args:
+        title: Title that was given; None for the default.
+        default: Title of pages without one.
+    """
+    return default if title is None else instance("title", title, str, "text")
 
 
 def head_facts(head: PrototypeHead | SparseGroupHead, data: PageData) -> dict[str, str]:

@@ -12,8 +12,10 @@ from tests.explanations.cases import block_model, blocks
 HOSTILE = (
     "<script>window.broken = true</script>",
     "\"'><img src=x onerror='window.broken = true'>",
-    "</script><!-- $x_{ {{ 7 * 7 }} \u2028 🚲 \u202e\u05d0\u05d1\u05d2 " + "long" * 75,
+    "</script><!-- $x_{ {{ 7 * 7 }} 🚲 \u05d0\u05d1\u05d2 " + "long" * 75,
 )
+# Names of images and titles may have characters that names of classes may not.
+MORE_HOSTILE = "\u2028 \u202e \0 \ud800 " + HOSTILE[2]
 
 
 def report_model(stage: int, names: Sequence[str] | None = None) -> ScaleProtoSeg:

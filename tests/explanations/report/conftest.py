@@ -3,10 +3,12 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from protoxai.explanations.report import report
 from tests.explanations.report.cases import LabelledImages, report_model
@@ -71,10 +73,23 @@ def any_stage(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture(scope="session")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], tuple[Path, Any]]:
+    """`pages(2)` is the report on a model of stage 2, and the model."""
+    folder = tmp_path_factory.mktemp("reports")
+
+    @cache
+    def written(stage: int) -> tuple[Path, Any]:
+        torch.manual_seed(0)
+        model = report_model(stage)
+        return report(model, LabelledImages(), folder / f"{stage}.html", inactive=True), model
+
+    return written
+
+
+@pytest.fixture
+def page(pages: Callable[[int], tuple[Path, Any]]) -> Path:
     """The report on the model of stage 2."""
-    path = tmp_path_factory.mktemp("report") / "report.html"
-    return report(report_model(2), LabelledImages(), path)
+    return pages(2)[0]
 
 
 def requests(browser: Any) -> list[str]:

@@ -108,6 +108,7 @@ function listenOnControls() {
   byId("pin-now").addEventListener("click", pin);
   byId("release").addEventListener("click", unpin);
   byId("more").addEventListener("click", () => change({ all: !state.all }));
+  if (!grouped) return;
   const slider = /** @type {HTMLInputElement} */ (byId("threshold"));
   slider.addEventListener("input", () => change({ threshold: Number(slider.value) }));
 }

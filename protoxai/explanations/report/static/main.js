@@ -33,8 +33,7 @@ Object.assign(window, {
     marks: marksFile,
     /** @type {(image: number, row: number, column: number, threshold?: number) => Pixel} */
     at: (image, row, column, threshold = 0) => pixelAt(imageOf(image), row, column, threshold),
-    /** @type {(pixel: Pixel, unit: number, one: number, other?: number | null) => number} */
-    evidence: (pixel, unit, one, other = null) => unitWeight(unit, one, other) * pixel.units[unit],
+    weight: (/** @type {number} */ unit, /** @type {number} */ one) => unitWeight(unit, one, null),
     members,
   },
 });
