@@ -6,6 +6,7 @@ from protoxai.model.linear import LinearSegmenter as LinearSegmenter
 from protoxai.model.scaleprotoseg import ScaleProtoSeg as ScaleProtoSeg
 from protoxai.projection.project import project_prototypes as project_prototypes
 from protoxai.projection.prune import prune_prototypes as prune_prototypes
+from protoxai.projection.refit import refit_last_layer as refit_last_layer
 from protoxai.projection.search import PrototypeSearch as PrototypeSearch
 from protoxai.prototypes.layer import MultiScalePrototypeLayer as MultiScalePrototypeLayer
 from protoxai.prototypes.table import PrototypeTable as PrototypeTable

@@ -65,6 +65,8 @@ NOT_CALLED = [
     "ModelMetric",
     "ProjectionRecord",
     "PruningRecord",
+    "RefitRecord",
+    "CellScores",
     "PrototypeOutput",
     "Provenance",
     "Scores",

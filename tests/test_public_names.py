@@ -20,6 +20,7 @@ PUBLIC_NAMES = {
         "PrototypeSearch",
         "project_prototypes",
         "project_to_simplex",
+        "refit_last_layer",
         "explain",
     ],
     "protoxai.losses": [

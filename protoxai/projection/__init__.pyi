@@ -2,5 +2,8 @@ from protoxai.projection.kmeans import initialise_prototypes as initialise_proto
 from protoxai.projection.project import project_prototypes as project_prototypes
 from protoxai.projection.prune import PruningRecord as PruningRecord
 from protoxai.projection.prune import prune_prototypes as prune_prototypes
+from protoxai.projection.refit import CellScores as CellScores
+from protoxai.projection.refit import RefitRecord as RefitRecord
+from protoxai.projection.refit import refit_last_layer as refit_last_layer
 from protoxai.projection.search import ProjectionRecord as ProjectionRecord
 from protoxai.projection.search import PrototypeSearch as PrototypeSearch

@@ -29,7 +29,7 @@ from tests.misuse.domains import (
     wholes,
 )
 from tests.misuse.explanation_metrics import SEED
-from tests.misuse.shared import INDEX, LABELS, MODEL, TABLE, VOID
+from tests.misuse.shared import CLASS_WEIGHT, INDEX, LABELS, MODEL, TABLE, VOID
 
 PROTOTYPE_ROWS = tensors(lambda: v.random(12, 4), fixed=(0,), finite=True)
 call(
@@ -138,6 +138,18 @@ call(
     loader=BATCHES.but("far_labels").also(empty=[]),
     images=wholes(2),
     noise=numbers(0.01, least=0),
+    seed=SEED,
+)
+call(
+    "protoxai.projection",
+    "refit_last_layer",
+    R.refit_last_layer,
+    model=objects(lambda: v.small_model(3), unlike=v.Unlike()),
+    loader=BATCHES.also(empty=[]),
+    off_class_l1=numbers(1, least=0),
+    class_weight=CLASS_WEIGHT.but("array"),
+    ignore_index=VOID,
+    cells=wholes(20),
     seed=SEED,
 )
 call(
