@@ -13,9 +13,9 @@ from protoxai.prototypes.patches import ACTIVATION_SIDE, Patch, check_patches
 from protoxai.prototypes.provenance import Provenance
 
 Patches = tuple[Patch | None, ...]
-# Dimensions of each tensor after the first, which is the prototypes; None for any number.
-TENSORS: dict[str, tuple[torch.dtype, tuple[int | None, ...]]] = {
-    "class_distances": (torch.float32, (None,)),
+# Type of each tensor, and its dimensions after the first, which is the prototypes; -1 for any size.
+TENSORS: dict[str, tuple[torch.dtype, tuple[int, ...]]] = {
+    "class_distances": (torch.float32, (-1,)),
     "windows": (torch.int64, (4,)),
     "activation_sizes": (torch.int64, (2,)),
     "activations": (torch.uint8, (ACTIVATION_SIDE, ACTIVATION_SIDE)),
@@ -101,11 +101,14 @@ def _tensors(files: Mapping[str, bytes], count: int) -> dict[str, Tensor]:
         )
     for name, tensor in tensors.items():
         dtype, dims = TENSORS[name]
-        shape = (count, *(tensor.shape[i + 1] if d is None else d for i, d in enumerate(dims)))
-        if tensor.dtype != dtype or tensor.dim() != len(shape) or tuple(tensor.shape) != shape:
+        shape, expected = tuple(tensor.shape), (count, *dims)
+        fits = len(shape) == len(expected) and all(
+            size in (own, -1) for own, size in zip(shape, expected, strict=True)
+        )
+        if tensor.dtype != dtype or not fits:
             raise DamagedFileError(
                 PROTOTYPES,
-                f"{name} is {tensor.dtype} of shape {tuple(tensor.shape)}, expected {dtype} with "
+                f"{name} is {tensor.dtype} of shape {shape}, expected {dtype} with "
                 f"a row for each of the {count} prototypes",
             )
     return tensors

@@ -15,7 +15,8 @@ from safetensors.torch import load, save
 from protoxai import ScaleProtoSeg, project_prototypes
 from tests.toys import Trunk, random_batch, small_model
 
-FILES = ("config.json", "provenance.json", "model.safetensors")
+TENSORS = ("model.safetensors", "prototypes.safetensors")
+FILES = ("config.json", "provenance.json", *TENSORS, "prototypes/00000.webp")
 NUMBERS = st.integers() | st.floats() | st.sampled_from([0, -1, 10**9, 10**400, 1e308, True])
 JSON = st.recursive(
     st.none() | st.booleans() | NUMBERS | st.text(max_size=9),
@@ -88,9 +89,13 @@ def with_digests(folder: Path, number: int) -> None:
         return
     config = {key: value for key, value in config.items() if key not in ("files", "digest")}
     if number == 2:
-        config["files"] = {
-            name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES[1:]
+        paths = [path for path in folder.rglob("*") if path.is_file()]
+        digests = {
+            path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in paths
         }
+        del digests["config.json"]
+        config["files"] = digests
         text = json.dumps(config, sort_keys=True)
         config["digest"] = hashlib.sha256(text.encode()).hexdigest()
     else:
@@ -128,15 +133,18 @@ def check_damaged_content(data: st.DataObject, original: Path, folder: Path) -> 
     shutil.copytree(original, folder)
     name = data.draw(st.sampled_from(FILES))
     content = (folder / name).read_bytes()
-    if name == "model.safetensors":
+    if name in TENSORS:
         (folder / name).write_bytes(damaged_tensors(content, data))
+    elif name.endswith(".webp"):
+        (folder / name).write_bytes(damaged_bytes(content, data))
     else:
         damaged = json.dumps(damaged_json(json.loads(content), data))
         (folder / name).write_text(damaged, encoding="utf-8")
     with_digests(folder, data.draw(st.sampled_from([1, 2])))
     model = load_or_refuse(folder)
     if model is not None:
-        assert model.provenance is None or len(model.provenance) == len(model.table)
+        for known in (model.provenance, model.patches, model.class_distances):
+            assert known is None or len(known) == len(model.table)
         model.save_pretrained(folder)
         assert load_or_refuse(folder) is not None
 
