@@ -110,18 +110,20 @@ def prototype_contrasts(
         other: The class that it is compared with.
         provenance: Provenance of each prototype, if the model was projected.
     """
+    classes, scales = table.class_index, table.scale_index
     pair = values.prototypes(this), values.prototypes(other)
     difference = pair[0] - pair[1]
     strongest = difference.abs().argsort(descending=True, stable=True)
-    strongest = strongest[difference[strongest] != 0]
-    columns = (strongest, table.class_index, table.scale_index, values.activations)
-    rows = zip(
-        *(
-            (column if column is strongest else column[strongest]).tolist()
-            for column in (*columns, *pair, difference)
-        ),
-        strict=True,
-    )
     return tuple(
-        PrototypeContrast(*row, provenance[row[0]] if provenance else None) for row in rows
+        PrototypeContrast(
+            prototype=p,
+            class_index=int(classes[p]),
+            scale=int(scales[p]),
+            activation=float(values.activations[p]),
+            for_this=float(pair[0][p]),
+            for_other=float(pair[1][p]),
+            difference=float(difference[p]),
+            provenance=provenance[p] if provenance else None,
+        )
+        for p in strongest[difference[strongest] != 0].tolist()
     )

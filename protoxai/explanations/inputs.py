@@ -11,6 +11,7 @@ from protoxai.images import unit_range
 from protoxai.model.preprocessing import ImageInput, prepare
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
 from protoxai.runtime.finite import check_images
+from protoxai.runtime.tensors import tensor
 
 
 class ShownImage(NamedTuple):
@@ -44,10 +45,8 @@ def shown_image(model: ScaleProtoSeg, image: ImageInput, position: int | None = 
         NotFiniteError: If a value is NaN or infinite.
     """
     pixels, original, _ = prepare(model, image)
-    channels = len(model.mean)
-    if pixels.shape[:2] != (1, channels):
-        shape = tuple(pixels.shape)
-        raise ValueError(f"image has shape {shape}, expected one image ({channels}, H, W)")
+    sizes, hint = {"batch": 1, "channels": len(model.mean)}, "give several images as a list"
+    tensor("image", pixels, "batch channels height width", sizes=sizes, hint=hint)
     check_images(pixels, None if position is None else [position])
     if original is not None:
         return ShownImage(pixels, unit_range(original[0]).cpu())

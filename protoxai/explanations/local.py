@@ -146,5 +146,11 @@ def _single(labels: Any) -> Any:
 
 
 def _on_cpu(output: SegmentationOutput) -> SegmentationOutput:
-    maps = (value.cpu() if isinstance(value, Tensor) else value for value in output)
-    return SegmentationOutput(*maps)
+    scores = output.group_scores
+    return SegmentationOutput(
+        output.logits.cpu(),
+        output.embedding.cpu(),
+        output.distances.cpu(),
+        output.activations.cpu(),
+        None if scores is None else scores.cpu(),
+    )

@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from protoxai.runtime.checks import did_you_mean, instance, shown
+from protoxai.runtime.checks import did_you_mean, shown
 from protoxai.runtime.files import write_file
 
 if TYPE_CHECKING:
@@ -30,7 +30,9 @@ def check_suffix(path: str | Path) -> Path:
         TypeError: If it is no path.
         ValueError: If its suffix is another than .png, .svg, .pdf or .html.
     """
-    path = Path(instance("path", path, (str, Path)))
+    if not isinstance(path, str | Path):
+        raise TypeError(f"path is {shown(path)} ({type(path).__name__}), expected a path")
+    path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise ValueError(
             f"path is {shown(str(path))}, expected a name that ends with one of "

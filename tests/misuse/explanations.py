@@ -26,8 +26,8 @@ from tests.misuse.shared import MODEL, VOID
 
 IMAGE = (
     tensors(lambda: v.images()[0], fixed=(0,), finite=True)
-    .but("more_dimensions")
-    .also(nothing=v.images()[:0], nested=[[1, 2]], missing="no.png")
+    .but("more_dimensions", "text")
+    .also(nothing=v.images()[:0], nested=[[1, 2]])
 )
 
 
