@@ -12,6 +12,7 @@ from torch import Tensor
 from protoxai import PrototypeTable, project_prototypes, prune_prototypes
 from protoxai.projection import PruningRecord
 from protoxai.projection.search import ProjectionRecord
+from protoxai.runtime.distributed import ProcessError
 from tests.toys import FIELDS, colour_model, loaded_colours, set_prototypes
 
 SPREAD = PrototypeTable.regular(num_classes=3, num_scales=3, per_scale=2)
@@ -44,6 +45,20 @@ def pruned_record(model: Any, chosen: Sequence[int]) -> PruningRecord:
         return prune_prototypes(model, batches_of(chosen), nearest=3, least=2)
 
 
+def check_failures(rank: int, chosen: Sequence[int]) -> None:
+    """An image that cannot be read in one process is an error in all of them."""
+
+    def image_of(index: int) -> Tensor:
+        if rank == 0:
+            raise OSError("the disk is gone")
+        return torch.zeros(3, 3, 4, dtype=torch.uint8)
+
+    model = colour_model(SPREAD)
+    with pytest.raises((OSError, ProcessError), match="the disk is gone"):
+        project_prototypes(model, batches_of(chosen), image_of=image_of)
+    assert model.provenance is None
+
+
 def project_on_a_share(rank: int, shares: Sequence[Sequence[int]], folder: Path) -> None:
     torch.set_num_threads(1)
     torch.distributed.init_process_group(
@@ -53,6 +68,7 @@ def project_on_a_share(rank: int, shares: Sequence[Sequence[int]], folder: Path)
         # Counting from 0 on every rank would give different images the same number.
         with pytest.raises(ValueError, match="indices"):
             project_prototypes(colour_model(SPREAD), [spread_data()])
+        check_failures(rank, shares[rank])
         record, model = spread_record(shares[rank])
         pruned = pruned_record(model, shares[rank])
     finally:
@@ -81,3 +97,6 @@ def test_two_processes_give_the_records_of_one(shares: list[list[int]], tmp_path
         assert loaded.provenance == model.provenance
         assert torch.equal(loaded.prototype_layer.prototypes, model.prototype_layer.prototypes)
         assert loaded.table == model.table
+        assert loaded.patches == model.patches
+        distances = model.class_distances.nan_to_num(-1)
+        assert torch.equal(loaded.class_distances.nan_to_num(-1), distances)

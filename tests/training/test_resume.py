@@ -1,5 +1,6 @@
 """A resumed run ends as if it had never been stopped."""
 
+import json
 import multiprocessing
 import os
 import random
@@ -94,6 +95,14 @@ def stop_at(recipe, folder, monkeypatch, number):
             quietly(recipe, folder)
 
 
+def assert_same_prototypes(first, second):
+    """Pictures and distances to the last byte."""
+    files = sorted((first / "prototypes").iterdir())
+    assert len(files) == len(json.loads((first / "provenance.json").read_text())) > 0
+    for file in (*files, first / "prototypes.safetensors"):
+        assert file.read_bytes() == (second / file.relative_to(first)).read_bytes()
+
+
 # Checkpoints 0 to 4 lie in the first stage, 5 after its training, 6 before the second stage; 7 to
 # 11 lie in that, 12 after its training, 13 at the end.
 @pytest.mark.parametrize(
@@ -108,6 +117,24 @@ def test_resumed_run_ends_with_the_same_bits(complete, recipe_file, tmp_path, mo
     # As text, in which undefined scores are equal and all digits of the others are kept.
     assert [repr(row.scores) for row in result.rows] == [repr(row.scores) for row in resumed.rows]
     assert result.model.provenance == resumed.model.provenance
+    assert_same_prototypes(folder / "model", tmp_path / "stopped" / "model")
+
+
+def test_checkpoints_of_earlier_versions_have_no_pictures(
+    complete, recipe_file, tmp_path, monkeypatch
+):
+    recipe, folder = Recipe.load(recipe_file), tmp_path / "stopped"
+    stop_at(recipe, folder, monkeypatch, 9)
+    checkpoints = Checkpoints(folder / "checkpoints")
+    state = checkpoints.newest()
+    assert "prototypes.safetensors" in state["prototype_files"]
+    assert {file.dtype for file in state["prototype_files"].values()} == {torch.uint8}
+    del state["prototype_files"]
+    checkpoints.save(state["stage"], state["training"]["step"], state)
+    resumed = quietly(recipe, folder, resume=True)
+    assert_same(weights(complete[1]), weights(folder))
+    assert resumed.model.patches is resumed.model.class_distances is None
+    assert resumed.model.provenance == complete[0].model.provenance
 
 
 def test_damaged_checkpoint_is_skipped(complete, recipe_file, tmp_path, monkeypatch):
