@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from protoxai import __version__
-from protoxai.cli import compare, data, demo, evaluate, recipes, train
+from protoxai.cli import compare, data, demo, evaluate, recipes, report, train
 from protoxai.runtime.checks import did_you_mean
 from protoxai.runtime.console import use_plain_text
 from protoxai.runtime.extras import require
@@ -27,6 +27,7 @@ COMMANDS = {
     "train": train,
     "evaluate": evaluate,
     "compare": compare,
+    "report": report,
     "data": data,
     "recipes": recipes,
 }

@@ -152,11 +152,20 @@ def large_page(prototypes: int, classes: int, images: int) -> tuple[str, float]:
     head = model.group().head
     noise = np.random.default_rng(0)
     picture = noise.integers(0, 255, (192, 192, 3), np.uint8) // 8 + 100
-    boxes, ones = ((60, 60, 130, 130), (90, 90, 100, 100)), np.ones((192, 192), np.float32)
+    same = {
+        "class_name": "",
+        "group_weights": {},
+        "first_group": 0,
+        "active": True,
+        "provenance": None,
+        "patch": picture,
+        "box": (60, 60, 130, 130),
+        "cell": (90, 90, 100, 100),
+        "activation": np.ones((192, 192), np.float32),
+    }
     places = zip(table.class_index.tolist(), table.scale_index.tolist(), strict=True)
     entries = [
-        Prototype(p, c, "", s, {}, True, None, picture, *boxes, ones)
-        for p, (c, s) in enumerate(places)
+        Prototype(index=p, class_index=c, scale=s, **same) for p, (c, s) in enumerate(places)
     ]
     activations = torch.rand(len(table), 45, 60) * 4
     with torch.no_grad():
