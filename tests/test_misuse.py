@@ -22,12 +22,14 @@ import protoxai
 from tests.misuse import (  # noqa: F401
     attribution,
     data,
+    editing,
     evaluation,
     explanation_metrics,
     explanations,
     losses,
     model_metrics,
     prototypes,
+    reports,
 )
 from tests.misuse.call import CALLS, Call
 
@@ -67,10 +69,17 @@ NOT_CALLED = [
     "PruningRecord",
     "RefitRecord",
     "CellScores",
+    "Prototype",
     "PrototypeOutput",
+    "Prototypes",
     "Provenance",
     "Scores",
     "Contrast",
+    "Edit",
+    "EvidenceChange",
+    "ExplanationChange",
+    "Mark",
+    "RegionChange",
     "Firing",
     "GroupEvidence",
     "PrototypeContrast",

@@ -23,7 +23,7 @@ ImageInput: TypeAlias = Union[str, os.PathLike[str], "Image.Image", NDArray[np.u
 """A path, a Pillow image, an array (H, W, 3), or a tensor (3, H, W) or (B, 3, H, W)."""
 EXPECTED = (
     "expected a path, a Pillow image, a uint8 array (H, W, 3), a uint8 tensor (3, H, W), or a "
-    "normalised floating-point tensor (3, H, W)"
+    "normalised floating-point tensor (3, H, W) or (B, 3, H, W)"
 )
 
 
@@ -41,20 +41,21 @@ class PreparedImage(NamedTuple):
     size: tuple[int, int]
 
 
-def prepare(model: Segmenter, image: ImageInput) -> PreparedImage:
+def prepare(model: Segmenter, image: ImageInput, name: str = "image") -> PreparedImage:
     """Resize and normalise images as a model's evaluation does; see ``model.preprocess``.
 
     Args:
         model: Model with the mean, the standard deviation and the settings of its evaluation.
         image: The image; normalised tensors stay as they are.
+        name: Name of the argument, for errors.
 
     Raises:
         TypeError: If the image is of another type.
         ValueError: If it has another shape, or a file cannot be read without loss.
     """
     if isinstance(image, Tensor) and image.dtype != torch.uint8:
-        return _normalised(image)
-    original = _checked(_read(image))
+        return _normalised(name, image)
+    original = _batch(name, _read(name, image))
     from torchvision.transforms.v2.functional import resize
 
     from protoxai.images import normalise
@@ -75,20 +76,20 @@ def prepare(model: Segmenter, image: ImageInput) -> PreparedImage:
     return PreparedImage(pixels.to(weight), original, (height, width))
 
 
-def _normalised(images: Tensor) -> PreparedImage:
-    tensor("image", images, "... channels height width", meta=True, hint=EXPECTED)
+def _normalised(name: str, images: Tensor) -> PreparedImage:
+    tensor(name, images, "... channels height width", meta=True, hint=EXPECTED)
     images = images[None] if images.dim() == 3 else images
     if images.dim() != 4:
-        raise ValueError(f"image has shape {tuple(images.shape)}, {EXPECTED} or (B, 3, H, W)")
+        raise ValueError(f"{name}: got shape {tuple(images.shape)}, {EXPECTED}")
     return PreparedImage(images, None, (images.shape[2], images.shape[3]))
 
 
-def _read(image: ImageInput) -> Tensor:
+def _read(name: str, image: ImageInput) -> Tensor:
     """Return an image that is not normalised yet, of any shape and type if it is a tensor."""
     if isinstance(image, Tensor):
         return image
     if isinstance(image, np.ndarray):
-        return _of_array(image)
+        return _of_array(name, image)
     from PIL import Image
 
     from protoxai.images import read_oriented, rgb, upright
@@ -96,31 +97,31 @@ def _read(image: ImageInput) -> Tensor:
     if isinstance(image, str | os.PathLike):
         return upright(*read_oriented(Path(image)))
     if isinstance(image, Image.Image):
-        return rgb(image, "the image")
-    raise TypeError(f"image is {shown(image)} ({type(image).__name__}), {EXPECTED}")
+        return rgb(image, name)
+    raise TypeError(f"{name}: got {shown(image)} ({type(image).__name__}), {EXPECTED}")
 
 
-def _of_array(array: NDArray[Any]) -> Tensor:
+def _of_array(name: str, array: NDArray[Any]) -> Tensor:
     if array.dtype != np.uint8:
         raise TypeError(
-            f"image is an array of {array.dtype}, whose range is unknown, expected uint8 (0 to "
+            f"{name}: got an array of {array.dtype}, whose range is unknown, expected uint8 (0 to "
             "255): scale it to 0 to 255 and round it, or normalise it yourself and pass a tensor"
         )
     if array.ndim != 3 or array.shape[2] != 3:
         hint = "repeat a grey image three times, leave out an alpha channel"
         if array.ndim == 3 and array.shape[0] == 3:
             hint = "pass torch.from_numpy(array), since tensors have the channels first"
-        raise ValueError(f"image is an array of shape {array.shape}, expected (H, W, 3): {hint}")
+        raise ValueError(f"{name}: got an array of shape {array.shape}, expected (H, W, 3): {hint}")
     return torch.from_numpy(array.copy()).permute(2, 0, 1)
 
 
-def _checked(image: Tensor) -> Tensor:
+def _batch(name: str, image: Tensor) -> Tensor:
     """Return a uint8 image as a batch (B, 3, H, W)."""
     images = image[None] if image.dim() == 3 else image
     if images.dim() != 4 or images.shape[1] != 3 or 0 in images.shape:
         shape = tuple(images.shape)
         raise ValueError(
-            f"image has shape {shape}, expected (3, H, W) or (B, 3, H, W), RGB, with at least one "
-            "pixel"
+            f"{name}: got shape {shape}, expected an RGB image (3, H, W) or (B, 3, H, W) with at "
+            "least one pixel"
         )
     return images

@@ -194,7 +194,7 @@ class Segmenter(StoredModel):
             ValueError: If an image cannot be read or has another shape.
             NotFiniteError: If, on the CPU, a value is NaN or infinite.
         """
-        pixels, _, size = prepare(self, images)
+        pixels, _, size = prepare(self, images, "images")
         with evaluating(self):
             return predicted_labels(self.logits(pixels), size)
 

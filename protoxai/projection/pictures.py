@@ -18,7 +18,7 @@ from protoxai.projection.active_region import ActiveRegion
 from protoxai.projection.batches import EmbeddedBatch
 from protoxai.prototypes.patches import ACTIVATION_SIDE, Patch, context_window
 from protoxai.prototypes.provenance import Box
-from protoxai.runtime.checks import function, shown
+from protoxai.runtime.checks import shown
 from protoxai.runtime.distributed import gather_results
 
 ImageOf = Callable[[int], "Tensor | NDArray[np.uint8]"]
@@ -55,7 +55,7 @@ class Pictures:
     def __init__(self, model: PrototypeSegmenter, image_of: ImageOf | None) -> None:
         self.nearest: dict[int, NearestImage] = {}
         self._copies: dict[int, bytes] = {}
-        self._image_of = None if image_of is None else function("image_of", image_of)
+        self._image_of = image_of
         self._scales = model.table.scale_index.tolist()
         self._activation = model.prototype_layer.activation
         self._mean, self._std = (

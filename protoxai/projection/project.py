@@ -17,7 +17,7 @@ from protoxai.projection.pictures import ImageOf, Pictures
 from protoxai.projection.search import ProjectionRecord, PrototypeSearch
 from protoxai.prototypes.provenance import Provenance
 from protoxai.prototypes.table import PrototypeTable
-from protoxai.runtime.checks import flag
+from protoxai.runtime.checks import flag, function
 from protoxai.runtime.modes import evaluating
 
 
@@ -71,6 +71,8 @@ def project_prototypes(
     prototypes = model.prototype_layer.prototypes
     search = PrototypeSearch(model.table, prototypes, ignore_index=ignore_index)
     regions = ActiveRegions(model.table, prototypes, model.prototype_layer.activation)
+    if image_of is not None:
+        function("image_of", image_of)
     pictures = Pictures(model, image_of) if flag("patches", patches) else None
     samples = ClassSamples(model.table)
     with evaluating(model), torch.no_grad():

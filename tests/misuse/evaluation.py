@@ -93,6 +93,19 @@ call(
     model=STAGE_1,
     batches=BATCHES.also(empty=[]),
     ignore_index=VOID,
+    image_of=Domain(
+        lambda: lambda index: torch.zeros(3, 16, 24, dtype=torch.uint8),
+        constants(
+            number=3,
+            text="image",
+            list=[0],
+            no_image=lambda index: index,
+            floats=lambda index: torch.rand(3, 16, 24),
+            other_size=lambda index: torch.zeros(3, 8, 12, dtype=torch.uint8),
+            channels_last=lambda index: np.zeros((16, 24, 3), dtype=np.uint8),
+        ),
+    ),
+    patches=flags(valid=True),
 )
 
 

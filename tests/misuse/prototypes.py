@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from PIL import Image
@@ -9,6 +11,7 @@ from torch import nn
 
 import protoxai as P
 from protoxai import model as models
+from protoxai.prototypes import Patch
 from tests.misuse import values as v
 from tests.misuse.call import call, method
 from tests.misuse.domains import (
@@ -217,13 +220,30 @@ call(
     method(lambda: P.PyramidScales((8, 4), 4), "forward"),
     features=Domain(lambda: [v.random(2, 8, 5, 6), v.random(2, 4, 3, 3)], FEATURES),
 )
-PICTURES = constants(
-    picture=Image.new("RGB", (24, 16)), path="image.png", array=np.zeros((1, 3, 16, 24), "f")
-)
 IMAGES = tensors(v.images, fixed=(1,), meta=True).also(picture=Image.new("RGB", (24, 16)))
+# Images of any kind are predicted, and single ones.
+ANY_IMAGE = IMAGES.but("fewer_dimensions", "picture").also(
+    no_file="image.png",
+    path=Path("image.png"),
+    deep=Image.new("I;16", (24, 16)),
+    transparent=Image.new("RGBA", (24, 16)),
+    floats=np.zeros((16, 24, 3)),
+    grey=np.zeros((16, 24), dtype=np.uint8),
+    channels_first=np.zeros((3, 16, 24), dtype=np.uint8),
+    bytes_of_four=torch.zeros(4, 16, 24, dtype=torch.uint8),
+    channels_last=torch.zeros(16, 24, 3, dtype=torch.uint8),
+)
 for kind in (v.model, v.grouped):
-    for name in ("forward", "logits", "predict", "embed"):
+    for name in ("forward", "logits", "embed"):
         call("protoxai", f"ScaleProtoSeg.{name}", method(kind, name), images=IMAGES)
+    call("protoxai", "ScaleProtoSeg.predict", method(kind, "predict"), images=ANY_IMAGE)
+# Normalised tensors stay as they are, however many channels the model takes.
+call(
+    "protoxai",
+    "ScaleProtoSeg.preprocess",
+    method(v.model, "preprocess"),
+    image=ANY_IMAGE.but("longer_1", "shorter_1"),
+)
 call(
     "protoxai",
     "ScaleProtoSeg.forward_embedding",
@@ -293,4 +313,48 @@ call(
     models.predicted_labels,
     logits=tensors(lambda: v.random(2, 3, 4, 6), real=False),
     size=FOLDER_SIZE,
+)
+
+
+def patch() -> Patch:
+    return Patch.cut(
+        np.zeros((3, 16, 24), dtype=np.uint8), (0, 0, 16, 24), np.zeros((4, 6), dtype=np.uint8)
+    )
+
+
+BOX = Domain(
+    lambda: (0, 0, 16, 24),
+    constants(
+        none=None,
+        text="0123",
+        number=3,
+        few=(0, 0, 16),
+        fractions=(0, 0, 16, 23.5),
+        negative=(-1, 0, 16, 24),
+        empty=(0, 0, 0, 24),
+        words=("a", "b", "c", "d"),
+        nan=(0, 0, NAN, 24),
+    ),
+)
+call(
+    "protoxai.prototypes",
+    "Patch",
+    Patch,
+    content=Domain(
+        lambda: patch().content,
+        constants(none=None, text="RIFF", number=3, empty=b"", other=b"GIF89a", cut=b"RIFF"),
+    ),
+    window=BOX,
+    activation=Domain(
+        lambda: np.zeros((4, 6), dtype=np.uint8),
+        constants(
+            none=None,
+            text="text",
+            list=[[0]],
+            floats=np.zeros((4, 6)),
+            flat=np.zeros(6, dtype=np.uint8),
+            empty=np.zeros((0, 6), dtype=np.uint8),
+            large=np.zeros((25, 6), dtype=np.uint8),
+        ),
+    ),
 )
