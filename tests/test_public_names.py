@@ -22,6 +22,7 @@ PUBLIC_NAMES = {
         "project_to_simplex",
         "refit_last_layer",
         "explain",
+        "report",
     ],
     "protoxai.losses": [
         "prototype_diversity_loss",

@@ -6,12 +6,11 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from protoxai.evaluation.scores import Scores, evaluate
 from protoxai.explanations.local import explain
 from protoxai.explanations.report.collect import ShownImage, collect, known_labels, rgb_pixels
 from protoxai.explanations.report.page import (
@@ -28,6 +27,9 @@ from protoxai.runtime.checks import Range, flag, instance, palette_of, shown, wh
 from protoxai.runtime.files import write_file
 from protoxai.runtime.paths import expanded
 from protoxai.runtime.wrappers import unwrapped
+
+if TYPE_CHECKING:
+    from protoxai.evaluation.scores import Scores
 
 IMAGES = Range(least=0, most=1000)
 
@@ -147,6 +149,8 @@ def _results(model: ScaleProtoSeg, data: Any, ignore_index: int) -> tuple[Scores
     """Return the scores, if the data have labels, and the images from best to worst predicted."""
     if "labels" not in _sample(data, 0):
         return None, list(range(len(data)))
+    from protoxai.evaluation.scores import evaluate
+
     shares: list[float] = []
 
     def keep_share(predicted: Tensor, batch: Mapping[str, Any]) -> None:

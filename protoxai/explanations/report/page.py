@@ -10,7 +10,6 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from protoxai.evaluation.scores import Scores
 from protoxai.explanations.report.collect import ShownImage, collect, known_labels, rgb_pixels
 from protoxai.explanations.report.payload import PageClass, PageData
 from protoxai.explanations.report.results import result_table
@@ -21,6 +20,7 @@ from protoxai.runtime.files import to_json
 from protoxai.runtime.palette import distinct_palette
 
 if TYPE_CHECKING:
+    from protoxai.evaluation.scores import Scores
     from protoxai.explanations.explanation import Explanation
 
 Palette = Sequence[Sequence[int]]

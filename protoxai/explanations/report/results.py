@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from protoxai.evaluation.scores import Scores
 from protoxai.explanations.report.payload import PageClass
+
+if TYPE_CHECKING:
+    from protoxai.evaluation.scores import Scores
 
 UNDEFINED = "–"
 COLUMNS = ("IoU", "Dice", "precision", "recall")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from protoxai.explanations import read_marks
 from protoxai.explanations.report import report
 from tests.explanations.report.cases import HOSTILE, MORE_HOSTILE, LabelledImages, report_model
 from tests.explanations.report.conftest import Open, requests
@@ -95,6 +96,7 @@ def test_marks_are_saved_as_a_file(browser: Any, open_page: Open, pages: Any) ->
         for index, reason in ((first, ""), (second, 'a "tree" </script> 🌳'))
     ]
     assert json.loads(file.read_text("utf-8")) == {"format": 1, "prototypes": entries}
+    assert [mark.index for mark in read_marks(file, model)] == [first, second]
     browser.execute_script("document.querySelectorAll('.mark :checked').forEach((b) => b.click())")
     assert text(browser, "#marks-count") == "0 prototypes marked"
 
