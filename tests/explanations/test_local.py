@@ -193,9 +193,7 @@ def test_text_names_classes_groups_and_scales(explanation: Explanation) -> None:
 
 @pytest.mark.parametrize("shape", [(1, 16, 16), (16, 16), (1, 1, 3, 16, 16)])
 def test_a_wrong_shape_is_named(shape: tuple[int, ...]) -> None:
-    with pytest.raises(
-        ValueError, match=r"image.* shape .*expected (\(batch=1|\(\.\.\.|a path)"):
-    ):
+    with pytest.raises(ValueError, match=r"image.* shape .*expected (\(batch|\(\.\.\.|a path)"):
         explain(block_model(), torch.zeros(shape, dtype=torch.float64))
 
 
