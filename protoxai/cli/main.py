@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from protoxai import __version__
-from protoxai.cli import compare, data, demo, evaluate, recipes, report, train
+from protoxai.cli import compare, data, demo, evaluate, explain, recipes, report, train
 from protoxai.runtime.checks import did_you_mean
 from protoxai.runtime.console import use_plain_text
 from protoxai.runtime.extras import require
@@ -26,8 +26,12 @@ COMMANDS = {
     "demo": demo,
     "train": train,
     "evaluate": evaluate,
+    "explain": explain,
+    "predict": predict,
     "compare": compare,
+    "prototypes": prototypes,
     "report": report,
+    "edit": edit,
     "data": data,
     "recipes": recipes,
 }

@@ -20,22 +20,23 @@ LISTED = 3
 """Number of prototypes per region in a summary."""
 
 
-def check_suffix(path: str | Path) -> Path:
+def check_suffix(path: str | Path, name: str = "path") -> Path:
     """Return the path of a file for an explanation, or raise an error if its kind is unknown.
 
     Args:
         path: File to write.
+        name: Name of the argument, for the error.
 
     Raises:
         TypeError: If it is no path.
         ValueError: If its suffix is another than .png, .svg, .pdf or .html.
     """
     if not isinstance(path, str | Path):
-        raise TypeError(f"path is {shown(path)} ({type(path).__name__}), expected a path")
+        raise TypeError(f"{name} is {shown(path)} ({type(path).__name__}), expected a path")
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise ValueError(
-            f"path is {shown(str(path))}, expected a name that ends with one of "
+            f"{name} is {shown(str(path))}, expected a name that ends with one of "
             f"{', '.join(SUFFIXES)}{did_you_mean(path.suffix, SUFFIXES)}"
         )
     return path

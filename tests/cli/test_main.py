@@ -41,7 +41,7 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_without_a_command_the_commands_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
     shown = capsys.readouterr().out
-    for command in ("demo", "train", "evaluate", "compare", "recipes"):
+    for command in ("demo", "train", "evaluate", "explain", "compare", "recipes"):
         assert f"\n    {command} " in shown
 
 
