@@ -12,7 +12,19 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from protoxai import __version__
-from protoxai.cli import compare, data, demo, evaluate, explain, recipes, report, train
+from protoxai.cli import (
+    compare,
+    data,
+    demo,
+    edit,
+    evaluate,
+    explain,
+    predict,
+    prototypes,
+    recipes,
+    report,
+    train,
+)
 from protoxai.runtime.checks import did_you_mean
 from protoxai.runtime.console import use_plain_text
 from protoxai.runtime.extras import require
