@@ -83,7 +83,7 @@ class Prototypes(Sequence[Prototype]):
         patches: Patch of each prototype; None if none was kept.
 
     Raises:
-        ValueError: On access, if the picture is damaged.
+        ValueError: If a picture is damaged, when its prototype is accessed.
 
     Example:
         >>> table = PrototypeTable.regular(num_classes=2, num_scales=3, per_scale=4)

@@ -17,7 +17,7 @@ CELLS = np.array([[0, 255], [51, 102]], dtype=np.uint8)
 
 
 def gradient(height: int, width: int) -> NDArray[np.uint8]:
-    """An image whose red tells the row, and whose green tells the column."""
+    """An image whose red grows with the row, and whose green grows with the column."""
     rows, cols = np.meshgrid(np.arange(height), np.arange(width), indexing="ij")
     return np.stack([rows * 255 // height, cols * 255 // width, 0 * rows]).astype(np.uint8)
 
