@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from protoxai.cli.data_options import add_data_options, data_keys, given_data_keys
 from protoxai.cli.plugins import import_plugins
-from protoxai.runtime.checks import NOT_NEGATIVE, whole
+from protoxai.runtime.checks import NOT_NEGATIVE, instance, whole
 from protoxai.runtime.console import print_line
 from protoxai.runtime.extras import require
 from protoxai.runtime.paths import expanded
@@ -61,6 +61,7 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
     import_plugins(options)
     from protoxai.explanations.report import report
     from protoxai.model.loading import load_model
+    from protoxai.model.scaleprotoseg import ScaleProtoSeg
     from protoxai.runtime.distributed import own_device
     from protoxai.training.class_names import check_classes_fit
     from protoxai.training.evaluate_saved import open_evaluation
@@ -72,7 +73,7 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
         check_classes_fit(model, opened.dataset)
         view = evaluation_view(opened.dataset, opened.recipe, model)
         report(
-            model,
+            instance("model", model, ScaleProtoSeg, "it has prototypes to show"),
             view,
             output,
             images,
@@ -88,7 +89,8 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
 def _details(opened: OpenedEvaluation) -> dict[str, str]:
     """Return what the page says of the data."""
     size = opened.settings.evaluation_size
+    sides = (size,) if isinstance(size, int) else size
     return {
         "Data": f"{opened.recipe.dataset}, split {opened.recipe.validation_split}",
-        "Image size": "own" if size is None else " x ".join(map(str, size)),
+        "Image size": "own" if sides is None else " x ".join(map(str, sides)),
     }

@@ -108,5 +108,5 @@ def test_a_model_without_prototypes_has_no_report(
     model.save_pretrained(run_folder / "model")
     output = tmp_path / "report.html"
     assert main(["report", str(run_folder), "--output", str(output)]) == 2
-    assert "a model without prototypes has no evidence to show" in capsys.readouterr().err
+    assert "expected a ScaleProtoSeg: it has prototypes to show" in capsys.readouterr().err
     assert not output.exists()

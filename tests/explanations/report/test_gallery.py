@@ -12,7 +12,7 @@ from protoxai.explanations import read_marks
 from protoxai.explanations.report import report
 from tests.explanations.report.cases import HOSTILE, MORE_HOSTILE, LabelledImages, report_model
 from tests.explanations.report.conftest import Open, requests
-from tests.explanations.report.test_inspector import choose, click, settle, text, texts
+from tests.explanations.report.test_inspector import choose, click, point, text, texts
 
 SHOWN = (
     "return [...document.querySelectorAll('#cards .card')].map("
@@ -147,7 +147,9 @@ def test_hostile_names_are_only_text(open_page: Open, tmp_path: Path) -> None:
     browser = open_page(report(model, data, path, title=MORE_HOSTILE, details=details))
     for width in (390, 1280):
         browser = open_page(path, width)
-        settle(browser)
+        point(browser, 4, 4, "click")
+        point(browser, 20, 30, "click")
+        click(browser, "#reasons [data-heat]")
         assert browser.execute_script("return window.broken === undefined")
         assert browser.execute_script("return [...document.images].every((i) => i.src !== 'x')")
         assert set(texts(browser, "#scores .name")) == set(HOSTILE)

@@ -21,7 +21,7 @@ function sequential(share) {
   const [r, g, b] = CIVIDIS[first].map((value, channel) => {
     return value + (place - first) * (CIVIDIS[first + 1][channel] - value);
   });
-  return [r, g, b, 210];
+  return [r, g, b, 140 + 80 * share];
 }
 
 /**

@@ -1,6 +1,6 @@
 // Two pixels side by side.
 
-const COMPARED = 6;
+const COMPARED = 4;
 
 /**
  * Draw the comparison of the pinned pixel with another one.
@@ -8,9 +8,8 @@ const COMPARED = 6;
  * @param {Pixel} first
  */
 function drawComparison(image, first) {
-  const place = comparedPlace();
-  byId("comparison").hidden = state.first === null;
-  byId("compare-hint").hidden = place !== null;
+  const place = state.second;
+  byId("compare-hint").hidden = state.first === null || place !== null;
   byId("compare-table").hidden = place === null;
   if (place === null) return;
   const second = pixelAt(image, place.row, place.column, state.threshold);

@@ -280,7 +280,7 @@ function prototypeItem(pixel, place, value, largest) {
 function weightText(place) {
   const own = membersOfPrototype[place].map((number) => members[number]);
   const counted = own.filter(({ weight }) => weight >= state.threshold);
-  const texts = counted.map(({ unit, weight }) => `${data.units[unit].number}: ${format(weight, { decimals: 2 })}`);
+  const texts = counted.map(({ unit, weight }) => `${data.units[unit].number}:\u00a0${format(weight, { decimals: 2 })}`);
   return `weight in group ${texts.join(", ")}`;
 }
 

@@ -51,13 +51,6 @@ function explainedPlace() {
   return state.first ?? state.at;
 }
 
-/** Return the pixel to compare with the pinned one; null if there is none. */
-function comparedPlace() {
-  if (state.first === null) return null;
-  const place = state.second ?? state.at;
-  return samePlace(place, state.first) ? null : place;
-}
-
 /**
  * Return whether two pixels are the same.
  * @param {Place} one
