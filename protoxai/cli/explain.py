@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from protoxai.cli.plugins import add_plugin_option, import_plugins
 from protoxai.runtime.console import print_line
+from protoxai.runtime.extras import require
 from protoxai.runtime.files import write_file
 from protoxai.runtime.paths import expanded
 from protoxai.runtime.stopping import on_stop
@@ -31,6 +32,7 @@ def add_options(parser: ArgumentParser) -> None:
         metavar="FILE",
         help="File to write: a page (.html) or, for one image, a figure (.png, .svg, .pdf).",
     )
+    add_plugin_option(parser)
 
 
 def recipe_keys() -> dict[str, Any]:
@@ -53,13 +55,13 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
             f"{len(options.images)} images: give a name that ends with .html, or explain one image"
         )
     images = [expanded(image, "image") for image in options.images]
+    require("train", "lightning", "rich")
+    import_plugins(options)
     from protoxai.explanations import explain, explanation_page
-    from protoxai.model.loading import load_model
-    from protoxai.runtime.distributed import own_device
+    from protoxai.training.open_model import open_prototype_model
 
     with on_stop(lambda: "stopped in the explanation; nothing was written"):
-        model = load_model(_model(options.model)).to(own_device())
-        explanations = explain(model, images)
+        explanations = explain(open_prototype_model(options.model), images)
         for image, explanation in zip(images, explanations, strict=True):
             print_line(f"{image}\n{explanation}\n")
         if page:
@@ -69,9 +71,3 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
             explanations[0].save(output)
     print_line(f"explanation: {output}")
     return 0
-
-
-def _model(source: str) -> str | Path:
-    """Return the model folder in a run folder, or the model folder or hub id that was given."""
-    inside = Path(source) / "model"
-    return inside if inside.is_dir() else source

@@ -44,7 +44,8 @@ def explain(
 
     Every number is exact: a class's logit is its baseline plus the evidence of all groups, and a
     group's evidence is the sum of its prototypes'. An explanation has the size (H, W) of the image
-    as it was given, also where the model sees it at another size.
+    as it was given, also where the model sees it at another size. The model sees an image as a
+    whole, without a sliding window.
 
     Args:
         model: Model in either stage; it runs in evaluation mode.

@@ -8,6 +8,7 @@ from PIL import Image
 
 from protoxai import LinearSegmenter, ScaleProtoSeg, explain
 from protoxai.cli.main import main
+from tests.training.cases import micro, write
 
 OPTIONS = {"prototypes_per_scale": 1, "prototype_dim": 4, "atrous_rates": (1, 2)}
 NAMES = ("<script>alert(1)</script>", "$x_{")
@@ -19,6 +20,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
     model = ScaleProtoSeg("timm/test_resnet", 2, pretrained=False, class_names=NAMES, **OPTIONS)
     model.save_pretrained(folder / "model")
+    write(micro(), folder)
     for seed, name in enumerate(("a.png", "<b>'🦊&.png")):
         pixels = np.random.default_rng(seed).integers(0, 256, (40, 56, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / name)
@@ -60,7 +62,7 @@ def test_what_does_not_fit_is_said_in_one_line(
         ([str(folder), image, "--output", str(tmp_path)], "--output is "),
         ([str(folder), str(tmp_path / "no.png"), *output], "no.png cannot be read"),
         ([str(tmp_path / "none"), image, *output], "none"),
-        ([str(tmp_path / "linear"), image, *output], "expected a ScaleProtoSeg"),
+        ([str(tmp_path / "linear"), image, *output], "which has no prototypes"),
         ([str(folder), *output], "arguments are required: images"),
     ):
         assert main(["explain", *arguments]) == 2
