@@ -22,6 +22,7 @@ PUBLIC_NAMES = {
         "project_to_simplex",
         "refit_last_layer",
         "explain",
+        "prototype_figure",
         "report",
     ],
     "protoxai.losses": [
@@ -36,7 +37,16 @@ PUBLIC_NAMES = {
         "off_class_l1_loss",
         "ScaleProtoSegLoss",
     ],
+    "protoxai.explanations": [
+        "contrast_figure",
+        "explain",
+        "explanation_figure",
+        "prototype_figure",
+        "receptive_field",
+        "receptive_field_figure",
+    ],
     "protoxai.attribution": [
+        "attribution_figure",
         "AttributionMethod",
         "CaptumAttribution",
         "PrototypeAttribution",

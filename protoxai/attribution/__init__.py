@@ -22,6 +22,7 @@ from protoxai.attribution.registry import (
     register_explainer,
 )
 from protoxai.attribution.rise import RISE
+from protoxai.attribution.side_by_side import attribution_figure
 from protoxai.attribution.target import SegmentationTarget
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "ReferenceMap",
     "RegisteredExplainer",
     "SegmentationTarget",
+    "attribution_figure",
     "baseline_logit",
     "explainer_named",
     "member_evidence",

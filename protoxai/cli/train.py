@@ -206,13 +206,9 @@ def _write_explanation(result: RunResult, path: Path) -> None:
     validation = result.splits.validation
     view = evaluation_view(validation, result.recipe.data, result.model)
     explanation = explain(result.model, view[_richest_image(validation)]["image"])
-    figure = explanation_figure(
-        explanation,
-        lambda number: result.splits.projection.raw(number).image,
-        palette=validation.palette,
-    )
+    figure = explanation_figure(explanation, palette=validation.palette)
     buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=110, format="png")
+    figure.savefig(buffer, format="png")
     write_file(path, buffer.getvalue())
 
 

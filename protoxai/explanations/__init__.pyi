@@ -8,7 +8,10 @@ from protoxai.explanations.evidence_changes import ExplanationChange as Explanat
 from protoxai.explanations.evidence_changes import RegionChange as RegionChange
 from protoxai.explanations.evidence_changes import explanation_change as explanation_change
 from protoxai.explanations.explanation import Explanation as Explanation
+from protoxai.explanations.figures import contrast_figure as contrast_figure
 from protoxai.explanations.figures import explanation_figure as explanation_figure
+from protoxai.explanations.figures import prototype_figure as prototype_figure
+from protoxai.explanations.figures import receptive_field_figure as receptive_field_figure
 from protoxai.explanations.local import explain as explain
 from protoxai.explanations.marks import Mark as Mark
 from protoxai.explanations.marks import read_marks as read_marks

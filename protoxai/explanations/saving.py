@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 PICTURES = (".png", ".svg", ".pdf")
 SUFFIXES = (*PICTURES, ".html")
-DPI = 110
 LISTED = 3
 """Number of prototypes per region in a summary."""
 
@@ -50,7 +49,7 @@ def save_explanation(explanation: Explanation, path: str | Path) -> None:
         write_file(path, explanation.to_html())
         return
     buffer = io.BytesIO()
-    explanation.figure().savefig(buffer, format=kind[1:], dpi=DPI)
+    explanation.figure().savefig(buffer, format=kind[1:])
     write_file(path, buffer.getvalue())
 
 

@@ -192,3 +192,16 @@ call(
     name=words("mine").but("unknown", "empty"),
     applies_to=functions(lambda model: True),
 )
+call(
+    "protoxai.attribution",
+    "attribution_figure",
+    A.attribution_figure,
+    explainers=Domain(
+        lambda: [A.PrototypeAttribution(v.model())],
+        constants(none=None, text="text", number=3, nothing=[], words=["groups"]),
+    ),
+    image=tensors(lambda: v.images()[0], fixed=(0,), finite=False).but("more_dimensions"),
+    class_index=CLASS.but("none"),
+    region=tensors(lambda: torch.ones(v.SIZE, dtype=torch.bool), fixed=(0, 1)).but("none"),
+    width=numbers(3.4, least=1, most=40),
+)

@@ -11,7 +11,6 @@ from tests.misuse.call import call, method
 from tests.misuse.domains import (
     Domain,
     constants,
-    functions,
     labels,
     numbers,
     objects,
@@ -97,15 +96,15 @@ call(
     noise=numbers(0.1, least=0),
     seed=SEED,
 )
+INCHES = numbers(3.4, least=1, most=40)
 call(
     "protoxai.explanations",
     "explanation_figure",
     X.explanation_figure,
     explanation=objects(v.explanation),
-    image_of=functions(lambda index: torch.zeros(3, *v.SIZE).byte()),
     regions=wholes(1),
-    groups=wholes(1),
-    prototypes=wholes(1),
+    prototypes=wholes(1, most=12),
+    width=INCHES,
     palette=Domain(
         lambda: [(0, 0, 0)] * 3,
         constants(
@@ -117,4 +116,28 @@ call(
             pairs=[(0, 0)] * 3,
         ),
     ),
+)
+call(
+    "protoxai.explanations",
+    "contrast_figure",
+    X.contrast_figure,
+    explanation=objects(v.explanation),
+    this=PREDICTED,
+    region=REGION.but("none"),
+    prototypes=wholes(1, most=50),
+    width=INCHES,
+)
+call(
+    "protoxai",
+    "prototype_figure",
+    P.prototype_figure,
+    prototype=objects(lambda: v.explanation().prototypes[0]),
+    width=INCHES,
+)
+call(
+    "protoxai.explanations",
+    "receptive_field_figure",
+    X.receptive_field_figure,
+    field=objects(lambda: X.receptive_field(v.model(), v.images()[0], 3, samples=1)),
+    width=INCHES,
 )

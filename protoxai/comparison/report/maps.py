@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from protoxai.attribution import AttributionMethod
+from protoxai.attribution.map_panels import bare, draw_failure, draw_image, draw_map
 from protoxai.comparison.explainers import list_of
 from protoxai.comparison.model_names import method_name, model_names
 from protoxai.comparison.tasks import Task
@@ -20,9 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = "PuOr"
-"""Colour map of signed values, which colour-blind people can read: orange below 0, violet above."""
-OUTLINE = "#d55e00"
 SIDE = 1.7
 """Width of a picture, in inches."""
 
@@ -75,18 +71,13 @@ def maps_figure(explainers: Sequence[AttributionMethod], tasks: Sequence[Task]) 
 def _label(panels: Sequence[Axes], title: str, **style: Any) -> None:
     """Write a row's title to the left of its panels, which have neither ticks nor frames."""
     for panel in panels:
-        panel.set_xticks([])
-        panel.set_yticks([])
-        for side in panel.spines.values():
-            side.set_visible(False)
+        bare(panel)
     style |= {"rotation": 0, "ha": "right", "va": "center", "fontsize": 8, **AS_IT_IS}
     panels[0].set_ylabel(drawable(title), **style)
 
 
 def _draw_image(panel: Axes, task: Task, region: Tensor, model: nn.Module) -> None:
-    panel.imshow(_picture(task.image[0]))
-    if bool(region.any()):
-        panel.contour(region[0].cpu().numpy(), levels=[0.5], colors=OUTLINE, linewidths=1)
+    draw_image(panel, task.image[0], region[0])
     number = int(task.class_index)
     names: Sequence[str] = getattr(model, "class_names", None) or ()
     own = names[number] if number < len(names) else f"class {number}"
@@ -99,18 +90,9 @@ def _draw_map(panel: Axes, task: Task, explainer: AttributionMethod, region: Ten
         values = explainer(own.image, region, own.class_index).map[0].float().cpu().numpy()
     except Exception as error:
         # The table says so of all tasks; the other maps are drawn.
-        panel.text(0.5, 0.5, type(error).__name__, ha="center", va="center", fontsize=7)
-        panel.set_axis_on()
+        draw_failure(panel, error)
         return
-    largest = float(np.nanmax(np.abs(values))) if np.isfinite(values).any() else 0.0
-    panel.imshow(values, cmap=COLOURS, vmin=-(largest or 1.0), vmax=largest or 1.0)
-
-
-def _picture(image: Tensor) -> NDArray[np.float32]:
-    """Return an image stretched to [0, 1] for display, whatever its normalisation, (H, W, 3)."""
-    low, high = (float(value) for value in image.aminmax())
-    pixels: NDArray[np.float32] = ((image.float() - low) / ((high - low) or 1.0)).cpu().numpy()
-    return pixels.transpose(1, 2, 0)
+    draw_map(panel, values)
 
 
 def _on_device(task: Task, model: nn.Module) -> Task:
