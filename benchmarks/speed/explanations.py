@@ -69,7 +69,7 @@ class ExplanationTask:
         region, chosen = torch.ones_like(image[:, 0], dtype=torch.bool), torch.tensor([0])
         prototypes = PrototypeAttribution(model)
         calls: dict[str, Call] = {
-            "all regions": partial(explain, model, image),
+            "all regions": lambda: explain(model, image).regions,
             "one class": partial(prototypes, image, region, chosen),
         }
         for name in captum:

@@ -293,3 +293,13 @@ def test_other_suffixes_are_refused_before_anything_is_drawn(name: str, tmp_path
     with pytest.raises(ValueError, match=r"path is .*expected a name that ends with one of \.png"):
         explanation.save(tmp_path / name)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_page_is_saved_with_its_names_escaped(tmp_path: Any) -> None:
+    explanation = explain(head_model("stage 2", class_names=HOSTILE), blocks()[0].double())
+    path = tmp_path / "$x_{<b>'🦊.HTML"
+    explanation.save(str(path))
+    page = path.read_text(encoding="utf-8")
+    assert page == explanation.to_html()
+    assert page.lstrip().lower().startswith("<!doctype html>")
+    assert "<script>alert(1)" not in page
