@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import warnings
@@ -14,14 +15,16 @@ import yaml
 from PIL import Image
 from torchvision.models.segmentation import deeplabv3_resnet50, lraspp_mobilenet_v3_large
 
-from protoxai import LinearSegmenter
+from protoxai import LinearSegmenter, ScaleProtoSeg
 from protoxai.cli.main import main
 from protoxai.data import Cityscapes, Shapes
 from tests.data.trees import make_cityscapes, make_pascal_voc
 from tests.training.cases import micro
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+# The run that other pages use is trained first.
+FIRST = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "docs/training.md")]
+PAGES = list(dict.fromkeys([*FIRST, *sorted((ROOT / "docs").rglob("*.md"))]))
 # What makes a documented training small; everything else is as documented.
 SMALL = ["--smoke", "--model.backbone=timm/test_resnet", "--model.pretrained=false"]
 SMALL += ["--model.feature_levels=null", "--model.prototypes_per_scale=1", "--loggers=[]"]
@@ -67,6 +70,9 @@ def _workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_cityscapes(data / "cityscapes")
     pairs(data / "camvid", classes=11)
     pairs(data / "scans", classes=2)
+    for photo in ("path/to/photos/a.png", "street.png", "crossing.png"):
+        (tmp_path / photo).parent.mkdir(exist_ok=True)
+        Image.effect_noise((80, 60), 90).convert("RGB").save(tmp_path / photo)
     city = Cityscapes(data / "cityscapes", "val")
     options = {"pretrained": False, "class_names": city.class_names}
     model = LinearSegmenter("timm/test_resnet", city.num_classes, **options)
@@ -88,6 +94,9 @@ def _workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (
         main(["train", "my_recipe.yaml", "--output", "runs/shapes", "--smoke", "--no-check"]) == 0
     )
+    prototype = ScaleProtoSeg.from_pretrained("runs/shapes/model").prototypes[0]
+    mark = {"index": 0, "class": prototype.class_name, "image_id": None}
+    (tmp_path / "marks.json").write_text(json.dumps({"format": 1, "prototypes": [mark]}))
 
 
 def pairs(root: Path, classes: int) -> None:
