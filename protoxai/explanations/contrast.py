@@ -84,8 +84,8 @@ class Contrast:
         logits = f"{self.this_logit:.2f} - {self.other_logit:.2f} = {self.difference:+.2f}"
         lines = [f"{names}: logit {logits}", f"  without any prototype: {self.baseline:+.2f}"]
         lines += [
-            f"  prototype {p.prototype} (scale {p.scale + 1}): {p.difference:+.2f} = "
-            f"{p.for_this:+.2f} - {p.for_other:+.2f}"
+            f"  prototype {p.prototype} (scale {p.scale + 1}): {p.difference:+.2f} "
+            f"({p.for_this:+.2f} for {self.this_name}, {p.for_other:+.2f} for {self.other_name})"
             for p in self.prototypes[:LISTED]
         ]
         if len(self.prototypes) > LISTED:

@@ -56,9 +56,9 @@ class ReceptiveField:
             return f"{start} is not active here."
         area = float(self.region.double().mean())
         return (
-            f"{start} sees more than is shown of it. The region shown is {area:.1%} of the image; "
-            f"if only this region is kept, {self.kept:.0%} of the activation survives. "
-            f"{self.inside:.0%} of what the activation depends on is in the region."
+            f"{start}: the region shown is {area:.1%} of the image. If only this region is kept, "
+            f"{self.kept:.0%} of the activation survives. {self.inside:.0%} of what the activation "
+            "depends on is in the region."
         )
 
 
