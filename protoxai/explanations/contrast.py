@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from protoxai.explanations.region_values import RegionValues
@@ -127,3 +128,20 @@ def prototype_contrasts(
         )
         for p in strongest[difference[strongest] != 0].tolist()
     )
+
+
+def runner_up(logits: Tensor, this: int) -> int:
+    """Return the class with the highest logit among all but one.
+
+    Args:
+        logits: Logits (C,).
+        this: The class to leave out.
+
+    Raises:
+        ValueError: If there is no other class.
+    """
+    if len(logits) < 2:
+        raise ValueError("other is None, expected a second class, but the model has only one")
+    others = logits.clone()
+    others[this] = -torch.inf
+    return int(others.argmax())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from protoxai.attribution.evidence import baseline_logit, evidence_of_prototype
 from protoxai.explanations.areas import Firing, Region, region_mask, where_it_fires
-from protoxai.explanations.contrast import Contrast, prototype_contrasts
+from protoxai.explanations.contrast import Contrast, prototype_contrasts, runner_up
 from protoxai.explanations.region_values import RegionValues
 from protoxai.explanations.regions import RegionExplanation, class_groups
 from protoxai.heads.groups import SparseGroupHead
@@ -24,7 +23,6 @@ from protoxai.model.outputs import SegmentationOutput
 from protoxai.prototypes.prototype import Prototype
 from protoxai.prototypes.provenance import Box, Provenance
 from protoxai.runtime.checks import Range, whole
-from protoxai.runtime.files import to_json
 from protoxai.runtime.resize import resize
 
 if TYPE_CHECKING:
@@ -158,7 +156,7 @@ class Explanation:
         mask = self._predicted("this", this) if region is None else region_mask(region, self.size)
         values = RegionValues(self.head, self.output, mask)
         if other is None:
-            other = _runner_up(values.logits, this)
+            other = runner_up(values.logits, this)
         other = whole("other", other, known)
         if other == this:
             raise ValueError(f"this and other are both class {this}, expected two classes")
@@ -255,18 +253,9 @@ class Explanation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all numbers of the regions as plain values, for JSON."""
-        entries = [
-            {**region.to_dict(), "familiarity": self._mean_familiarity(region.region)}
-            for region in self.regions
-        ]
-        content = {
-            "height": self.size[0],
-            "width": self.size[1],
-            "class_names": self.class_names,
-            "regions": entries,
-        }
-        plain: dict[str, Any] = json.loads(to_json(content))
-        return plain
+        from protoxai.explanations.saving import plain_values
+
+        return plain_values(self)
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.regions))
@@ -305,16 +294,3 @@ class Explanation:
 
     def _prototype(self, prototype: int) -> int:
         return whole("prototype", prototype, Range(least=0, most=len(self.head.table) - 1))
-
-    def _mean_familiarity(self, region: Tensor) -> float | None:
-        return None if self.familiarity is None else float(self.familiarity[region].mean())
-
-
-def _runner_up(logits: Tensor, this: int) -> int:
-    if len(logits) < 2:
-        raise ValueError(
-            "other is None, but the model has a single class: there is none to compare"
-        )
-    others = logits.clone()
-    others[this] = -torch.inf
-    return int(others.argmax())

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import html
 import io
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from protoxai.runtime.checks import did_you_mean, shown
-from protoxai.runtime.files import write_file
+from protoxai.runtime.files import to_json, write_file
 
 if TYPE_CHECKING:
     from protoxai.explanations.explanation import Explanation
@@ -51,6 +52,25 @@ def save_explanation(explanation: Explanation, path: str | Path) -> None:
     buffer = io.BytesIO()
     explanation.figure().savefig(buffer, format=kind[1:])
     write_file(path, buffer.getvalue())
+
+
+def plain_values(explanation: Explanation) -> dict[str, Any]:
+    """Return all numbers of an explanation as plain values, see :meth:`Explanation.to_dict`."""
+    known = explanation.familiarity
+    content = {
+        "height": explanation.size[0],
+        "width": explanation.size[1],
+        "class_names": explanation.class_names,
+        "regions": [
+            {
+                **region.to_dict(),
+                "familiarity": None if known is None else float(known[region.region].mean()),
+            }
+            for region in explanation.regions
+        ],
+    }
+    plain: dict[str, Any] = json.loads(to_json(content))
+    return plain
 
 
 def html_summary(explanation: Explanation) -> str:
