@@ -5,6 +5,7 @@ import torch
 
 from protoxai import ScaleProtoSeg, explain
 from protoxai.explanations import Explanation
+from protoxai.explanations.contrast import runner_up
 from protoxai.runtime.resize import resize
 from tests.explanations.cases import HEADS, NAMES, SIZE, blocks, head_model
 
@@ -108,3 +109,9 @@ def test_text_and_dictionary(explanation: Explanation) -> None:
 def test_classes_have_to_differ(explanation: Explanation) -> None:
     with pytest.raises(ValueError, match="this and other are both class 1"):
         explanation.contrast(1, 1, (0, 0, 4, 4))
+
+
+def test_a_single_class_has_no_runner_up() -> None:
+    with pytest.raises(ValueError, match=r"other is None.*the model has only one"):
+        runner_up(torch.tensor([1.0]), 0)
+    assert runner_up(torch.tensor([1.0, 3.0, 2.0]), 1) == 2
