@@ -14,7 +14,7 @@ $(READY): pyproject.toml
 	$(VENV)/bin/python -m pip install -e ".[all]"
 	@touch $@
 
-demo: $(READY) ## Train on synthetic shapes, compare, and write an explanation
+demo: $(READY) ## Train on synthetic shapes, compare, explain, and write a report
 	$(VENV)/bin/protoxai demo
 
 test: $(READY) ## Run the tests and every docstring example

@@ -297,7 +297,7 @@ def _work(arguments: list[str], phase: str, channel: Connection, log: str) -> No
     setattr(owner, function, _timed(getattr(owner, function), first, channel))
     # The picture at the end takes longer than the training, and is no phase of interest.
     command_train: Any = import_module("protoxai.cli.train")
-    command_train._write_explanation = lambda *_: None
+    command_train._write_explanations = lambda *_: []
     sys.exit(protoxai(arguments))
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
 
 HELP = "train on synthetic shapes, compare and explain"
-DESCRIPTION = "Train on synthetic shapes, compare with DeepLabv2, and explain an image."
+DESCRIPTION = "Train on synthetic shapes, compare with DeepLabv2, and explain images."
 
 
 def add_options(parser: ArgumentParser) -> None:

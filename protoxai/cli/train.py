@@ -1,8 +1,7 @@
-"""``protoxai train``: a recipe through all its stages, with a table and an explanation."""
+"""``protoxai train``: a recipe through all its stages, with a table and explanations."""
 
 from __future__ import annotations
 
-import io
 import logging
 import time
 from collections.abc import Mapping
@@ -13,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from protoxai.cli.plugins import add_plugin_option, import_plugins
 from protoxai.runtime.distributed import process_group, rank
 from protoxai.runtime.extras import require
-from protoxai.runtime.files import write_file
 from protoxai.runtime.paths import expanded
 from protoxai.runtime.slug import slug
 from protoxai.runtime.stopping import on_stop
@@ -21,7 +19,6 @@ from protoxai.runtime.stopping import on_stop
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
 
-    from protoxai.data import SegmentationDataset
     from protoxai.training import Recipe, RunResult, Splits
 
 HELP = "train a recipe through all its stages"
@@ -29,8 +26,6 @@ DESCRIPTION = (
     "Train a recipe through all its stages and evaluate it after each. Every key of the recipe is "
     "an option too, which replaces the value in the file."
 )
-CANDIDATES = 40
-SMALLEST_SHARE = 0.01
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -180,8 +175,8 @@ def _train_one(recipe: Recipe, output: Path, splits: Splits, *, resume: bool, ch
     if rank() == 0:
         write_metrics(output / "metrics.json", results)
         _print_table(results)
-        _write_explanation(results[0], output / "explanation.png")
-        print(f"{output}: model/, metrics.json, explanation.png ({_minutes(started)})")
+        files = ["model/", "metrics.json", *_write_explanations(results[0], output)]
+        print(f"{output}: {', '.join(files)} ({_minutes(started)})")
 
 
 def quiet_lightning() -> None:
@@ -194,22 +189,12 @@ def quiet_lightning() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def _write_explanation(result: RunResult, path: Path) -> None:
-    """Write the explanation of the validation image that shows the most classes."""
-    from protoxai.explanations import explain
-    from protoxai.explanations.figures import explanation_figure
-    from protoxai.model.scaleprotoseg import ScaleProtoSeg
-    from protoxai.training.feeding.loaders import evaluation_view
+def _write_explanations(result: RunResult, output: Path) -> list[str]:
+    """Write the explanations of a run, and return the names of their files."""
+    from protoxai.training.run_folder.explained import write_explanations
 
-    if not isinstance(result.model, ScaleProtoSeg):
-        return
-    validation = result.splits.validation
-    view = evaluation_view(validation, result.recipe.data, result.model)
-    explanation = explain(result.model, view[_richest_image(validation)]["image"])
-    figure = explanation_figure(explanation, palette=validation.palette)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    write_file(path, buffer.getvalue())
+    data = result.splits.validation
+    return write_explanations(result.model, data, result.recipe.data, output)
 
 
 def _kept(output: Path) -> str:
@@ -220,17 +205,6 @@ def _kept(output: Path) -> str:
             "write the rest with --resume"
         )
     return "stopped before the training; start again"
-
-
-def _richest_image(data: SegmentationDataset) -> int:
-    """Return which of the first images shows the most classes."""
-
-    def classes(index: int) -> int:
-        labels = data.raw(index).labels
-        counts = labels[labels != data.ignore_index].bincount(minlength=data.num_classes)
-        return int((counts > SMALLEST_SHARE * labels.numel()).sum())
-
-    return max(range(min(len(data), CANDIDATES)), key=classes)
 
 
 def _print_table(results: list[RunResult]) -> None:

@@ -81,7 +81,7 @@ def _state(folder: Path, recipe: Recipe) -> str:
     if (folder / "recipe.yaml").is_file():
         check_same_recipe(folder, recorded_recipe(load_values(folder / "recipe.yaml")), recipe)
     names = {recipe.name} | ({recipe.as_baseline().name} if recipe.baseline else set())
-    explained = recipe.method == "DeepLabv2" or (folder / "explanation.png").is_file()
+    explained = recipe.method == "DeepLabv2" or (folder / "report.html").is_file()
     metrics = read_json(folder / "metrics.json") if (folder / "metrics.json").is_file() else {}
     return FINISHED if names <= set(metrics) and explained else BEGUN
 

@@ -100,14 +100,14 @@ def test_a_stop_before_and_after_the_training(
     assert capsys.readouterr().err == "protoxai: stopped before anything was written\n"
     assert not (tmp_path / "run").exists()
     with monkeypatch.context() as patch:
-        before_call(patch, "protoxai.cli.train._write_explanation", send)
+        before_call(patch, "protoxai.cli.train._write_explanations", send)
         assert main(arguments) == 143
     error = capsys.readouterr().err
     assert error.startswith("protoxai: stopped after the training; ")
     assert "model and " in error
     assert error.endswith("write the rest with --resume\n")
     assert main([*arguments, "--resume"]) == 0
-    assert (tmp_path / "run" / "explanation.png").is_file()
+    assert (tmp_path / "run" / "report.html").is_file()
 
 
 @pytest.mark.slow

@@ -89,6 +89,9 @@ def test_a_run_leaves_its_files_and_prints_the_comparison(
     LinearSegmenter.from_pretrained(output / "baseline" / "model")
     picture = imread(output / "explanation.png")[..., :3]
     assert picture.std() > 0.05
+    assert (output / "mistake.png").is_file()
+    report = (output / "report.html").read_text(encoding="utf-8")
+    assert "shapes, split val" in report
 
     shown = capsys.readouterr().out
     for name in ("ScaleProtoSeg", "DeepLabv2", "mIoU", "active", str(output)):

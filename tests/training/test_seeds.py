@@ -39,7 +39,7 @@ class Training:
         step = {"step": "joint", "mean_iou": recipe.seed / 10, "prototypes": 0}
         run = {"method": recipe.method, "steps": [{**step, "active_prototypes": 0}]}
         write_json(folder / "metrics.json", {recipe.name: run})
-        (folder / "explanation.png").touch()
+        (folder / "report.html").touch()
 
 
 def lines_of(recipe, output, count, train, **options):
@@ -84,7 +84,7 @@ def test_resume_skips_what_is_finished_and_adds_seeds(recipe, tmp_path):
 def test_a_seed_is_not_finished_without_its_baseline_or_explanation(recipe, tmp_path):
     with_baseline = replace(recipe, baseline=True)
     lines_of(recipe, tmp_path, 1, Training())
-    (tmp_path / "seed-7" / "explanation.png").unlink()
+    (tmp_path / "seed-7" / "report.html").unlink()
     for each in (recipe, with_baseline):
         train = Training()
         lines_of(each, tmp_path, 1, train, resume=True)
