@@ -109,6 +109,10 @@ def test_unfamiliar_pixels_are_left_out(grouped: bool) -> None:
     other = model.predict(images, abstain_below=0.3, ignore_index=-1)
     assert torch.equal(other, torch.where(known < 0.3, -1, expected))
     assert torch.equal(model.predict(images, abstain_below=0), expected)
+    # A pixel that is exactly as familiar keeps its label.
+    share = float(known.median())
+    at_share = model.predict(images, abstain_below=share)
+    assert torch.equal(at_share, torch.where(known < share, 255, expected))
     more = model.predict(images, abstain_below=0.9) == 255
     assert bool((more | (found != 255)).all())
     with pytest.raises(ValueError, match=r"ignore_index 2 is one of the 3 classes"):
