@@ -22,6 +22,7 @@ PUBLIC_NAMES = {
         "project_to_simplex",
         "refit_last_layer",
         "explain",
+        "gallery",
         "prototype_figure",
         "report",
     ],

@@ -141,3 +141,26 @@ call(
     field=objects(lambda: X.receptive_field(v.model(), v.images()[0], 3, samples=1)),
     width=INCHES,
 )
+call(
+    "protoxai",
+    "gallery",
+    P.gallery,
+    model=MODEL,
+    data=Domain(
+        lambda: [{"image": v.images()[0]}],
+        constants(
+            number=3,
+            text="text",
+            nothing=[],
+            tensors=[torch.zeros(3, 16, 24)],
+            flat=[{"image": torch.zeros(16, 24)}],
+            words=[{"image": "picture.png"}],
+        ),
+    ),
+)
+for _name, _arguments in {
+    "figure": {"class_index": CLASS.but("none"), "width": numbers(3.4, least=3, most=40)},
+    "figures": {"width": numbers(3.4, least=3, most=40)},
+}.items():
+    _run = method(lambda: P.gallery(v.model()), _name)
+    call("protoxai.explanations", f"Gallery.{_name}", _run, **_arguments)

@@ -50,7 +50,7 @@ def draw_cutout(
             line = sheet.text(middle, line, text, size=SMALL, colour=MUTED, align="center")
         return left + width
     axes, taken = sheet.picture(cutout.pixels, cell)
-    frame(axes, cutout.box)
+    frame(axes, cutout.box, width=1.0 if min(cell[2:]) > 0.7 else 0.6)
     if feature_pixel and cutout.cell is not None and cutout.cell != cutout.box:
         frame(axes, cutout.cell, YELLOW, 0.7)
     return taken[0] + taken[2]
