@@ -13,12 +13,14 @@ if TYPE_CHECKING:
 
     from protoxai.prototypes.prototype import Prototype
 
-HELP = "list the prototypes of a model"
+HELP = "list the prototypes of a model, or draw them"
 DESCRIPTION = (
     "List the prototypes of a model: class, scale, groups with the weight in each, the training "
-    "image that it is a patch of, and the squared distance that the projection moved it."
+    "image that it is a patch of, and the squared distance that the projection moved it. Or write "
+    "a gallery: the pictures of those in use by class, scale and group."
 )
-SUFFIXES = (".txt", ".json")
+LISTS = (".txt", ".json")
+GALLERIES = (".html", ".pdf", ".png", ".svg")
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -30,7 +32,8 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--output",
         metavar="FILE",
-        help=f"File to write instead, by its suffix: {', '.join(SUFFIXES)}.",
+        help=f"File to write instead, by its suffix: the list ({', '.join(LISTS)}), or a gallery "
+        f"of the prototypes in use ({', '.join(GALLERIES)}).",
     )
 
 
@@ -43,9 +46,9 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
     """Run the command and return its exit code."""
     del parser
     output = None if options.output is None else expanded(options.output, "--output")
-    if output is not None and (output.suffix not in SUFFIXES or output.is_dir()):
+    if output is not None and (output.suffix not in LISTS + GALLERIES or output.is_dir()):
         raise ValueError(
-            f"--output is {output}, expected a file that ends in {' or '.join(SUFFIXES)}"
+            f"--output is {output}, expected a file that ends in {', '.join(LISTS + GALLERIES)}"
         )
     require("train", "lightning", "rich")
     from protoxai.runtime.files import to_json, write_file
@@ -53,6 +56,11 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
     from protoxai.training.open_model import open_prototype_model
 
     model = open_prototype_model(options.model)
+    if output is not None and output.suffix in GALLERIES:
+        from protoxai.explanations.gallery import gallery
+
+        gallery(model).save(output)
+        return 0
     listed = [each for each in model.prototypes if each.active or not options.active]
     head = ["index", "class", "scale", "groups", "image", "distance"]
     table = text_table([head, *map(_line, listed)])
@@ -66,17 +74,12 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
 
 
 def _line(prototype: Prototype) -> list[str]:
-    source = prototype.provenance
-    known = source is not None and source.projected
     groups = ", ".join(f"{number}: {weight:.2f}" for number, weight in prototype.groups.items())
-    return [
-        str(prototype.index),
-        prototype.class_name,
-        str(prototype.scale + 1),
-        groups or "-",
-        (source.image_id if known and source.image_id is not None else "-"),
-        (f"{source.distance:.4f}" if known and source.distance is not None else "-"),
-    ]
+    line = [str(prototype.index), prototype.class_name, str(prototype.scale + 1), groups or "-"]
+    source = prototype.provenance
+    image = None if source is None else source.image_id
+    distance = None if source is None else source.distance
+    return [*line, "-" if image is None else image, "-" if distance is None else f"{distance:.4f}"]
 
 
 def _plain(prototype: Prototype) -> dict[str, Any]:

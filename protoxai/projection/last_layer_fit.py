@@ -14,11 +14,12 @@ from torch import Tensor
 CHUNK = 16_384
 """Number of cells that are multiplied at once."""
 MOST_STEPS = 2000
-ROUND = 200
+ROUND = 100
 """Number of steps after which the variables are scaled anew."""
-TOLERANCE = 1e-4
-"""Largest violation of the conditions of the optimum, in variables of curvature about 1. The loss
-is then within about 1e-5 of the smallest."""
+TOLERANCE = 1e-6
+"""Largest violation of the conditions of the optimum, in variables of curvature about 1."""
+PROGRESS = 1e-7
+"""Decrease of the loss in a round below which the optimum counts as reached."""
 Vector = NDArray[np.float64]
 
 
@@ -28,7 +29,7 @@ class Solution(NamedTuple):
     Attributes:
         weight: Weights of the last layer, float64, in the shape of the head's.
         steps: Number of steps.
-        converged: Whether the conditions of the optimum hold.
+        converged: Whether the optimum is reached.
     """
 
     weight: Tensor
@@ -79,21 +80,26 @@ class LastLayerProblem:
         Args:
             start: Weights to start from, in the shape of the head's.
         """
-        weight, steps, converged = start.detach().double(), 0, False
-        lowest = weight.clamp_max(0)
-        while not converged and steps < MOST_STEPS:
-            weight, taken, converged = self._descend(weight, lowest)
+        weight = start.detach().double()
+        lowest, loss, steps = weight.clamp_max(0), self.loss(weight), 0
+        while steps < MOST_STEPS:
+            weight, taken, reached, lower = self._descend(weight, lowest)
             steps += taken
-            if taken == 0:
-                break
-        return Solution(weight, steps, converged)
+            if reached or loss - lower <= PROGRESS:
+                return Solution(weight, steps, converged=True)
+            loss = lower
+        return Solution(weight, steps, converged=False)
 
-    def _descend(self, start: Tensor, lowest: Tensor) -> Solution:
+    def _descend(self, start: Tensor, lowest: Tensor) -> tuple[Tensor, int, bool, float]:
         """Take steps in variables that are scaled by the curvature at the start.
 
         Args:
             start: Weights to start from.
             lowest: Smallest value of each weight; that of off-class ones does not count.
+
+        Returns:
+            The weights, the number of steps, whether the conditions of the optimum hold, and the
+            loss.
         """
         from scipy.optimize import Bounds, minimize
 
@@ -130,7 +136,8 @@ class LastLayerProblem:
             | {"ftol": 0.0, "gtol": TOLERANCE},
         )
         violation = np.abs(found.x - np.maximum(found.x - found.jac, least)).max()
-        return Solution(weight_of(found.x), int(found.nit), bool(violation <= TOLERANCE))
+        reached = bool(violation <= TOLERANCE)
+        return weight_of(found.x), int(found.nit), reached, float(found.fun)
 
     def _own_entries(self) -> Tensor:
         """Return which weights are for a unit's own class, bool in the shape of the head's."""

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from protoxai import LinearSegmenter, ScaleProtoSeg
+from protoxai import LinearSegmenter, ScaleProtoSeg, refit_last_layer
 from protoxai.cli.main import main
 from protoxai.model.evaluation_settings import EvaluationSettings
+from protoxai.training.feeding.loaders import Splits, class_weights, projection_loader
+from protoxai.training.recipes.recipe import Recipe
 from tests.cli.models import saved_run
 
 
@@ -78,7 +80,15 @@ def test_marks_and_a_refit(run: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert note["refit"]["after"]["loss"] < note["refit"]["before"]["loss"]
     expected = model.without([index])
     assert torch.equal(edited.head.group_weights(), expected.head.group_weights())
-    assert not torch.equal(edited.head.weight, expected.head.weight)
+    recipe = Recipe.load(run / "recipe.yaml")
+    splits = Splits.of(recipe.data)
+    record = refit_last_layer(
+        expected,
+        projection_loader(splits.projection, recipe.data, model),
+        off_class_l1=recipe.stages[1].losses["off_class_l1"],
+        class_weight=class_weights(splits.train, recipe.data),
+    )
+    torch.testing.assert_close(edited.head.weight, record.model.head.weight)
     # Of the edited model the marks are no longer.
     line = error_of(
         capsys, output, "--without", marks, "--output", run.parent / "b", "--data.dataset=shapes"

@@ -1,4 +1,5 @@
 import copy
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from protoxai.projection import refit_last_layer
 from tests.toys import random_batch, small_model
 
 OFF_CLASS_L1 = 0.02
+# So low that off-class weights remain.
+LOW_L1 = {"dense": 1e-3, "tied": 2e-4}
 
 
 def model_of(*, grouped: bool, last_layer: str = "dense") -> ScaleProtoSeg:
@@ -83,7 +86,7 @@ def test_the_optimum_is_that_of_an_independent_solver(grouped: bool, last_layer:
         return torch.nn.functional.cross_entropy(logits.T, labels.flatten()[labelled])
 
     count = int(np.prod(shape))
-    factor = OFF_CLASS_L1 * (2 if last_layer == "tied" else 1)
+    factor = LOW_L1[last_layer] * (2 if last_layer == "tied" else 1)
     price = factor * (~own).double().flatten().numpy()
 
     def objective(point: np.ndarray) -> tuple[float, np.ndarray]:
@@ -107,9 +110,10 @@ def test_the_optimum_is_that_of_an_independent_solver(grouped: bool, last_layer:
         options={"maxiter": 2000, "ftol": 1e-13},
     )
     assert found.success
-    record = refit_last_layer(model, data, off_class_l1=OFF_CLASS_L1)
+    record = refit_last_layer(model, data, off_class_l1=LOW_L1[last_layer])
     assert record.after.loss == pytest.approx(found.fun, abs=1e-6)
     assert (record.model.head.weight[own] >= 0).all()
+    assert (record.model.head.weight[~own] != 0).any()
 
 
 def own_weights(model: ScaleProtoSeg) -> Tensor:
@@ -260,3 +264,37 @@ def test_no_class_that_occurs_has_a_weight() -> None:
             [{**batch, "labels": batch["labels"] * 0}],
             class_weight=[0, 1, 1],
         )
+
+
+# --- several processes
+
+
+def refit_on_a_share(rank: int, folder: Path) -> None:
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder / 'meeting'}", rank=rank, world_size=2
+    )
+    try:
+        share = batches(4)[:3] if rank == 0 else batches(4)[3:]
+        record = refit_last_layer(model_of(grouped=True), share, off_class_l1=0.1)
+        sample = refit_last_layer(model_of(grouped=True), share, off_class_l1=0.1, cells=40)
+    finally:
+        torch.distributed.destroy_process_group()
+    weights = [each.model.head.weight.detach() for each in (record, sample)]
+    numbers = [record.cells, record.labelled_cells, sample.cells, sample.labelled_cells]
+    torch.save({"weights": weights, "numbers": numbers}, folder / f"{rank}.pt")
+
+
+@pytest.mark.slow
+def test_two_processes_find_the_optimum_of_one(tmp_path: Path) -> None:
+    expected = refit_last_layer(model_of(grouped=True), batches(4), off_class_l1=0.1)
+    torch.multiprocessing.spawn(refit_on_a_share, (tmp_path,), nprocs=2)
+    first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
+    torch.testing.assert_close(first["weights"][0], expected.model.head.weight.detach())
+    for one, other in zip(first["weights"], second["weights"], strict=True):
+        assert torch.equal(one, other)
+    count = expected.labelled_cells
+    assert first["numbers"] == second["numbers"]
+    assert first["numbers"][:2] == [count, count]
+    assert 35 <= first["numbers"][2] <= 40
+    assert first["numbers"][3] == count
