@@ -57,7 +57,7 @@ def test_only_those_in_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 
 def test_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, message in (
-        (["a/b", "--output", "list.doc"], "expected a file that ends in .txt or .json"),
+        (["a/b", "--output", "list.doc"], "expected a file that ends in .txt, .json, .html"),
         ([str(tmp_path)], f"{tmp_path} holds no config.json"),
     ):
         assert main(["prototypes", *arguments]) == 2
@@ -65,3 +65,15 @@ def test_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "recipe.yaml").write_text("name: a")
     assert main(["prototypes", str(tmp_path)]) == 2
     assert "holds no model yet: finish the run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("suffix", "start"),
+    [(".html", b"<!doctype"), (".pdf", b"%PDF"), (".png", b"\x89PNG"), (".svg", b"<?xml")],
+)
+def test_a_gallery(suffix: str, start: bytes, tmp_path: Path) -> None:
+    model = ScaleProtoSeg("timm/test_resnet", 2, pretrained=False, atrous_rates=(1, 2)).group(1)
+    model.save_pretrained(tmp_path / "model")
+    output = tmp_path / f"gallery{suffix}"
+    assert main(["prototypes", str(tmp_path / "model"), "--output", str(output)]) == 0
+    assert output.read_bytes().startswith(start)
