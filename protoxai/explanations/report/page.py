@@ -10,6 +10,8 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+import torch
+
 from protoxai.explanations.report.collect import ShownImage, collect, known_labels, rgb_pixels
 from protoxai.explanations.report.payload import PageClass, PageData
 from protoxai.explanations.report.results import result_table
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 Palette = Sequence[Sequence[int]]
 SCRIPTS = (
     *("decode", "compute", "colours", "elements", "state", "stage", "panel"),
-    *("compare", "inspector", "marks", "gallery", "main"),
+    *("prototypes", "compare", "inspector", "marks", "gallery", "main"),
 )
 STYLES = ("base", "inspector", "gallery")
 POLICY = "default-src 'none'; img-src data: blob:; script-src 'sha256-{}'; style-src 'sha256-{}'"
@@ -174,12 +176,28 @@ def _explanations(given: Explanation | Sequence[Explanation]) -> list[Explanatio
     several = given if isinstance(given, list | tuple) else (given,)
     known = [each for each in several if isinstance(each, Explanation)]
     if known and len(known) == len(several):
+        _check_same_model(known)
         return known
     error = TypeError if several else ValueError
     raise error(
         f"explanations: got {shown(given)}, expected an explanation, or a list of at least one: "
         "explain(model, image)"
     )
+
+
+def _check_same_model(explanations: Sequence[Explanation]) -> None:
+    """Raise ``ValueError`` if explanations are of models with different heads."""
+    first = explanations[0].head.state_dict()
+    for number, explanation in enumerate(explanations):
+        other = explanation.head.state_dict()
+        same = first.keys() == other.keys() and all(
+            torch.equal(first[key], other[key]) for key in first
+        )
+        if not same:
+            raise ValueError(
+                f"explanations: number {number} is of another model than number 0, expected "
+                "explanations of one model: write a page for each"
+            )
 
 
 def _names(names: Sequence[str], count: int) -> list[str]:

@@ -4,8 +4,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from protoxai import ScaleProtoSeg, explain
+from protoxai import PrototypeTable, ScaleProtoSeg, explain
 from protoxai.explanations.report import collect as collect_module
 from protoxai.explanations.report.collect import collect, decimals, known_labels, rgb_pixels
 from protoxai.explanations.report.page import page_classes, shown_image
@@ -73,6 +74,26 @@ def test_scores_of_the_page_are_the_models_to_the_stated_error(any_stage: int) -
     assert max(errors) == pytest.approx(page.logit_error, rel=0.01, abs=1e-5)
     assert 0 < page.logit_error < 0.005
     assert page.decimals == 2
+
+
+@pytest.mark.parametrize("last_layer", ["dense", "tied"])
+@pytest.mark.parametrize("stage", [1, 2])
+def test_classes_without_prototypes_and_tied_layers_have_their_scores(
+    stage: int, last_layer: str
+) -> None:
+    table = PrototypeTable([0, 2, 0, 2], [1, 0, 0, 1], num_classes=3, num_scales=2)
+    trunk, options = nn.Conv2d(3, 8, 4, stride=4), {"prototype_dim": 6, "atrous_rates": (1, 2)}
+    model = ScaleProtoSeg(trunk, 3, table=table, last_layer=last_layer, **options).eval()
+    if stage == 2:
+        dense = model.group(2).head.group_weights().detach()
+        dense[1] = 0
+        model.head.set_group_weights(dense)
+    model.head.weight.data += torch.rand(model.head.weight.shape)
+    expected = explain(model, image_of(LabelledImages(), 1)).output.logits[0]
+    page = collected(model)
+    error = np.abs(scores_of(page, 1) - expected.detach().numpy()).max()
+    assert error <= page.logit_error + 1e-5
+    assert page.logit_error < 0.005
 
 
 def test_large_scores_have_the_bits_that_they_need(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """The pixel inspector in a browser: its numbers are the model's."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 
 from protoxai import ScaleProtoSeg, explain
 from protoxai.attribution import baseline_logit, prototype_evidence, unit_evidence
+from protoxai.explanations.report import explanation_page
 from protoxai.runtime.resize import resize
 from tests.explanations.report.cases import LabelledImages
 from tests.explanations.report.conftest import Open, requests
@@ -156,6 +158,28 @@ def test_figures_are_the_models(opened: tuple[Any, ScaleProtoSeg], any_stage: in
                 assert found["parts"][c] == pytest.approx(expected, abs=bound)
     base = browser.execute_script("return protoxai.data.base")
     assert base == pytest.approx(baseline_logit(model.head).tolist(), abs=1e-6)
+
+
+@torch.no_grad()
+def test_cells_that_are_no_whole_number_of_pixels(
+    open_page: Open, pages: Callable[[int], Any], tmp_path: Path
+) -> None:
+    _, model = pages(2)
+    explanation = explain(model, torch.randn(3, 30, 50))
+    assert explanation.output.logits.shape[2:] == (7, 12)
+    path = tmp_path / "uneven.html"
+    path.write_text(explanation_page(explanation), encoding="utf-8")
+    browser = open_page(path)
+    order = browser.execute_script("return protoxai.data.prototypes.map((p) => p.index)")
+    logits = resize(explanation.output.logits, (30, 50))[0]
+    activations = torch.stack([explanation.activation_map(p) for p in order])
+    bound = browser.execute_script("return protoxai.data.logit_error") + 1e-4
+    for row in range(0, 30, 3):
+        for column in range(0, 50, 3):
+            found = browser.execute_script(FIGURES, 0, row, column)
+            assert found["scores"] == pytest.approx(logits[:, row, column].tolist(), abs=bound)
+            expected = activations[:, row, column].tolist()
+            assert found["activations"] == pytest.approx(expected, abs=1e-3)
 
 
 def test_the_pointer_shows_the_pixel_under_it(opened: tuple[Any, ScaleProtoSeg]) -> None:

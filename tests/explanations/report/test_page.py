@@ -130,6 +130,15 @@ def test_colours_are_those_of_the_palette_or_distinct() -> None:
     assert len({each.colour for each in page_classes(["a", "b", "c"], None)}) == 3
 
 
+def test_explanations_are_of_one_model() -> None:
+    image = image_of(LabelledImages(), 1)
+    one, other, third = (explain(report_model(stage), image) for stage in (2, 2, 1))
+    assert payload(explanation_page([one, one]))["images"]
+    for pair in ([one, other], [one, third]):
+        with pytest.raises(ValueError, match="number 1 is of another model than number 0"):
+            explanation_page(pair)
+
+
 @pytest.mark.parametrize(
     ("given", "options", "error", "message"),
     [

@@ -139,8 +139,7 @@ function paintHeat(image, heat) {
  */
 function paintPrototype(image, prototype) {
   const map = prototypeMap(image, prototype);
-  const low = Math.min(...map);
-  const high = Math.max(...map);
+  const [low, high] = extremes(map);
   paint(overlay, image.rows, image.columns, (place) => {
     return sequential((map[place] - low) / (high - low || 1));
   });
@@ -157,6 +156,14 @@ function paintPrototype(image, prototype) {
 }
 
 /**
+ * Return the lowest and the highest value of a map.
+ * @param {Float32Array} map
+ */
+function extremes(map) {
+  return map.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [Infinity, -Infinity]);
+}
+
+/**
  * Return the box of the connected cells, among the 5 % most active, around the most active one.
  * @param {Float32Array} map
  * @param {number} rows
@@ -165,7 +172,7 @@ function paintPrototype(image, prototype) {
  */
 function firingBox(map, rows, columns) {
   const cut = Float32Array.from(map).sort()[Math.floor(0.95 * (map.length - 1))];
-  const start = map.indexOf(Math.max(...map));
+  const start = map.indexOf(extremes(map)[1]);
   const seen = new Set([start]);
   const open = [start];
   /** @type {Box} */
@@ -196,7 +203,7 @@ function firingBox(map, rows, columns) {
  * @param {string} title
  */
 function paintSigned(image, map, title) {
-  const largest = Math.max(...map.map(Math.abs)) || 1;
+  const largest = Math.max(...extremes(map).map(Math.abs)) || 1;
   paint(overlay, image.rows, image.columns, (place) => diverging(map[place] / largest));
   scaleLegend(title, "signed", `against ${format(-largest)}`, `for ${format(largest, { sign: true })}`);
 }
