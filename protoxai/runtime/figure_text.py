@@ -13,7 +13,7 @@ MISSING = "□"
 
 POINTS = 72
 """Points in an inch."""
-ROOM = 1.04
+SPARE = 1.04
 """Width of text at any resolution, over its width at a high one: letters begin at whole pixels."""
 
 
@@ -57,7 +57,7 @@ def _letters(file: str) -> frozenset[int]:
 
 
 def text_width(text: str, size: float, *, bold: bool = False) -> float:
-    """Return the width of a line of text in inches, with some room for coarse screens.
+    """Return the width of a line of text in inches, and a little more for coarse screens.
 
     Args:
         text: Text whose characters the fonts have, see :func:`drawable`.
@@ -69,7 +69,7 @@ def text_width(text: str, size: float, *, bold: bool = False) -> float:
 
     font = FontProperties(size=size, weight="bold" if bold else "normal")
     width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
-    return ROOM * float(width) / POINTS
+    return SPARE * float(width) / POINTS
 
 
 def shortened(text: str, width: float, size: float, *, bold: bool = False) -> str:

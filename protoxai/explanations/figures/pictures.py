@@ -95,7 +95,7 @@ def spotlit(pixels: NDArray[Any], box: Box, activation: NDArray[Any] | None) -> 
 
     Example:
         >>> spotlit(np.ones((2, 2, 3)), (0, 0, 1, 2), None)[:, 0, 0]
-        array([1.    , 0.7525])
+        array([1.    , 0.8656])
     """
     shown = brightened(pixels)
     context = np.ones(shown.shape[:2], dtype=bool)

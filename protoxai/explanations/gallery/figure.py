@@ -27,8 +27,8 @@ HOW_TO_READ = (
 OF_CLASSES = "Redundant: the share of the pairs of prototypes of one scale that are nearly equal."
 OF_GROUPS = " Overlap: the share of their weight that a class's groups have on the same prototypes."
 OF_NEIGHBOURS = (
-    " Beside each prototype: the patches of the data that are nearest to it, each of another image."
-    " Purity: the share of its ten most active patches that show the same thing."
+    " Beside each prototype: the patches (framed) of the data that are nearest to it, each of "
+    "another image. Purity: the share of its ten most active patches that show the same thing."
 )
 
 

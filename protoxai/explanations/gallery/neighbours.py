@@ -144,13 +144,13 @@ def _pictures(
     highest: float,
 ) -> dict[int, tuple[Neighbour, ...]]:
     """Return the neighbours with their pictures, each image being read once."""
-    wanted: dict[int, list[tuple[int, int, float, int]]] = {}
+    chosen: dict[int, list[tuple[int, int, float, int]]] = {}
     for row, prototype in enumerate(prototypes):
         for rank, (value, image, place) in enumerate(best[row].tolist()):
             if image >= 0:
-                wanted.setdefault(int(image), []).append((prototype, rank, value, int(place)))
+                chosen.setdefault(int(image), []).append((prototype, rank, value, int(place)))
     found: dict[int, dict[int, Neighbour]] = {prototype: {} for prototype in prototypes}
-    for number, entries in sorted(wanted.items()):
+    for number, entries in sorted(chosen.items()):
         sample = data[number]
         pixels = _original(model, data, sample, number)
         for prototype, rank, value, place in entries:

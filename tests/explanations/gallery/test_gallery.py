@@ -153,14 +153,13 @@ def test_too_many_classes_for_one_picture(tmp_path: Path) -> None:
         many.save(tmp_path / "gallery.png")
 
 
-@pytest.mark.slow
 def test_1800_prototypes() -> None:
     table = PrototypeTable.regular(num_classes=150, num_scales=4, per_scale=3)
     model = ScaleProtoSeg(nn.Conv2d(3, 8, 8, stride=8), 150, table=table, prototype_dim=4)
     start = time.perf_counter()
     own = gallery(model.group(3))
     page = own.to_html()
-    assert time.perf_counter() - start < 120
+    assert time.perf_counter() - start < 60
     assert page.count('class="large') == len({i for each in own.classes for i in each.in_use})
     assert torch.isfinite(torch.tensor([each.scale_mass for each in own.classes])).all()
     check_layout(own.figure(7))
