@@ -22,7 +22,9 @@ def test_the_context_is_dimmed_and_the_region_is_not() -> None:
     pixels = np.random.default_rng(0).random((8, 9, 3)) * 0.4 + 0.6
     shown = spotlit(pixels, (2, 3, 5, 7), None)
     np.testing.assert_array_equal(shown[2:5, 3:7], pixels[2:5, 3:7])
-    np.testing.assert_allclose(shown[:2], (1 - DIMMED) * pixels[:2] + DIMMED * GREY)
+    dimmed = (1 - DIMMED) * pixels + DIMMED * GREY
+    for outside in (np.s_[:2], np.s_[5:], np.s_[2:5, :3], np.s_[2:5, 7:]):
+        np.testing.assert_allclose(shown[outside], dimmed[outside])
 
 
 def test_light_lies_where_there_is_activation() -> None:

@@ -72,6 +72,20 @@ def test_redundancy_is_that_of_the_class_alone() -> None:
     assert float(prototype_redundancy(layer)) == 0.5
 
 
+def test_prototypes_that_are_not_used_are_not_redundant() -> None:
+    table = PrototypeTable([0, 0, 1, 2], [0] * 4, 3, 2)
+    model = block_model(table, projected=False).group(1)
+    vectors = model.prototype_layer.prototypes.data
+    vectors[1] = vectors[0]
+    assert isinstance(model.head, SparseGroupHead)
+    weights = torch.eye(3)[:, [0, 0, 1, 2]] / torch.tensor([2, 2, 1, 1])
+    model.head.set_group_weights(weights)
+    assert contents_of(model)[0].redundancy == 1.0
+    weights[0, 1] = 0
+    model.head.set_group_weights(weights)
+    assert math.isnan(contents_of(model)[0].redundancy)
+
+
 def test_stage_1_counts_prototypes() -> None:
     model = block_model(projected=False)
     for each in contents_of(model):
