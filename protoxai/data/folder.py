@@ -8,10 +8,10 @@ from torch import Tensor
 from protoxai.data.base import Transform
 from protoxai.data.listing import pair_files, read_lines
 from protoxai.data.paired import PairedDataset
-from protoxai.data.palette import Colour
 from protoxai.data.registry import register
 from protoxai.images import Exif
 from protoxai.runtime.checks import instance, positive, shown, whole
+from protoxai.runtime.palette import Colour
 from protoxai.runtime.paths import expanded
 
 

@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from protoxai.data.palette import Colour
 from protoxai.images import Exif, StoredImage, open_image, upright
 from protoxai.runtime.checks import shown
+from protoxai.runtime.palette import Colour
 
 LOSSLESS = ("PNG", "TIFF", "BMP")
 LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")

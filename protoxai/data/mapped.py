@@ -12,9 +12,9 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 from protoxai.data.base import RawSample, SegmentationDataset, Transform
-from protoxai.data.palette import Colour
 from protoxai.labels import check_labels
 from protoxai.runtime.checks import short, shown
+from protoxai.runtime.palette import Colour
 from protoxai.runtime.tensors import Kind, tensor
 
 SAMPLE = 'a pair (image, labels), or a mapping with "image", "labels" and perhaps "id"'

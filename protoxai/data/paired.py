@@ -9,9 +9,9 @@ from torch import Tensor
 
 from protoxai.data.base import RawSample, SegmentationDataset, Transform
 from protoxai.data.label_images import read_labels
-from protoxai.data.palette import Colour
 from protoxai.images import Exif, read_oriented, upright
 from protoxai.runtime.checks import shown
+from protoxai.runtime.palette import Colour
 
 
 class PairedDataset(SegmentationDataset):
