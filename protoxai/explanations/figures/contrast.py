@@ -17,6 +17,7 @@ from protoxai.explanations.figures.marks import (
     outline,
     signed,
     unsigned,
+    versus,
 )
 from protoxai.explanations.figures.pictures import faded, image_cutout, prototype_cutout
 from protoxai.runtime.checks import Range, instance, number, whole
@@ -96,7 +97,7 @@ def contrast_figure(
     shown = contrast.prototypes[:prototypes]
     rest = contrast.prototypes[prototypes:]
     values = [each.difference for each in shown]
-    sums = [(f"{len(rest)} more prototypes", sum(each.difference for each in rest))] if rest else []
+    sums = [(f"{len(rest)} more", sum(each.difference for each in rest))] if rest else []
     sums.append(("base", contrast.baseline))
     top = _draw_head(sheet, explanation, contrast)
     columns = _columns(sheet, [*values, *(value for _, value in sums)])
@@ -113,24 +114,23 @@ def contrast_figure(
 
 def _draw_head(sheet: Sheet, explanation: Explanation, contrast: Contrast) -> float:
     """Draw the region and the two scores, and return where the rows begin."""
-    from protoxai.runtime.figure_sheet import GREY, NOTE, TITLE
+    from protoxai.runtime.figure_sheet import TEXT, TITLE
 
     cell = 2 * PICTURE + GAP
     pixels = faded(explanation.image, contrast.region)
     axes, taken = sheet.picture(pixels, (0, 0.02, cell, 1.4 * cell))
     outline(axes, contrast.region, "white")
     left = cell + 2 * GAP
-    line = sheet.text(
-        left, 0.02, f"{contrast.this_name} rather than {contrast.other_name}", size=TITLE, bold=True
+    width = sheet.width - left
+    title = versus(contrast.this_name, contrast.other_name, width, TITLE)
+    line = sheet.text(left, 0.02, title, size=TITLE, bold=True) + 0.03
+    share = float(contrast.region.double().mean())
+    words = (
+        f"Score {unsigned(contrast.this_logit)} against {unsigned(contrast.other_logit)}: "
+        f"a lead of {signed(contrast.difference)} in the outlined region, {share:.1%} of the image."
     )
-    scores = (
-        f"score {unsigned(contrast.this_logit)} against {unsigned(contrast.other_logit)}: "
-        f"a lead of {signed(contrast.difference)}"
-    )
-    line = sheet.text(left, line + 0.03, scores)
-    share = f"in the outlined region, {float(contrast.region.double().mean()):.1%} of the image"
-    sheet.text(left, line + 0.02, share, size=NOTE, colour=GREY)
-    return taken[1] + taken[3] + 0.3
+    line = sheet.paragraph(left, line, words, width, size=TEXT)
+    return max(taken[1] + taken[3], line) + 0.2
 
 
 def _columns(sheet: Sheet, values: list[float]) -> Columns:
@@ -139,11 +139,9 @@ def _columns(sheet: Sheet, values: list[float]) -> Columns:
 
     left = 2 * (PICTURE + GAP) + NAMES * sheet.width + GAP
     lowest, highest = min(0.0, *values), max(0.0, *values)
-    widths = {value: text_width(signed(value), TEXT) + GAP for value in values}
-    before = max((width for value, width in widths.items() if value < 0), default=0.0)
-    after = max((width for value, width in widths.items() if value >= 0), default=0.0)
-    scale = max(sheet.width - left - before - after, 0.1) / max(highest - lowest, 1e-12)
-    return Columns(left + before - lowest * scale, scale)
+    label = max(text_width(signed(value), TEXT) for value in values) + 2 * GAP
+    scale = max(sheet.width - left - label, 0.1) / max(highest - lowest, 1e-12)
+    return Columns(left - lowest * scale, scale)
 
 
 def _draw_row(
@@ -164,9 +162,10 @@ def _draw_row(
     here = image_cutout(explanation.image, box, activity)
     draw_cutout(sheet, here, (PICTURE + GAP, top, PICTURE, PICTURE))
     left, names = 2 * (PICTURE + GAP), NAMES * sheet.width
-    line = sheet.text(left, top + 0.1, f"prototype {prototype.index}", width=names)
+    line = sheet.text(left, top + 0.02, f"prototype {prototype.index}", width=names)
     line = sheet.text(left, line, f"of {prototype.class_name}", size=NOTE, width=names)
-    sheet.text(left, line, group_words(prototype), size=NOTE, colour=GREY, width=names)
+    for words in group_words(prototype).split(", ", 1):
+        line = sheet.text(left, line, words, size=NOTE, colour=GREY, width=names)
     _draw_bar(sheet, top + PICTURE / 2 - BAR / 2, entry.difference, columns)
     return top + PICTURE + GAP
 
@@ -176,12 +175,5 @@ def _draw_bar(sheet: Sheet, top: float, value: float, columns: Columns) -> None:
     left = columns.zero - (length if value < 0 else 0)
     sheet.rectangle((left, top, length, BAR), FOR if value >= 0 else AGAINST)
     sheet.rectangle((columns.zero - 0.003, top - 0.06, 0.006, BAR + 0.12), "#8a8a8a")
-    place = columns.zero + (length + 0.06 if value >= 0 else -length - 0.06)
-    sheet.text(
-        place,
-        top + 0.01,
-        signed(value),
-        colour=direction(value),
-        align="left" if value >= 0 else "right",
-        width=sheet.width,
-    )
+    colour, right = direction(value), sheet.width
+    sheet.text(right, top + 0.01, signed(value), colour=colour, align="right", width=right)

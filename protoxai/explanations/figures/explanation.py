@@ -19,13 +19,15 @@ from protoxai.runtime.checks import Range, instance, number, whole
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from protoxai.runtime.figure_sheet import Sheet
+    from protoxai.runtime.figure_sheet import Cell, Sheet
 
 SHOWN = Range(least=1, most=12)
 GAP = 0.16
 """Inches between pictures."""
-NAMES = 9
-"""Number of class names beside the prediction."""
+NAMES_WIDTH, LINE = 1.2, 0.153
+"""Width of the names of classes, and height of one, in inches."""
+BESIDE = 5
+"""Width in inches from which the names stand beside the pictures."""
 HOW_TO_READ = (
     "Left of each pair: the training patch that the prototype is. Right: where it is most active "
     "in this image, numbered in the outlined region. Frame: where the prototype is most active; "
@@ -97,7 +99,7 @@ def explanation_figure(
 
 def _draw_overview(sheet: Sheet, explanation: Explanation, colours: Pixels) -> float:
     """Draw the image, the prediction and the truth, and return where the regions begin."""
-    from protoxai.runtime.figure_sheet import TEXT, TITLE
+    from protoxai.runtime.figure_sheet import TITLE
 
     image, given = explanation.image, explanation.labels
     panels = [
@@ -106,25 +108,42 @@ def _draw_overview(sheet: Sheet, explanation: Explanation, colours: Pixels) -> f
     ]
     if given is not None:
         panels.append(("Truth", labelled(image, given, colours)))
-    names = 1.35
-    side = (sheet.width - names - GAP * len(panels)) / len(panels)
+    beside = sheet.width >= BESIDE
+    names = NAMES_WIDTH + GAP if beside else 0.0
+    side = (sheet.width - names - GAP * (len(panels) - 1)) / len(panels)
     height = min(side * image.shape[1] / image.shape[2], 2.4)
-    begin = sheet.text(0, 0.02, "Image", size=TITLE, bold=True) + 0.03
+    begin = sheet.text(0, 0.02, "Image", size=TITLE, bold=True, width=side) + 0.03
     for position, (title, pixels) in enumerate(panels):
         left = position * (side + GAP)
         sheet.picture(pixels, (left, begin, side, height))
         if position:
             sheet.text(left, 0.02, title, size=TITLE, bold=True, width=side)
-    left, line = sheet.width - names, begin
+    if beside:
+        cell = (sheet.width - NAMES_WIDTH, begin, NAMES_WIDTH, height)
+        return max(_draw_names(sheet, cell, explanation, colours), begin + height) + 0.16
+    cell = (0, begin + height + 0.1, sheet.width, 0.5)
+    return _draw_names(sheet, cell, explanation, colours) + 0.16
+
+
+def _draw_names(sheet: Sheet, cell: Cell, explanation: Explanation, colours: Pixels) -> float:
+    """Name the colours of the classes in the image, the largest first, and return the end."""
+    left, top, width, height = cell
     areas = explanation.prediction.flatten().bincount(minlength=len(colours))
     present = set(areas.nonzero().flatten().tolist())
-    if given is not None:
-        present |= {c for c in given.unique().tolist() if 0 <= c < len(colours)}
+    if explanation.labels is not None:
+        present |= {c for c in explanation.labels.unique().tolist() if 0 <= c < len(colours)}
     listed = sorted(present, key=lambda index: (-int(areas[index]), index))
-    most = max(1, min(NAMES, int(height / 0.15)))
-    for index in listed[:most]:
-        sheet.rectangle((left, line + 0.02, 0.1, 0.1), hex_of(colours[index]), "#808080")
-        line = sheet.text(left + 0.16, line, explanation.class_names[index]) + 0.012
-    if len(listed) > most:
-        sheet.text(left + 0.16, line, f"and {len(listed) - most} more", size=TEXT)
-    return begin + height + 0.24
+    columns, rows = max(1, int(width / NAMES_WIDTH)), max(2, int(height / LINE))
+    shown = listed if len(listed) <= columns * rows else listed[: columns * rows - 1]
+    step = width / columns
+    for position, index in enumerate(shown):
+        row, column = divmod(position, columns)
+        place = (left + column * step, top + row * LINE)
+        sheet.rectangle((place[0], place[1] + 0.02, 0.1, 0.1), hex_of(colours[index]), "#808080")
+        name = explanation.class_names[index]
+        sheet.text(place[0] + 0.16, place[1], name, width=step - 0.2)
+    if len(shown) < len(listed):
+        row, column = divmod(len(shown), columns)
+        more = f"and {len(listed) - len(shown)} more"
+        sheet.text(left + column * step + 0.16, top + row * LINE, more, width=step - 0.2)
+    return top + -(-min(len(listed), columns * rows) // columns) * LINE

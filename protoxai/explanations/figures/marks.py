@@ -11,7 +11,7 @@ from protoxai.explanations.figures.pictures import Cutout, Pixels
 from protoxai.prototypes.prototype import Prototype
 from protoxai.prototypes.provenance import Box
 from protoxai.runtime.checks import Range
-from protoxai.runtime.figure_text import wrapped
+from protoxai.runtime.figure_text import drawable, shortened, text_width, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -120,6 +120,23 @@ def group_words(prototype: Prototype) -> str:
     if len(numbers) == 1:
         return f"{scale}, group {numbers[0]}"
     return f"{scale}, groups {', '.join(numbers[:-1])} and {numbers[-1]}"
+
+
+def versus(this: str, other: str | None, width: float, size: float) -> str:
+    """Return "this rather than other" in bold letters, with the names cut if they are too long.
+
+    Args:
+        this: Name of a class.
+        other: Name of another one; None if there is none.
+        width: Width in inches.
+        size: Size of the font in points.
+    """
+    if other is None:
+        return shortened(this, width, size, bold=True)
+    rest = width - text_width(" rather than ", size, bold=True)
+    short = min(text_width(drawable(name), size, bold=True) for name in (this, other))
+    longest = max(rest / 2, rest - short)
+    return " rather than ".join(shortened(n, longest, size, bold=True) for n in (this, other))
 
 
 def signed(value: float) -> str:

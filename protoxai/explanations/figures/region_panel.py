@@ -16,6 +16,7 @@ from protoxai.explanations.figures.marks import (
     outline,
     signed,
     unsigned,
+    versus,
 )
 from protoxai.explanations.figures.pictures import (
     Pixels,
@@ -27,7 +28,7 @@ from protoxai.explanations.figures.reasons import Contribution, Reasons, reasons
 from protoxai.explanations.regions import RegionExplanation
 from protoxai.prototypes.prototype import Prototype
 from protoxai.prototypes.provenance import Box
-from protoxai.runtime.figure_text import shortened, text_width
+from protoxai.runtime.figure_text import text_width
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -79,8 +80,6 @@ def draw_region(
         colour: Colour of its class.
         count: Number of prototypes to show.
     """
-    from protoxai.runtime.figure_sheet import GREY, NOTE
-
     why = reasons(explanation, region)
     shown = why.contributions[:count]
     boxes = [explanation.box(part.prototype, region.region) for part in shown]
@@ -89,7 +88,7 @@ def draw_region(
     below = _draw_outlined(sheet, (0, top, cell, 1.6), explanation, region, colour, boxes)
     left = cell + GAP
     begin = _draw_title(sheet, left, top, region.class_name, why)
-    begin = sheet.text(left, begin, why.terms(len(shown)), size=NOTE, colour=GREY) + 0.05
+    begin = sheet.paragraph(left, begin, why.terms(len(shown)), sheet.width - left) + 0.05
     columns = max(1, min(count, int((sheet.width - left + GAP) / (LEAST + GAP))))
     width = (sheet.width - left - GAP * (columns - 1)) / columns
     end = begin
@@ -137,10 +136,9 @@ def _draw_title(sheet: Sheet, left: float, top: float, name: str, why: Reasons) 
     """Write what the sum is, with both names cut so that the sum is always seen."""
     from protoxai.runtime.figure_sheet import TITLE
 
-    value, names = f": {signed(why.total)}", [name] + ([why.other] if why.other else [])
-    rest = sheet.width - left - text_width(f" rather than {value}", TITLE, bold=True)
-    cut = [shortened(each, rest / len(names), TITLE, bold=True) for each in names]
-    return sheet.text(left, top, " rather than ".join(cut) + value, size=TITLE, bold=True) + 0.01
+    value, width = f": {signed(why.total)}", sheet.width - left
+    title = versus(name, why.other, width - text_width(value, TITLE, bold=True), TITLE) + value
+    return sheet.text(left, top, title, size=TITLE, bold=True) + 0.01
 
 
 def _draw_pair(

@@ -35,7 +35,7 @@ def test_rows_and_bars_add_up_to_the_lead() -> None:
     values = [each.difference for each in contrast.prototypes[:2]] + [sum(rest), contrast.baseline]
     assert sum(values) == pytest.approx(contrast.difference)
     assert [text for text in texts(figure) if text[0] in "+−"] == list(map(signed, values))
-    assert f"{len(rest)} more prototypes" in texts(figure)
+    assert f"{len(rest)} more" in texts(figure)
     assert f"a lead of {signed(contrast.difference)}" in words(figure)
     shown = bars(figure)
     scale = shown[0][1] / abs(values[0])
