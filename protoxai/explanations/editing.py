@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from protoxai.evaluation.scores import Scores, evaluate
+from protoxai.evaluation.sliding import window_logits
 from protoxai.explanations.evidence_changes import ExplanationChange, explanation_change
 from protoxai.explanations.local import explain
 from protoxai.explanations.marks import read_marks
@@ -103,7 +104,8 @@ def edit(
         model: Model in either stage; it stays as it is.
         prototypes: File of marks, see :func:`read_marks`, or the indices of the prototypes.
         loader: Batches to score both models on, as :func:`~protoxai.evaluation.evaluate` takes
-            them. They are read twice.
+            them. They are read twice. If the model's evaluation settings name a sliding window, it
+            is used.
         refit: Function that refits the last layer of the new model, such as ``lambda model:
             refit_last_layer(model, training_loader)``; None to leave it as it is.
         image: Image to explain by both models, as :func:`~protoxai.explain` takes it; None for
@@ -137,7 +139,15 @@ def edit(
     if refit is not None:
         record = instance("refit(model)", function("refit", refit)(edited), RefitRecord)
         edited = record.model
-    before, after = (evaluate(each, loader, ignore_index=ignore_index) for each in (model, edited))
+    before, after = (
+        evaluate(
+            each,
+            loader,
+            ignore_index=ignore_index,
+            logits_of=window_logits(each, each.evaluation_settings),
+        )
+        for each in (model, edited)
+    )
     change = None
     if image is not None:
         change = explanation_change(explain(model, image), explain(edited, image), removed)

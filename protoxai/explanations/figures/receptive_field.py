@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from protoxai.explanations.figures.marks import INCHES, bounding_box, frame
 from protoxai.explanations.figures.pictures import brightened, rgb
@@ -43,20 +44,15 @@ def receptive_field_figure(field: ReceptiveField, *, width: float = 3.4) -> Figu
     """
     instance("field", field, ReceptiveField, "receptive_field(model, image, prototype)")
     width = number("width", width, INCHES)
-    from matplotlib import colormaps
-
     from protoxai.runtime.figure_sheet import GREY, NOTE, TITLE, Sheet
 
     sheet = Sheet(width)
     side = (sheet.width - GAP) / 2
-    shares = field.map.double().numpy()
-    highest = float(np.quantile(shares, BRIGHTEST)) or float(shares.max()) or 1.0
-    # Square roots make small shares visible, which add up over many pixels.
-    seen = colormaps[MAP](np.sqrt(np.clip(shares / highest, 0, 1)))[..., :3]
     box = bounding_box(field.region)
     top = sheet.text(0, 0.02, "What is shown", size=TITLE, bold=True, width=side) + 0.03
     sheet.text(side + GAP, 0.02, "What it depends on", size=TITLE, bold=True, width=side)
-    for left, pixels in ((0.0, brightened(rgb(field.image))), (side + GAP, seen)):
+    shown = brightened(rgb(field.image))
+    for left, pixels in ((0.0, shown), (side + GAP, map_colours(field))):
         axes, taken = sheet.picture(pixels, (left, top, side, 1.6 * side))
         frame(axes, box)
     top += taken[3] + 0.06
@@ -71,3 +67,18 @@ def receptive_field_figure(field: ReceptiveField, *, width: float = 3.4) -> Figu
         )
     top = sheet.paragraph(0, top, words, sheet.width)
     return sheet.finish(top + 0.04)
+
+
+def map_colours(field: ReceptiveField) -> NDArray[np.float64]:
+    """Return the map of what an activation depends on as RGB colours (H, W, 3), in [0, 1].
+
+    Args:
+        field: Receptive field.
+    """
+    from matplotlib import colormaps
+
+    shares = field.map.double().numpy()
+    highest = float(np.quantile(shares, BRIGHTEST)) or float(shares.max()) or 1.0
+    # Square roots make small shares visible, which add up over many pixels.
+    colours = colormaps[MAP](np.sqrt(np.clip(shares / highest, 0, 1)))
+    return np.asarray(colours[..., :3], dtype=np.float64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from protoxai.explanations.report.page import (
     render,
     shown_image,
 )
+from protoxai.explanations.report.sight import measured_sight
 from protoxai.labels import labels_at
 from protoxai.model.prediction import predicted_labels
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
@@ -50,7 +51,9 @@ def report(
     It has the results on labelled data, a gallery of the prototypes, and an inspector of some
     images, which shows for each pixel the scores of the classes and the groups and prototypes that
     they are made of. Of labelled data the images are chosen evenly from the one that is predicted
-    best to the one that is predicted worst; of other data, evenly over the data set.
+    best to the one that is predicted worst; of other data, evenly over the data set. The results
+    are those of the model's evaluation settings, with their sliding window if they name one; the
+    inspector shows how the model sees an image as a whole.
 
     Args:
         model: Model in either stage.
@@ -91,8 +94,7 @@ def report(
     ignore_index = getattr(data, "ignore_index", 255)
     scores, order = _results(model, data, ignore_index)
     chosen = _spread(order, min(images, count))
-    names = model.class_names or getattr(data, "class_names", None)
-    names = names or [f"class {index}" for index in range(model.num_classes)]
+    names = _class_names(model, data)
     palette = getattr(data, "palette", None)
     if palette is not None:
         palette = palette_of("data.palette", palette, model.num_classes)
@@ -110,7 +112,8 @@ def report(
         **details,
         "Images": f"{count:,}" + (f", {len(chosen)} of them below" if chosen else ""),
     }
-    write_file(path, render(page, title, facts, scores))
+    sight = measured_sight(model, (_sample(data, index)["image"] for index in chosen))
+    write_file(path, render(page, title, facts, scores, sight))
     return path
 
 
@@ -135,6 +138,17 @@ def _length(data: Any) -> int:
     return len(data)
 
 
+def _class_names(model: ScaleProtoSeg, data: Any) -> Sequence[str]:
+    """Return the names of the classes: the model's, or else those of the data."""
+    of_data = getattr(data, "class_names", None)
+    if of_data is not None and len(of_data) != model.num_classes:
+        raise ValueError(
+            f"data.class_names are {shown(of_data)}, but the model has {model.num_classes} "
+            "classes: give data of the model's own classes"
+        )
+    return model.class_names or of_data or [f"class {i}" for i in range(model.num_classes)]
+
+
 def _sample(data: Any, index: int) -> Mapping[str, Any]:
     item = data[index]
     if not isinstance(item, Mapping) or "image" not in item:
@@ -150,6 +164,7 @@ def _results(model: ScaleProtoSeg, data: Any, ignore_index: int) -> tuple[Scores
     if "labels" not in _sample(data, 0):
         return None, list(range(len(data)))
     from protoxai.evaluation.scores import evaluate
+    from protoxai.evaluation.sliding import window_logits
 
     shares: list[float] = []
 
@@ -163,6 +178,7 @@ def _results(model: ScaleProtoSeg, data: Any, ignore_index: int) -> tuple[Scores
         model,
         _batches(data),
         ignore_index=ignore_index,
+        logits_of=window_logits(model, model.evaluation_settings),
         on_batch=keep_share,
         group_of=getattr(data, "group", None),
     )
@@ -217,7 +233,12 @@ def _shown(model: ScaleProtoSeg, data: Any, index: int, ignore_index: int) -> Sh
 
 def _model_facts(model: ScaleProtoSeg) -> dict[str, str]:
     backbone = model.config["backbone"] or type(model.backbone).__name__
-    return {
+    facts = {
         "Model": f"{type(model).__name__}, stage {2 if model.grouped else 1}",
         "Trunk": backbone,
     }
+    settings = model.evaluation_settings
+    if settings is not None and settings.window is not None:
+        height, width = settings.window
+        facts["Results"] = f"by a sliding window of {height} x {width}; pixels: whole images"
+    return facts

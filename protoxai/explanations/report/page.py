@@ -24,6 +24,7 @@ from protoxai.runtime.palette import distinct_palette
 if TYPE_CHECKING:
     from protoxai.evaluation.scores import Scores
     from protoxai.explanations.explanation import Explanation
+    from protoxai.explanations.report.sight import Sight
 
 Palette = Sequence[Sequence[int]]
 SCRIPTS = (
@@ -136,7 +137,11 @@ def head_facts(head: PrototypeHead | SparseGroupHead, data: PageData) -> dict[st
 
 
 def render(
-    data: PageData, title: str, facts: Mapping[str, str], scores: Scores | None = None
+    data: PageData,
+    title: str,
+    facts: Mapping[str, str],
+    scores: Scores | None = None,
+    sight: Sight | None = None,
 ) -> str:
     """Return a page.
 
@@ -145,6 +150,7 @@ def render(
         title: Title of the page.
         facts: What is known of the model, the data and the settings, in words.
         scores: Scores of the model; None if there are none.
+        sight: How far prototypes see; None if it was not measured.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -162,6 +168,7 @@ def render(
         facts=facts,
         data=data,
         scores=scores,
+        sight=sight,
         results=None if scores is None else result_table(scores, data.classes),
         script=script,
         style=style,
