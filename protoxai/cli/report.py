@@ -71,6 +71,7 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
         opened = open_evaluation(options.model, given_data_keys(options))
         model = load_model(opened.model).to(own_device())
         check_classes_fit(model, opened.dataset)
+        model.evaluation_settings = opened.settings
         view = evaluation_view(opened.dataset, opened.recipe, model)
         report(
             instance("model", model, ScaleProtoSeg, "it has prototypes to show"),

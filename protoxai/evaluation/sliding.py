@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor
 
 from protoxai.evaluation.models import check_model
+from protoxai.model.evaluation_settings import EvaluationSettings
 from protoxai.model.segmenter import Segmenter
 from protoxai.runtime.checks import pair
 from protoxai.runtime.resize import resize
@@ -56,6 +60,23 @@ def sliding_logits(
             total[..., rows, cols] += resize(model.logits(crop), crop.shape[2:])
             windows[rows, cols] += 1
     return total / windows
+
+
+def window_logits(
+    model: Segmenter, settings: EvaluationSettings | None
+) -> Callable[[Tensor], Tensor] | None:
+    """Return the function from images to logits by the sliding window of some settings.
+
+    Args:
+        model: The model.
+        settings: Settings of an evaluation; None if they are unknown.
+
+    Returns:
+        The function, for :func:`~protoxai.evaluation.evaluate`; None if there is no window.
+    """
+    if settings is None or settings.window is None or settings.stride is None:
+        return None
+    return partial(sliding_logits, model, window=settings.window, stride=settings.stride)
 
 
 def _starts(size: int, window: int, stride: int) -> list[int]:

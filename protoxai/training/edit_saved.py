@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from protoxai.evaluation.scores import Scores, evaluate
-from protoxai.evaluation.sliding import sliding_logits
+from protoxai.evaluation.sliding import window_logits
 from protoxai.explanations import Edit, explain, explanation_change, read_marks
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
 from protoxai.projection.refit import OFF_CLASS_L1, RefitRecord, refit_last_layer
@@ -80,14 +79,12 @@ def edit_saved(
 
 
 def _scores(model: ScaleProtoSeg, opened: OpenedEvaluation) -> Scores:
-    dataset, settings, logits_of = opened.dataset, opened.settings, None
-    if settings.window is not None and settings.stride is not None:
-        logits_of = partial(sliding_logits, model, window=settings.window, stride=settings.stride)
+    dataset = opened.dataset
     return evaluate(
         model,
         evaluation_loader(dataset, opened.recipe, model),
         ignore_index=dataset.ignore_index,
-        logits_of=logits_of,
+        logits_of=window_logits(model, opened.settings),
         group_of=dataset.group,
     )
 

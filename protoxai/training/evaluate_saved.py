@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from protoxai.data import SegmentationDataset, create_dataset
 from protoxai.evaluation.scores import Scores, evaluate
-from protoxai.evaluation.sliding import sliding_logits
+from protoxai.evaluation.sliding import window_logits
 from protoxai.model.evaluation_settings import EvaluationSettings
 from protoxai.model.loading import load_model
 from protoxai.model.segmenter import Segmenter
@@ -178,7 +177,7 @@ def evaluate_model(
         raise ValueError(f"{output} is a folder: give the path of a file")
     with process_group():
         opened = open_evaluation(source, overrides, sliding=sliding)
-        dataset, settings = opened.dataset, opened.settings
+        dataset = opened.dataset
         model = load_model(opened.model).to(own_device())
         check_classes_fit(model, dataset)
 
@@ -190,16 +189,11 @@ def evaluate_model(
                 file.parent.mkdir(parents=True, exist_ok=True)
                 dataset.encode_prediction(labels).save(file)
 
-        logits_of = None
-        if settings.window is not None and settings.stride is not None:
-            logits_of = partial(
-                sliding_logits, model, window=settings.window, stride=settings.stride
-            )
         scores = evaluate(
             model,
             evaluation_loader(dataset, opened.recipe, model),
             ignore_index=dataset.ignore_index,
-            logits_of=logits_of,
+            logits_of=window_logits(model, opened.settings),
             on_batch=write_predictions,
             group_of=dataset.group,
         )

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from protoxai.data.label_images import grey_image, indexed_image
-from protoxai.evaluation.sliding import sliding_logits
+from protoxai.evaluation.sliding import window_logits
 from protoxai.images import IMAGE_SUFFIXES
 from protoxai.model.prediction import predicted_labels
 from protoxai.model.preprocessing import prepare
@@ -143,6 +143,7 @@ def _predictor(
     """Return the function from a file to its image, uint8 (3, H, W), and its labels (H, W)."""
     settings = model.evaluation_settings
     window = None if settings is None else settings.window
+    logits_of = window_logits(model, settings) or model.logits
     if abstain_below is not None and not isinstance(model, ScaleProtoSeg):
         raise ValueError(
             f"the model is a {type(model).__name__}, without prototypes that an image could be "
@@ -161,10 +162,7 @@ def _predictor(
             found = model.predict(path, abstain_below=abstain_below, ignore_index=NOTHING)
         else:
             with evaluating(model):
-                if settings is not None and window is not None and settings.stride is not None:
-                    logits = sliding_logits(model, pixels, window, settings.stride)
-                else:
-                    logits = model.logits(pixels)
+                logits = logits_of(pixels)
             found = predicted_labels(logits, size)
         return original[0].cpu(), found[0].cpu()
 

@@ -11,6 +11,8 @@ import torch
 
 from protoxai import LinearSegmenter, ScaleProtoSeg, project_prototypes
 from protoxai.cli.main import main
+from protoxai.model.evaluation_settings import EvaluationSettings
+from protoxai.training.evaluate_saved import evaluate_model
 from tests.data import trees
 from tests.training.cases import micro, write
 
@@ -81,6 +83,21 @@ def test_a_model_folder_is_reported_elsewhere(run_folder: Path, tmp_path: Path) 
     page = payload(output)
     assert page["pictures"]
     assert page["left_out"] == 0
+
+
+def test_results_are_those_of_protoxai_evaluate(run_folder: Path, tmp_path: Path) -> None:
+    model = ScaleProtoSeg.from_pretrained(run_folder / "model")
+    settings = EvaluationSettings(window=(24, 24), stride=(24, 24))
+    model.save_pretrained(tmp_path / "model", documents=settings.documents())
+    data = ["--data.dataset=em", "--data.root", str(tmp_path / "here")]
+    data += ["--data.validation_split=train"]
+    output = tmp_path / "report.html"
+    assert main(["report", str(tmp_path / "model"), *data, "--output", str(output)]) == 0
+    text = output.read_text(encoding="utf-8")
+    windowed = evaluate_model(tmp_path / "model", data).scores
+    whole = evaluate_model(run_folder).scores
+    assert f"<dd>{100 * windowed.pixel_accuracy:.1f} %</dd>" in text
+    assert windowed != whole
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,9 @@ import torch
 from torch import Tensor
 
 from protoxai import LinearSegmenter, ScaleProtoSeg, SparseGroupHead, explain, refit_last_layer
-from protoxai.evaluation import evaluate
+from protoxai.evaluation import evaluate, sliding_logits
 from protoxai.explanations import edit, explanation_change, read_marks
+from protoxai.model.evaluation_settings import EvaluationSettings
 from protoxai.projection import RefitRecord
 from tests.explanations.cases import HEADS, NAMES, block_model, blocks, head_model
 
@@ -62,6 +64,16 @@ def test_scores_are_those_of_both_models(head: str) -> None:
     assert edited.after == evaluate(model.without([index]), batches())
     assert edited.class_names == NAMES
     assert edited.change is None
+
+
+def test_scores_are_those_of_the_sliding_window_that_the_model_carries() -> None:
+    model = head_model("stage 1")
+    model.evaluation_settings = EvaluationSettings(window=(8, 8), stride=(8, 8))
+    edited = edit(model, [removable(model)], batches())
+    for scored, scores in ((model, edited.before), (edited.model, edited.after)):
+        windows = partial(sliding_logits, scored, window=(8, 8), stride=(8, 8))
+        windowed, whole = (evaluate(scored, batches(), logits_of=f) for f in (windows, None))
+        assert scores.mean_iou == windowed.mean_iou != whole.mean_iou
 
 
 def test_a_refit_adapts_the_new_model() -> None:

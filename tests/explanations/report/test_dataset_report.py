@@ -1,6 +1,7 @@
 import base64
 import io
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ from PIL import Image
 from torch import nn
 
 from protoxai import LinearSegmenter, PrototypeTable, ScaleProtoSeg
-from protoxai.evaluation import evaluate
+from protoxai.evaluation import evaluate, sliding_logits
 from protoxai.explanations.report import report
 from protoxai.explanations.report.collect import ShownImage, collect
 from protoxai.explanations.report.page import page_classes, render
+from protoxai.model.evaluation_settings import EvaluationSettings
 from protoxai.prototypes.prototype import Prototype
 from tests.explanations.report.cases import LabelledImages, report_model
 from tests.explanations.report.test_page import payload
@@ -54,6 +56,27 @@ def test_results_are_those_of_an_evaluation(tmp_path: Path) -> None:
     assert f"{100 * scores.mean_iou:.1f} %" in html
     for value in scores.per_class:
         assert f"{100 * value:.1f}</td>" in html
+
+
+def test_results_are_by_the_sliding_window_that_the_model_carries(tmp_path: Path) -> None:
+    model, data = report_model(2), LabelledImages(4)
+    whole = written(tmp_path, model, data)
+    model.evaluation_settings = EvaluationSettings(window=(8, 8), stride=(4, 4))
+    html = written(tmp_path, model, data)
+    batches = [{k: v[None] for k, v in data[i].items() if k != "id"} for i in range(4)]
+    windows = partial(sliding_logits, model, window=(8, 8), stride=(4, 4))
+    scores = f"{100 * evaluate(model, batches, logits_of=windows).mean_iou:.1f} %"
+    assert scores in html
+    assert scores not in whole
+    assert "sliding window of 8 x 8" in html
+    assert "sliding window" not in whole
+
+
+def test_data_of_other_classes_are_refused(tmp_path: Path) -> None:
+    model, data = report_model(2), LabelledImages(1)
+    data.class_names = ("sky", "road")  # type: ignore[assignment]
+    with pytest.raises(ValueError, match=r"data\.class_names are .* the model has 3 classes"):
+        report(model, data, tmp_path / "report.html")
 
 
 def test_images_go_from_best_to_worst(tmp_path: Path) -> None:
