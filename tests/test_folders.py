@@ -9,6 +9,8 @@ import torch
 
 from protoxai import folders
 from protoxai.folders import CONFIG, PROVENANCE, WEIGHTS, read_folder, write_folder
+from protoxai.folders.layout import digest_of
+from protoxai.runtime.files import FileError
 
 FILES = {CONFIG: {"classes": ["Straße", "hill"], "epsilon": 1e-4}, PROVENANCE: [{"row": 1}, {}]}
 
@@ -179,6 +181,15 @@ def test_a_value_changed_by_hand(folder: Path) -> None:
 def test_digests_that_are_none(files: object, folder: Path) -> None:
     edit(folder, files=files)
     with pytest.raises(ValueError, match=rf"{folder} is damaged .{CONFIG}: files"):
+        read_folder(folder)
+
+
+def test_names_that_no_file_can_have_are_missing_files(folder: Path) -> None:
+    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    config["files"][f"{'a' * 5000}.json"] = "0" * 64
+    del config["digest"]
+    edit(folder, files=config["files"], digest=digest_of(config))
+    with pytest.raises(FileError, match=r"holds no a+\.json, which its config\.json lists"):
         read_folder(folder)
 
 

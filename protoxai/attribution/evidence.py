@@ -10,13 +10,15 @@ from protoxai.heads.kinds import check_grouped, check_head
 from protoxai.heads.linear import PrototypeHead, check_class
 from protoxai.model.outputs import SegmentationOutput
 from protoxai.runtime.checks import instance, pair
-from protoxai.runtime.precision import full_precision_einsum
+from protoxai.runtime.precision import full_precision_einsum, widen
 from protoxai.runtime.resize import resize
 from protoxai.runtime.tensors import tensor
 
 
 def baseline_logit(head: PrototypeHead | SparseGroupHead) -> Tensor:
     """Return the logits (C,) where no prototype is active, which no unit is credited with.
+
+    They are in float32, or wider if the head is.
 
     In stage 1 they are 0. In stage 2 every group score is then 1, so a class's baseline is the sum
     of its last-layer weights.
@@ -25,8 +27,8 @@ def baseline_logit(head: PrototypeHead | SparseGroupHead) -> Tensor:
         head: Head of the model.
     """
     if isinstance(check_head(head), SparseGroupHead):
-        return head.class_weights().detach().sum(1)
-    return head.weight.new_zeros(head.num_classes)
+        return widen(head.class_weights().detach())[0].sum(1)
+    return widen(head.weight.new_zeros(head.num_classes))[0]
 
 
 @torch.no_grad()

@@ -20,7 +20,7 @@ FORMATS = (1, FORMAT)
 BOOKKEEPING = ("format", "files", "digest")
 """Keys of config.json that belong to the folder; format 1 had the first alone."""
 _DOCUMENT = re.compile(r"[\w-][\w.-]*\.json")
-_PICTURE = re.compile(rf"{PICTURES}/(\d{{5,}})\.webp")
+_PICTURE = re.compile(rf"{PICTURES}/(\d{{5,9}})\.webp")
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
 

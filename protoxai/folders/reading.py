@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -176,7 +177,8 @@ class ModelFolder:
             raise self.damaged(
                 CONFIG, "it has changed since it was saved: its digest is not that of its content"
             )
-        if not (self.path / name).is_file():
+        # Unlike Path.is_file, it is false for names that no file can have.
+        if not os.path.isfile(self.path / name):  # noqa: PTH113
             raise FileError(
                 f"{self.path} holds no {name}, which its {CONFIG} lists: copy the whole folder, or "
                 "save the model again"

@@ -18,6 +18,7 @@ from protoxai.folders.layout import (
     FORMAT,
     PICTURES,
     PROTOTYPES,
+    PROVENANCE,
     WEIGHTS,
     digest_of,
     is_document,
@@ -28,7 +29,7 @@ from protoxai.runtime.files import folder_path, to_json, write_file
 
 _SAVING = threading.Lock()
 # Pictures of an earlier model, and parts of one whose saving was interrupted.
-_EARLIER_PICTURE = re.compile(r"\d+\.webp(\.\d+\.part)?")
+_EARLIER_PICTURE = re.compile(r"\d{5,9}\.webp(\.\d+\.part)?")
 
 
 def write_folder(
@@ -82,8 +83,9 @@ def write_folder(
 
 def _remove_earlier(folder: Path, files: Collection[str]) -> None:
     """Remove what an earlier model's projection has kept in a folder, which may be private."""
-    if PROTOTYPES not in files:
-        (folder / PROTOTYPES).unlink(missing_ok=True)
+    for name in (PROTOTYPES, PROVENANCE):
+        if name not in files:
+            (folder / name).unlink(missing_ok=True)
     pictures = folder / PICTURES
     if not pictures.is_dir():
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -121,6 +122,9 @@ def refit_last_layer(
         ValueError: If a batch or a number does not fit, or no cell is labelled.
         NotFiniteError: If a weight, an image or an embedding is NaN or infinite.
 
+    Warns:
+        UserWarning: If a class with prototypes never occurs; its weights are unlearned.
+
     Example:
         >>> import torch
         >>> model = ScaleProtoSeg(torch.nn.Conv2d(3, 8, 3, stride=8), 2, prototype_dim=4)
@@ -153,7 +157,19 @@ def refit_last_layer(
             raise ValueError(
                 "class_weight is 0 for all classes that occur: give one of them a weight above 0"
             )
+    _warn_of_absent_classes(model, sample)
     return _refit(model, sample, counts, counts if importance is None else importance, off_class_l1)
+
+
+def _warn_of_absent_classes(model: ScaleProtoSeg, sample: SampledCells) -> None:
+    absent = [c for c in model.table.classes.tolist() if not sample.counts[c]]
+    if absent:
+        names = [model.class_names[c] if model.class_names else str(c) for c in absent]
+        warnings.warn(
+            f"no labelled cell has class {', '.join(names)}: what speaks for it is unlearned, so "
+            "that it is no longer predicted: refit on images of all classes",
+            stacklevel=4,
+        )
 
 
 def _collect(

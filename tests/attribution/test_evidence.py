@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from protoxai import PrototypeHead, SparseGroupHead
+from protoxai import PrototypeHead, PrototypeTable, SparseGroupHead
 from protoxai.attribution import (
     baseline_logit,
     member_evidence,
@@ -74,6 +74,18 @@ def test_stage_1_evidence_is_weight_times_activation(table, seed) -> None:
     result = prototype_evidence(head, decision(head, activations), 0)
     by_hand = torch.stack([head.weight[0, p] * activations[:, p] for p in range(len(table))], 1)
     torch.testing.assert_close(result, by_hand.detach())
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_the_baseline_is_that_of_the_logits_where_weights_have_half_precision(
+    dtype: torch.dtype,
+) -> None:
+    table = PrototypeTable.regular(num_classes=8, num_scales=2, per_scale=2)
+    head = SparseGroupHead(table, num_groups=7)
+    head.weight.data.uniform_(1, 2)
+    silence = torch.zeros(1, len(table), 1, 1)
+    logits = head.to(dtype)(silence)[0, :, 0, 0]
+    torch.testing.assert_close(baseline_logit(head), logits.detach(), rtol=1e-5, atol=1e-5)
 
 
 def test_baseline_is_the_logit_of_silence() -> None:

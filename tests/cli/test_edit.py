@@ -61,6 +61,7 @@ def test_an_edited_run(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert edited.evaluation_settings == EvaluationSettings()
 
 
+@pytest.mark.filterwarnings("ignore:no labelled cell has class")
 def test_marks_and_a_refit(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = ScaleProtoSeg.from_pretrained(run / "model")
     index = used(model)

@@ -156,8 +156,14 @@ def test_a_smaller_model_leaves_no_pictures_behind(model: ScaleProtoSeg, folder:
 
 def test_a_model_of_another_kind_leaves_none_behind(folder: Path) -> None:
     LinearSegmenter(Trunk(), 3).save_pretrained(folder)
-    assert not pictures(folder)
-    assert PROTOTYPES not in files(folder)
+    assert files(folder) == {"config.json", "model.safetensors"}
+
+
+def test_pictures_of_the_users_own_stay(model: ScaleProtoSeg, folder: Path) -> None:
+    own = folder / "prototypes" / "7.webp"
+    own.write_bytes(b"mine")
+    model.save_pretrained(folder, patches=False)
+    assert own.read_bytes() == b"mine"
 
 
 def test_an_interrupted_save_is_refused(
@@ -249,7 +255,11 @@ def test_pixels_that_are_none_are_an_error_on_access(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["prototypes/../../x.webp", "prototypes/2.webp", "/x/00002.webp", "x/00002.webp", ""]
+    "name",
+    [
+        *("prototypes/../../x.webp", "prototypes/2.webp", "/x/00002.webp", "x/00002.webp", ""),
+        *(f"prototypes/{'9' * digits}.webp" for digits in (10, 500, 5000)),
+    ],
 )
 def test_no_file_outside_is_read(name: str, folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text())

@@ -256,6 +256,14 @@ def test_nothing_labelled() -> None:
         refit_last_layer(model_of(grouped=False), [{**batch, "labels": batch["labels"] * 0 + 255}])
 
 
+@pytest.mark.parametrize("grouped", [False, True])
+def test_a_class_that_never_occurs_is_named(grouped: bool) -> None:
+    model, batch = model_of(grouped=grouped), batches(1)[0]
+    labels = batch["labels"].masked_fill(batch["labels"] == 1, 255)
+    with pytest.warns(UserWarning, match="no labelled cell has class 1: .* unlearned"):
+        refit_last_layer(model, [{**batch, "labels": labels}])
+
+
 def test_no_class_that_occurs_has_a_weight() -> None:
     batch = batches(1, void=False)[0]
     with pytest.raises(ValueError, match="class_weight is 0 for all classes that occur"):
