@@ -39,7 +39,8 @@ def read_marks(path: str | Path, model: ScaleProtoSeg) -> tuple[Mark, ...]:
 
     The file is JSON: ``{"format": 1, "prototypes": [{"index": 3, "class": "car", "image_id":
     "0001", "reason": "a shadow"}]}``. The class and the image of each prototype have to be those
-    of the model's, so that marks of another model are refused.
+    of the model's, so that marks of another model are refused; of a model without class names, the
+    image alone.
 
     Args:
         path: Path of the file.
@@ -104,7 +105,9 @@ def _check(path: Path, mark: Mark, model: ScaleProtoSeg) -> None:
         found = f"the model has {count} prototypes"
     else:
         prototype = model.prototypes[mark.index]
-        if (mark.class_name, mark.image_id) == (prototype.class_name, image_of(prototype)):
+        # A report on a model without names has those of the data.
+        same_class = model.class_names is None or mark.class_name == prototype.class_name
+        if same_class and mark.image_id == image_of(prototype):
             return
         found = f"that of the model is of {_described(prototype.class_name, image_of(prototype))}"
     raise FileError(

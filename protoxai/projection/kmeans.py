@@ -36,7 +36,8 @@ def initialise_prototypes(
     """Set every prototype to a k-means centre of its class's embeddings at its scale.
 
     A little noise separates prototypes whose embeddings coincide, where the diversity loss has no
-    gradient. Prototypes of classes that do not occur keep their values.
+    gradient. Prototypes of classes that do not occur keep their values. What an earlier projection
+    has kept (provenance, pictures, distances) is dropped.
 
     Args:
         model: Model in stage 1, changed in place.
@@ -67,6 +68,7 @@ def initialise_prototypes(
             centres = _centres(vectors, len(own), generator)
             centres = centres + generator.normal(0, noise, centres.shape)
             prototypes[own] = torch.from_numpy(centres.clip(0, 1)).to(prototypes)
+    model.provenance = model.patches = model.class_distances = None
 
 
 def _pixels(

@@ -50,6 +50,18 @@ def written(content: Any, folder: Path) -> Path:
     return path
 
 
+# --- marks of a report
+
+
+def test_a_report_may_name_the_classes_of_a_model_without_names(tmp_path: Path) -> None:
+    model = head_model("stage 1", class_names=None)
+    path = written(marks(model, 0, **{"class": "sky"}), tmp_path)
+    assert [mark.index for mark in read_marks(path, model)] == [0]
+    model.class_names = ("ground", "road", "tree")
+    with pytest.raises(ValueError, match="the marks are of another model"):
+        read_marks(path, model)
+
+
 # --- before and after
 
 

@@ -3,7 +3,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from protoxai import PrototypeTable, ScaleProtoSeg
+from protoxai import PrototypeTable, ScaleProtoSeg, project_prototypes
 from protoxai.projection.kmeans import initialise_prototypes
 
 CLUSTERS = torch.tensor([[0.1, 0.2], [0.8, 0.3], [0.4, 0.9]])
@@ -64,6 +64,14 @@ def test_every_cluster_gets_a_prototype() -> None:
     # One prototype for all of the class is its mean; the second scale is the complement.
     torch.testing.assert_close(result[2], 1 - CLUSTERS.mean(0), rtol=0, atol=3e-3)
     assert torch.equal(result[4], absent)
+
+
+def test_what_a_projection_has_kept_of_other_prototypes_is_dropped() -> None:
+    model, data = model_on_pixels(), clustered()
+    with pytest.warns(UserWarning, match="no pixel has class 2"):
+        project_prototypes(model, data)
+    initialise_prototypes(model, loader(data))
+    assert (model.provenance, model.patches, model.class_distances) == (None, None, None)
 
 
 def test_noise_keeps_apart_what_coincides() -> None:

@@ -42,8 +42,8 @@ class ClassContents:
         prototypes: Number of its prototypes.
         by_scale: Indices of the prototypes in use on each scale.
         groups: Its groups (stage 2).
-        scale_mass: Share of the weight of all its groups on each scale; in stage 1 the share of its
-            prototypes. NaN for a class without prototypes in use.
+        scale_mass: Mean over its groups with weight of the share of that weight on each scale; in
+            stage 1 the share of its prototypes. NaN for a class without prototypes in use.
         overlap: Share of their weight that its groups have on the same prototypes
             (:func:`~protoxai.metrics.group_overlap`); NaN without a pair of groups.
         redundancy: Share of the pairs of its prototypes in use on one scale that are nearly equal

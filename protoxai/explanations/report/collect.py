@@ -192,7 +192,7 @@ def _error(
     decoded: NDArray[np.float64],
 ) -> float:
     """Return the largest error of a score that is computed from decoded maps."""
-    activations = image.activations.double()
+    activations = image.activations.to(torch.float64, copy=True)
     # What the head does not use counts with weight 0, whatever its activation.
     activations[indices] = torch.from_numpy(decoded)
     return float((head(activations[None])[0] - image.logits).abs().max())

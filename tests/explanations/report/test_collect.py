@@ -111,6 +111,14 @@ def test_large_scores_have_the_bits_that_they_need(monkeypatch: pytest.MonkeyPat
         assert (small.logit_error < 0.005) == (bits == 32)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_page_leaves_the_explanation_as_it_is(dtype: torch.dtype) -> None:
+    explanation = explain(report_model(2).to(dtype), image_of(LabelledImages(), 0).to(dtype))
+    before = explanation.output.activations.clone()
+    explanation.to_html()
+    assert torch.equal(explanation.output.activations, before)
+
+
 def test_16_bits_are_enough_for_usual_scores() -> None:
     model = report_model(1)
     assert {image.maps.bits for image in collected(model).images} == {16}
