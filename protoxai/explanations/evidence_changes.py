@@ -87,7 +87,7 @@ class ExplanationChange:
         for region in self.regions:
             lines.append(
                 f"{region.class_name}: {region.area:.1%} of the image, {region.kept:.1%} of it "
-                f"kept; logit {region.logit[0]:.2f} -> {region.logit[1]:.2f}, of it baseline "
+                f"kept; logit {region.logit[0]:.2f} -> {region.logit[1]:.2f}, of it base "
                 f"{region.baseline[0]:.2f} -> {region.baseline[1]:.2f}"
             )
             lines.extend(

@@ -97,10 +97,12 @@ class RegionExplanation:
 
     def __str__(self) -> str:
         share = float(self.region.double().mean())
-        lines = [f"{self.class_name}: {share:.1%} of the image, logit {self.logit:.2f}"]
+        own = sum(group.evidence for group in self.groups)
+        parts = f"{self.baseline:.2f} base {own:+.2f} own {self.other_evidence:+.2f} others"
+        lines = [f"{self.class_name}: {share:.1%} of the image, logit {self.logit:.2f} = {parts}"]
         for group in self.groups:
             members = ", ".join(
-                f"{p.prototype} (scale {p.scale + 1}, {p.evidence:+.2f})" for p in group.prototypes
+                f"#{p.prototype} (scale {p.scale + 1}, {p.evidence:+.2f})" for p in group.prototypes
             )
             lines.append(f"  group {group.number}: {group.evidence:+.2f} from {members}")
         return "\n".join(lines)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
@@ -136,6 +137,22 @@ def head_facts(head: PrototypeHead | SparseGroupHead, data: PageData) -> dict[st
     return facts
 
 
+def bound_words(error: float) -> str:
+    """Return the next number of one significant digit that is no smaller, without an exponent.
+
+    Args:
+        error: Largest error, at least 0.
+
+    Example:
+        >>> bound_words(0.000084), bound_words(0.0123), bound_words(0)
+        ('0.00009', '0.02', '0')
+    """
+    if error == 0:
+        return "0"
+    decimals = max(-math.floor(math.log10(error)), 0)
+    return f"{math.ceil(error * 10**decimals) / 10**decimals:.{decimals}f}"
+
+
 def render(
     data: PageData,
     title: str,
@@ -169,6 +186,7 @@ def render(
         data=data,
         scores=scores,
         sight=sight,
+        error=bound_words(data.logit_error),
         results=None if scores is None else result_table(scores, data.classes),
         script=script,
         style=style,

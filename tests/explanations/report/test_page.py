@@ -12,7 +12,7 @@ from protoxai import explain
 from protoxai.evaluation.scores import Scores
 from protoxai.explanations.report import explanation_page
 from protoxai.explanations.report import page as page_module
-from protoxai.explanations.report.page import page_classes
+from protoxai.explanations.report.page import bound_words, page_classes
 from protoxai.explanations.report.results import result_table
 from tests.explanations.report.cases import HOSTILE, LabelledImages, image_of, report_model
 from tests.explanations.report.test_encoding import runs_of
@@ -37,6 +37,13 @@ def test_a_page_of_one_explanation() -> None:
     assert [entry["name"] for entry in data["classes"]] == ["sky", "road", "tree"]
     assert data["images"][0]["labels"] is None
     assert re.search(r"<title>Explanation</title>", html)
+
+
+@pytest.mark.parametrize("error", [3e-5, 9.6e-5, 1e-4, 1.4e-4, 0.0123, 0.96, 1.2, 47.0])
+def test_the_stated_error_is_no_smaller_than_the_largest(error: float) -> None:
+    words = bound_words(error)
+    assert re.fullmatch(r"\d+(\.\d+)?", words)
+    assert error <= float(words) <= 2 * error
 
 
 def test_an_explanation_writes_its_page() -> None:
