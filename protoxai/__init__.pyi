@@ -1,5 +1,5 @@
 from protoxai.explanations.figures import prototype_figure as prototype_figure
-from protoxai.explanations.gallery.gallery import gallery as gallery
+from protoxai.explanations.gallery.galleries import gallery as gallery
 from protoxai.explanations.local import explain as explain
 from protoxai.explanations.report import report as report
 from protoxai.heads.groups import SparseGroupHead as SparseGroupHead

@@ -12,7 +12,7 @@ from protoxai.explanations.figures import contrast_figure as contrast_figure
 from protoxai.explanations.figures import explanation_figure as explanation_figure
 from protoxai.explanations.figures import prototype_figure as prototype_figure
 from protoxai.explanations.figures import receptive_field_figure as receptive_field_figure
-from protoxai.explanations.gallery.gallery import Gallery as Gallery
+from protoxai.explanations.gallery.galleries import Gallery as Gallery
 from protoxai.explanations.local import explain as explain
 from protoxai.explanations.marks import Mark as Mark
 from protoxai.explanations.marks import read_marks as read_marks

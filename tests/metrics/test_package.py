@@ -15,8 +15,8 @@ from protoxai.metrics.base.per_image import ImageRows
 
 BASES = {"PerImageMetric", "ModelMetric"}
 WITHOUT_METRIC = (
-    *(".adversary", ".best_patches", ".blur", ".chance_purity", ".imputation", ".part_metric"),
-    *(".patch_contents", ".prototype_peaks", ".shown_regions", ".tallies"),
+    *(".adversary", ".best_patches", ".blur", ".chance_purity", ".imputation", ".noisy_linear"),
+    *(".part_metric", ".patch_contents", ".prototype_peaks", ".shown_regions", ".tallies"),
 )
 HELPERS = {
     "chance_hits",

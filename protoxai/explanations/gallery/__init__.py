@@ -1,15 +1,5 @@
 """The gallery of a model's prototypes."""
 
-from protoxai.explanations.gallery.contents import ClassContents, Composition
-from protoxai.explanations.gallery.gallery import Gallery, gallery
-from protoxai.explanations.gallery.neighbours import Neighbour, Neighbours, Purity
+from protoxai._lazy import attach
 
-__all__ = [
-    "ClassContents",
-    "Composition",
-    "Gallery",
-    "Neighbour",
-    "Neighbours",
-    "Purity",
-    "gallery",
-]
+__getattr__, __dir__, __all__ = attach(__name__)

@@ -24,7 +24,7 @@ from protoxai.prototypes.prototype import Prototype
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-    from protoxai.explanations.gallery.gallery import Gallery
+    from protoxai.explanations.gallery.galleries import Gallery
 
 POLICY = "default-src 'none'; img-src data:; style-src 'sha256-{}'"
 LARGE, SMALL = 240, 112

@@ -8,7 +8,7 @@ from protoxai.explanations.gallery.figure import percent
 
 if TYPE_CHECKING:
     from protoxai.explanations.gallery.contents import ClassContents
-    from protoxai.explanations.gallery.gallery import Gallery
+    from protoxai.explanations.gallery.galleries import Gallery
 
 
 def gallery_text(gallery: Gallery) -> str:

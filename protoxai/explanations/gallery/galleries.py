@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from protoxai.explanations.gallery.contents import ClassContents, contents_of
-from protoxai.explanations.gallery.neighbours import Neighbours, neighbours_of
 from protoxai.explanations.saving import check_suffix
 from protoxai.heads.linear import check_class
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
@@ -24,6 +22,9 @@ from protoxai.runtime.wrappers import unwrapped
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from protoxai.explanations.gallery.contents import ClassContents
+    from protoxai.explanations.gallery.neighbours import Neighbours
 
 WIDTHS = Range(least=3, most=40)
 TALLEST = 400
@@ -184,10 +185,14 @@ def gallery(model: ScaleProtoSeg, data: Any = None) -> Gallery:
     hint = "a model without prototypes has none to show"
     model = instance("model", unwrapped(model), ScaleProtoSeg, hint)
     check_finite_weights(model)
+    from protoxai.explanations.gallery.contents import contents_of
+
     classes = contents_of(model)
     found = None
     if data is not None:
         _check_data(data)
+        from protoxai.explanations.gallery.neighbours import neighbours_of
+
         found = neighbours_of(model, data, _in_use(classes))
     return Gallery(type(model).__name__, classes, model.prototypes, found)
 
