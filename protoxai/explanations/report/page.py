@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from decimal import ROUND_CEILING, Context
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
@@ -144,13 +144,11 @@ def bound_words(error: float) -> str:
         error: Largest error, at least 0.
 
     Example:
-        >>> bound_words(0.000084), bound_words(0.0123), bound_words(0)
-        ('0.00009', '0.02', '0')
+        >>> bound_words(0.000084), bound_words(0.000096), bound_words(0.0)
+        ('0.00009', '0.0001', '0')
     """
-    if error == 0:
-        return "0"
-    decimals = max(-math.floor(math.log10(error)), 0)
-    return f"{math.ceil(error * 10**decimals) / 10**decimals:.{decimals}f}"
+    rounding_up = Context(prec=1, rounding=ROUND_CEILING)
+    return f"{rounding_up.create_decimal(str(error)):f}" if error else "0"
 
 
 def render(
