@@ -32,6 +32,11 @@ def add_options(parser: ArgumentParser) -> None:
         metavar="FILE",
         help="File to write: a page (.html) or, for one image, a figure (.png, .svg, .pdf).",
     )
+    parser.add_argument(
+        "--no-images",
+        action="store_true",
+        help="Leave out the prototypes' pictures of training images, as for private data.",
+    )
     add_plugin_option(parser)
 
 
@@ -61,7 +66,10 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
     from protoxai.training.open_model import open_prototype_model
 
     with on_stop(lambda: "stopped in the explanation; nothing was written"):
-        explanations = explain(open_prototype_model(options.model), images)
+        model = open_prototype_model(options.model)
+        if options.no_images:
+            model.patches = None
+        explanations = explain(model, images)
         for image, explanation in zip(images, explanations, strict=True):
             print_line(f"{image}\n{explanation}\n")
         if page:

@@ -41,7 +41,7 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--no-images",
         action="store_true",
-        help="Leave out all pictures of training images, as for private data.",
+        help="Leave out the prototypes' pictures of training images, as for private data.",
     )
     parser.add_argument(
         "--inactive", action="store_true", help="List the prototypes that no group uses, too."

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from protoxai import LinearSegmenter, ScaleProtoSeg, explain
+from protoxai import LinearSegmenter, ScaleProtoSeg, explain, project_prototypes
 from protoxai.cli.main import main
 from tests.training.cases import micro, write
 
@@ -69,3 +70,19 @@ def test_what_does_not_fit_is_said_in_one_line(
         (line,) = capsys.readouterr().err.splitlines()
         assert message in line
     assert not (tmp_path / "x.html").exists()
+
+
+def test_pictures_of_prototypes_can_be_left_out(tmp_path: Path) -> None:
+    model = ScaleProtoSeg("timm/test_resnet", 2, pretrained=False, **OPTIONS)
+    batch = {"image": torch.rand(2, 3, 64, 64), "labels": torch.randint(0, 2, (2, 64, 64))}
+    project_prototypes(model, [batch])
+    model.save_pretrained(tmp_path / "model")
+    Image.fromarray(np.zeros((64, 64, 3), dtype=np.uint8)).save(tmp_path / "a.png")
+    pages = {}
+    for name, extra in (("with", []), ("without", ["--no-images"])):
+        output = tmp_path / f"{name}.html"
+        arguments = [str(tmp_path / "model"), str(tmp_path / "a.png"), "--output", str(output)]
+        assert main(["explain", *arguments, *extra]) == 0
+        pages[name] = output.read_text(encoding="utf-8")
+    # The picture of the explained image alone.
+    assert pages["without"].count("data:image/webp") == 1 < pages["with"].count("data:image/webp")

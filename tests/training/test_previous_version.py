@@ -20,7 +20,7 @@ OLD_NAMES = {
     "accumulate_grad_batches": "accumulate",
 }
 NEW_MODEL_KEYS = {"epsilon", "off_class", "last_layer"}
-NEW_DATA_KEYS = {"projection_size", "antialias"}
+NEW_DATA_KEYS = {"projection_size", "antialias", "keep_patches"}
 
 
 def as_before(values: dict[str, Any]) -> dict[str, Any]:

@@ -95,6 +95,16 @@ def test_the_model_went_through_every_step(result: RunResult) -> None:
     assert last.active_prototypes == int((group_weights > 0).any(0).sum())
 
 
+def test_pictures_are_kept_unless_the_recipe_says_otherwise(
+    result: RunResult, folder: Path, run_with: Callable[..., RunResult], tmp_path: Path
+) -> None:
+    pictures = sum(entry.projected for entry in result.model.provenance)
+    assert len(list(folder.glob("model/prototypes/*.webp"))) == pictures > 0
+    private = run_with(lambda keys: keys["data"].update(keep_patches=False))
+    assert all(prototype.patch is None for prototype in private.model.prototypes)
+    assert not list((tmp_path / "run").rglob("*.webp"))
+
+
 def test_prototypes_are_the_embeddings_of_their_patches(recipe: Recipe, result: RunResult) -> None:
     # Projection follows all training of the trunk, so the patches still have their embeddings.
     model = result.model

@@ -146,7 +146,13 @@ def _class_names(model: ScaleProtoSeg, data: Any) -> Sequence[str]:
             f"data.class_names are {shown(of_data)}, but the model has {model.num_classes} "
             "classes: give data of the model's own classes"
         )
-    return model.class_names or of_data or [f"class {i}" for i in range(model.num_classes)]
+    names = model.class_names
+    if names and of_data and names != tuple(of_data) and set(names) == set(of_data):
+        raise ValueError(
+            f"data.class_names are {shown(of_data)}, but the model has these classes in another "
+            f"order, {shown(names)}: give data with the model's order"
+        )
+    return names or of_data or [f"class {i}" for i in range(model.num_classes)]
 
 
 def _sample(data: Any, index: int) -> Mapping[str, Any]:

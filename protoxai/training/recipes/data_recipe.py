@@ -37,6 +37,8 @@ class DataRecipe:
             side; null: their own size.
         projection_size: Size of images in projection: native (their own, one image at a time, as
             in the paper's recipes), or size (evaluation_size).
+        keep_patches: Whether the model keeps a picture of each prototype's surroundings in its
+            training image; false for private images.
         batch_size: Number of images per training batch and process.
         evaluation_batch_size: Number of images per evaluation batch; more than 1 only if all have
             one size.
@@ -60,6 +62,7 @@ class DataRecipe:
     antialias: bool = True
     evaluation_size: Annotated[tuple[int, int] | int | None, RESIZED] = None
     projection_size: Literal["native", "size"] = "size"
+    keep_patches: bool = True
     batch_size: Annotated[int, IMAGES] = 2
     evaluation_batch_size: Annotated[int, IMAGES] = 1
     workers: Annotated[int, Range(least=0, most=1024)] = 0

@@ -83,6 +83,7 @@ def _project(model: ScaleProtoSeg, stage: Stage, recipe: Recipe, splits: Splits,
         projection_loader(data, recipe.data, model),
         ignore_index=splits.train.ignore_index,
         image_of=lambda index: data.raw(index).image,
+        patches=recipe.data.keep_patches,
     )
 
 

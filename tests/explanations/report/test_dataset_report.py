@@ -221,3 +221,11 @@ def test_1800_prototypes_are_written() -> None:
     html, seconds = large_page(1800, 150, 2)
     assert len(html.encode()) <= 40e6
     assert seconds <= 60
+
+
+def test_classes_in_another_order_are_refused(tmp_path: Path) -> None:
+    data = LabelledImages()
+    data.class_names = ("road", "sky", "tree")  # type: ignore[assignment]
+    model = report_model(2, ["sky", "road", "tree"])
+    with pytest.raises(ValueError, match="the model has these classes in another order"):
+        report(model, data, tmp_path / "report.html")
