@@ -77,7 +77,8 @@ def test_screen_readers_hear_the_pixel_once_it_rests(open_page: Open, page: Path
     press(browser, "ArrowDown", "ArrowDown")
     browser.execute_async_script("setTimeout(arguments[0], 700)")
     said = browser.execute_script("return document.getElementById('live').textContent")
-    assert said.startswith("Row 18, column 24: ")
+    place = browser.execute_script("return document.getElementById('place').textContent")
+    assert said.startswith(f"{place}: ")
 
 
 def test_a_model_of_one_class_and_one_image(open_page: Open, tmp_path: Path) -> None:

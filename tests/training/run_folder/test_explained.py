@@ -1,15 +1,20 @@
 """Explanations at the end of a run."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
-from protoxai import LinearSegmenter, ScaleProtoSeg
+from protoxai import LinearSegmenter, ScaleProtoSeg, explain
 from protoxai.data import RawSample, SegmentationDataset
 from protoxai.training.recipes.data_recipe import DataRecipe
-from protoxai.training.run_folder.explained import chosen_images, write_explanations
+from protoxai.training.run_folder.explained import (
+    chosen_images,
+    largest_mistake,
+    write_explanations,
+)
 
 
 class Stripes(SegmentationDataset):
@@ -86,3 +91,20 @@ def test_without_prototypes_nothing_is_written(tmp_path: Path) -> None:
     recipe = DataRecipe(dataset="shapes", crop=(20, 30))
     assert write_explanations(model, Stripes([0.1], [3]), recipe, tmp_path) == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_largest_mistake_is_one_region_of_two_classes() -> None:
+    model = ScaleProtoSeg(torch.nn.Conv2d(3, 8, 3, stride=4), 3, prototype_dim=4)
+    explanation = explain(model, torch.rand(3, 20, 30))
+    labels = torch.zeros(20, 30, dtype=torch.int64)
+    predicted = labels.clone()
+    predicted[:5, :5] = 1  # 25 pixels
+    predicted[10:14, 10:20] = 1  # 40 pixels, a region of its own
+    labels[10:14, 10:12] = 2  # of which 8 are another mistake
+    labels[0, :] = 255
+    explanation = replace(explanation, prediction=predicted, labels=labels)
+    region, one, true = largest_mistake(explanation)
+    assert (one, true, int(region.sum())) == (1, 0, 32)
+    assert bool(region[10:14, 12:20].all())
+    assert largest_mistake(replace(explanation, prediction=labels)) is None
+    assert largest_mistake(replace(explanation, labels=None)) is None

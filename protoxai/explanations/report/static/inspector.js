@@ -66,13 +66,33 @@ function fillPictures() {
 }
 
 /**
- * Show another image, with the pixel in its middle.
+ * Show another image, with the pixel in its middle, or the nearest one that is not of the most
+ * frequent class: that is mostly background.
  * @param {number} number
  */
 function chooseImage(number) {
-  const [height, width] = data.images[number].size;
-  const at = { row: Math.floor(height / 2), column: Math.floor(width / 2) };
-  change({ image: number, at, first: null, second: null });
+  change({ image: number, at: firstPlace(imageOf(number)), first: null, second: null });
+}
+
+/**
+ * Return the pixel that an image begins with.
+ * @param {DecodedImage} image
+ * @returns {Place}
+ */
+function firstPlace({ height, width, prediction }) {
+  const counts = data.classes.map(() => 0);
+  for (const label of prediction) counts[label] += 1;
+  const most = counts.indexOf(Math.max(...counts));
+  const middle = { row: Math.floor(height / 2), column: Math.floor(width / 2) };
+  let best = middle;
+  let least = Infinity;
+  prediction.forEach((label, pixel) => {
+    const row = Math.floor(pixel / width);
+    const column = pixel % width;
+    const distance = (row - middle.row) ** 2 + (column - middle.column) ** 2;
+    if (label !== most && distance < least) [best, least] = [{ row, column }, distance];
+  });
+  return best;
 }
 
 /** Fill the lists of classes. */
