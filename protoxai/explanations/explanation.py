@@ -23,6 +23,7 @@ from protoxai.model.outputs import SegmentationOutput
 from protoxai.prototypes.prototype import Prototype
 from protoxai.prototypes.provenance import Box, Provenance
 from protoxai.runtime.checks import Range, whole
+from protoxai.runtime.palette import Colour
 from protoxai.runtime.resize import resize
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Explanation:
         familiarity: How near each pixel is to the nearest prototype of its predicted class, (H, W):
             the share of the class's training pixels that are at least as far, in [0, 1]. None if
             the model does not know the distances in the training images.
+        palette: Colour (red, green, blue) of each class, 0 to 255.
 
     Example:
         >>> from protoxai import ScaleProtoSeg, explain
@@ -75,6 +77,7 @@ class Explanation:
     prototypes: Sequence[Prototype]
     provenance: tuple[Provenance, ...] | None
     familiarity: Tensor | None
+    palette: tuple[Colour, ...]
 
     @property
     def size(self) -> tuple[int, int]:

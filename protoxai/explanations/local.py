@@ -124,6 +124,7 @@ def _explain(
         prototypes=model.prototypes,
         provenance=model.provenance,
         familiarity=None if known is None else known.cpu(),
+        palette=model.colours,
     )
 
 

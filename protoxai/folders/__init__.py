@@ -3,6 +3,7 @@
 from protoxai.folders.layout import (
     CONFIG,
     FORMAT,
+    PALETTE,
     PROTOTYPES,
     PROVENANCE,
     WEIGHTS,
@@ -19,6 +20,7 @@ from protoxai.folders.writing import write_folder
 __all__ = [
     "CONFIG",
     "FORMAT",
+    "PALETTE",
     "PROTOTYPES",
     "PROVENANCE",
     "WEIGHTS",

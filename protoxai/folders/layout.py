@@ -11,6 +11,8 @@ from typing import Any
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 PROVENANCE = "provenance.json"
+PALETTE = "palette.json"
+"""Colour of each class in pictures."""
 PROTOTYPES = "prototypes.safetensors"
 """What the projection keeps as tensors: distances to pixels of the class, windows, activations."""
 PICTURES = "prototypes"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 from torch import nn
 
@@ -14,7 +14,8 @@ from protoxai.model.evaluation_settings import EvaluationSettings
 from protoxai.model.options import TrunkOptions
 from protoxai.model.saving import load_model_folder, save_model
 from protoxai.model.state_dicts import adopt_names
-from protoxai.runtime.checks import instance, shown
+from protoxai.runtime.checks import instance, palette_of, shown
+from protoxai.runtime.palette import Colour, distinct_palette
 
 
 class StoredModel(nn.Module):
@@ -25,12 +26,15 @@ class StoredModel(nn.Module):
         evaluation_settings: Size of images in evaluation, which
             :meth:`~protoxai.ScaleProtoSeg.preprocess` applies, and sliding window; None: unknown. A
             run sets them, and a model folder keeps them.
+        palette: Colour (red, green, blue) of each class, 0 to 255, in pictures; None: distinct
+            ones. A run sets those of its data, and a model folder keeps them.
     """
 
     # The typed dictionary of the options that a folder stores.
     options_kind: ClassVar[type[TrunkOptions]] = TrunkOptions
     config: dict[str, Any]
     evaluation_settings: EvaluationSettings | None = None
+    palette: Sequence[Sequence[int]] | None = None
 
     def save_pretrained(
         self,
@@ -104,11 +108,13 @@ class StoredModel(nn.Module):
 
     def documents(self) -> dict[str, Any]:
         """Return the content of the JSON files of the model's folder, by file name."""
-        documents = {folders.CONFIG: dict(self.config)}
+        documents: dict[str, Any] = {folders.CONFIG: dict(self.config)}
         settings = self.evaluation_settings
         if settings is not None:
             settings = instance("evaluation_settings", settings, EvaluationSettings)
             documents |= settings.documents()
+        if self.palette is not None:
+            documents |= {folders.PALETTE: self.colours}
         return documents
 
     def adopt_documents(self, documents: Mapping[str, Any]) -> None:
@@ -124,6 +130,23 @@ class StoredModel(nn.Module):
         if content is not None:
             with folders.damaged_in(EVALUATION):
                 self.evaluation_settings = EvaluationSettings.from_config(content)
+        colours = documents.get(folders.PALETTE)
+        if colours is not None:
+            with folders.damaged_in(folders.PALETTE):
+                self.palette = palette_of("palette", colours, self._num_classes)
+
+    @property
+    def colours(self) -> tuple[Colour, ...]:
+        """Colour (red, green, blue) of each class: the palette, or distinct ones without one."""
+        if self.palette is None:
+            return distinct_palette(self._num_classes)
+        given = palette_of("palette", self.palette, self._num_classes)
+        return cast(tuple[Colour, ...], given)
+
+    @property
+    def _num_classes(self) -> int:
+        count: int = self.config["num_classes"]
+        return count
 
     def binary_files(self, *, patches: bool = True) -> dict[str, bytes]:
         """Return the content of the folder's files beside the weights and JSON, by name.

@@ -22,7 +22,7 @@ from protoxai.model.segmenter import Segmenter
 from protoxai.runtime.checks import SHARE, number, short
 from protoxai.runtime.files import write_json
 from protoxai.runtime.modes import evaluating
-from protoxai.runtime.palette import Colour, distinct_palette
+from protoxai.runtime.palette import Colour
 from protoxai.training.evaluate_saved import open_evaluation
 from protoxai.training.open_model import open_model, run_of
 
@@ -78,7 +78,7 @@ def predict_files(
     named = _named(images, output)
     model = open_model(source)
     predict = _predictor(model, abstain_below)
-    palette = _palette(source, model.num_classes)
+    palette = _palette(source, model)
     names = model.class_names or tuple(f"class {c}" for c in range(model.num_classes))
     rows = zip(range(model.num_classes), names, palette, strict=True)
     write_json(
@@ -169,16 +169,16 @@ def _predictor(
     return predict
 
 
-def _palette(source: str | Path, num_classes: int) -> tuple[Colour, ...]:
-    """Return the colours of the run's data set, or distinct ones if it is not there."""
-    if run_of(source) is not None:
+def _palette(source: str | Path, model: Segmenter) -> tuple[Colour, ...]:
+    """Return the model's colours; those of the run's data set where an older folder lacks them."""
+    if model.palette is None and run_of(source) is not None:
         try:
             palette = open_evaluation(source).dataset.palette
         except (OSError, ValueError):
-            return distinct_palette(num_classes)
-        if len(palette) == num_classes:
+            return model.colours
+        if len(palette) == model.num_classes:
             return palette
-    return distinct_palette(num_classes)
+    return model.colours
 
 
 def _encoded(labels: Tensor, palette: Sequence[Colour]) -> Image.Image:

@@ -95,6 +95,7 @@ def run(
         check_splits_fit(splits)
         check_classes_fit(model, splits.train)
         model.evaluation_settings = recipe_settings(recipe.data)
+        model.palette = splits.train.palette
         state = _RunState(recipe, output, model, splits, log, progress)
         with on_stop(state.describe_stop):
             state.start(resume=resume)

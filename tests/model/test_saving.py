@@ -85,6 +85,28 @@ def test_folder_gives_the_same_model_to_the_last_bit(
         assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes()
 
 
+def test_the_palette_is_kept(tmp_path: Path) -> None:
+    model = small_model()
+    assert model.palette is None
+    assert len(set(model.colours)) == model.num_classes
+    model.palette = [[10 * c, 0, 255] for c in range(model.num_classes)]
+    model.save_pretrained(tmp_path)
+    twin = ScaleProtoSeg.from_pretrained(tmp_path, backbone=Trunk())
+    assert twin.colours == tuple((10 * c, 0, 255) for c in range(model.num_classes))
+    model.palette = None
+    model.save_pretrained(tmp_path)
+    assert ScaleProtoSeg.from_pretrained(tmp_path, backbone=Trunk()).palette is None
+
+
+@pytest.mark.parametrize("palette", [[[0, 0, 0]], [[0, 0, 256]] * 3, "red"])
+def test_a_wrong_palette_is_not_saved(palette: Any, tmp_path: Path) -> None:
+    model = small_model()
+    model.palette = palette
+    with pytest.raises((TypeError, ValueError), match="palette"):
+        model.save_pretrained(tmp_path)
+    assert not (tmp_path / "config.json").exists()
+
+
 def test_a_model_that_moved_is_saved_alike(tmp_path: Path, device: torch.device) -> None:
     model = grouped().to(device).eval()
     model.save_pretrained(tmp_path)

@@ -61,7 +61,7 @@ def explanation_figure(
 
     Args:
         explanation: Explanation from :func:`~protoxai.explain`.
-        palette: RGB colour of each class, 0 to 255; None for distinct ones.
+        palette: RGB colour of each class, 0 to 255; None for those of the model.
         regions: Number of regions to show, the largest first.
         prototypes: Number of prototypes per region.
         width: Width in inches: by default that of a page.
@@ -84,7 +84,7 @@ def explanation_figure(
     instance("explanation", explanation, Explanation, "explain(model, image)")
     regions, prototypes = whole("regions", regions, SHOWN), whole("prototypes", prototypes, SHOWN)
     width = number("width", width, INCHES)
-    colours = class_colours(len(explanation.class_names), palette)
+    colours = class_colours(len(explanation.class_names), palette or explanation.palette)
     from protoxai.runtime.figure_sheet import Sheet
 
     sheet = Sheet(width)

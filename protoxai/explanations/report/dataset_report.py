@@ -102,7 +102,7 @@ def report(
         model.head,
         model.prototypes,
         [_shown(model, data, index, ignore_index) for index in chosen],
-        page_classes(names, palette),
+        page_classes(names, palette or model.colours),
         patches=patches,
         inactive=inactive,
     )

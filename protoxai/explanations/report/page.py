@@ -85,7 +85,7 @@ def explanation_page(
     Args:
         explanations: One explanation, or several of the same model.
         names: Name of each image; None for numbers.
-        palette: RGB colour of each class, 0 to 255; None for distinct ones.
+        palette: RGB colour of each class, 0 to 255; None for those of the model.
         patches: Whether to include the training pictures of the prototypes.
         title: Title of the page.
 
@@ -104,7 +104,7 @@ def explanation_page(
         first.head,
         first.prototypes,
         [shown_image(each, name) for each, name in zip(given, names, strict=True)],
-        page_classes(first.class_names, palette),
+        page_classes(first.class_names, palette or first.palette),
         patches=flag("patches", patches),
         inactive=False,
     )

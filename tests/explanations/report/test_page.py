@@ -137,6 +137,15 @@ def test_colours_are_those_of_the_palette_or_distinct() -> None:
     assert len({each.colour for each in page_classes(["a", "b", "c"], None)}) == 3
 
 
+def test_the_colours_of_a_page_are_the_models() -> None:
+    model = report_model(2)
+    model.palette = ((1, 2, 3), (4, 5, 6), (7, 8, 9))
+    explanation = explain(model, image_of(LabelledImages(), 1))
+    for palette, first in ((None, "#010203"), ([(255, 0, 0)] * 3, "#ff0000")):
+        classes = payload(explanation_page([explanation], palette=palette))["classes"]
+        assert classes[0]["colour"] == first
+
+
 def test_explanations_are_of_one_model() -> None:
     image = image_of(LabelledImages(), 1)
     one, other, third = (explain(report_model(stage), image) for stage in (2, 2, 1))
