@@ -175,7 +175,9 @@ def _train_one(recipe: Recipe, output: Path, splits: Splits, *, resume: bool, ch
     if rank() == 0:
         write_metrics(output / "metrics.json", results)
         _print_table(results)
-        files = ["model/", "metrics.json", *_write_explanations(results[0], output)]
+    explained = _write_explanations(results[0], output)
+    if rank() == 0:
+        files = ["model/", "metrics.json", *explained]
         print(f"{output}: {', '.join(files)} ({_minutes(started)})")
 
 

@@ -25,6 +25,7 @@ from protoxai.labels import labels_at
 from protoxai.model.prediction import predicted_labels
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
 from protoxai.runtime.checks import Range, flag, instance, palette_of, shown, whole
+from protoxai.runtime.distributed import gather, rank, world_size
 from protoxai.runtime.files import write_file
 from protoxai.runtime.paths import expanded
 from protoxai.runtime.wrappers import unwrapped
@@ -53,7 +54,8 @@ def report(
     they are made of. Of labelled data the images are chosen evenly from the one that is predicted
     best to the one that is predicted worst; of other data, evenly over the data set. The results
     are those of the model's evaluation settings, with their sliding window if they name one; the
-    inspector shows how the model sees an image as a whole.
+    inspector shows how the model sees an image as a whole. If ``torch.distributed`` is initialised,
+    each process scores its share of the images, and the first one writes.
 
     Args:
         model: Model in either stage.
@@ -93,6 +95,8 @@ def report(
     count = _length(data)
     ignore_index = getattr(data, "ignore_index", 255)
     scores, order = _results(model, data, ignore_index)
+    if rank() != 0:
+        return path
     chosen = _spread(order, min(images, count))
     names = _class_names(model, data)
     palette = getattr(data, "palette", None)
@@ -166,19 +170,22 @@ def _sample(data: Any, index: int) -> Mapping[str, Any]:
 
 
 def _results(model: ScaleProtoSeg, data: Any, ignore_index: int) -> tuple[Scores | None, list[int]]:
-    """Return the scores, if the data have labels, and the images from best to worst predicted."""
+    """Return the scores, if the data have labels, and the images from best to worst predicted.
+
+    Each process scores its share of the images.
+    """
     if "labels" not in _sample(data, 0):
         return None, list(range(len(data)))
     from protoxai.evaluation.scores import evaluate
     from protoxai.evaluation.sliding import window_logits
 
-    shares: list[float] = []
+    own: dict[int, float] = {}
 
     def keep_share(predicted: Tensor, batch: Mapping[str, Any]) -> None:
         labels = batch["labels"].to(predicted.device)
         known = labels != ignore_index
         right = (predicted == labels) & known
-        shares.append(float(right.sum()) / max(int(known.sum()), 1))
+        own[int(batch["index"])] = float(right.sum()) / max(int(known.sum()), 1)
 
     scores = evaluate(
         model,
@@ -188,12 +195,13 @@ def _results(model: ScaleProtoSeg, data: Any, ignore_index: int) -> tuple[Scores
         on_batch=keep_share,
         group_of=getattr(data, "group", None),
     )
-    return scores, sorted(range(len(shares)), key=lambda index: -shares[index])
+    shares = {index: share for each in gather(own) for index, share in each.items()}
+    return scores, sorted(sorted(shares), key=lambda index: -shares[index])
 
 
 def _batches(data: Any) -> Iterator[dict[str, Any]]:
-    """Yield the samples of a data set as batches of one."""
-    for index in range(len(data)):
+    """Yield this process's share of the samples of a data set, as batches of one."""
+    for index in range(rank(), len(data), world_size()):
         sample = _sample(data, index)
         batch = {name: sample[name][None] for name in ("image", "labels") if name in sample}
         yield {**batch, "index": torch.tensor([index]), "id": [_name(sample, index)]}

@@ -16,6 +16,7 @@ from protoxai.explanations.report import report
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
 from protoxai.model.segmenter import Segmenter
 from protoxai.runtime.components import connected_components
+from protoxai.runtime.distributed import rank
 from protoxai.runtime.files import write_file
 from protoxai.training.feeding.loaders import evaluation_view
 from protoxai.training.recipes.data_recipe import DataRecipe
@@ -36,8 +37,8 @@ def write_explanations(
 ) -> list[str]:
     """Write the figures of an image that is predicted well and of a mistake, and the report.
 
-    The mistake is the largest wrong region of an image that is predicted badly: why the model
-    prefers its class to the true one.
+    All processes of a run call this; the first one writes. The mistake is the largest wrong region
+    of an image that is predicted badly: why the model prefers its class to the true one.
 
     Args:
         model: Trained model; without prototypes, nothing is written.
@@ -50,16 +51,16 @@ def write_explanations(
     """
     if not isinstance(model, ScaleProtoSeg):
         return []
-    success, mistake = chosen_images(model, data)
-    explanation = _explained(model, data, success)
-    _write(folder / SUCCESS, explanation.figure(palette=data.palette))
-    explanation = _explained(model, data, mistake)
-    wrong = largest_mistake(explanation)
-    if wrong is None:
-        _write(folder / MISTAKE, explanation.figure(palette=data.palette))
-    else:
-        region, predicted, true = wrong
-        _write(folder / MISTAKE, contrast_figure(explanation, predicted, true, region))
+    if rank() == 0:
+        success, mistake = chosen_images(model, data)
+        _write(folder / SUCCESS, _explained(model, data, success).figure())
+        explanation = _explained(model, data, mistake)
+        wrong = largest_mistake(explanation)
+        if wrong is None:
+            _write(folder / MISTAKE, explanation.figure())
+        else:
+            region, predicted, true = wrong
+            _write(folder / MISTAKE, contrast_figure(explanation, predicted, true, region))
     view = evaluation_view(data, recipe, model)
     details = {"Data": f"{recipe.dataset}, split {recipe.validation_split}"}
     report(model, view, folder / REPORT, REPORT_IMAGES, details=details)
