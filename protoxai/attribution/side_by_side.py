@@ -61,7 +61,7 @@ def attribution_figure(
         >>> from protoxai.attribution import CaptumAttribution, PrototypeAttribution
         >>> model = ScaleProtoSeg(torch.nn.Conv2d(3, 8, 3, stride=8), 2, prototype_dim=4)
         >>> explainers = [PrototypeAttribution(model), CaptumAttribution("Saliency", model)]
-        >>> figure = attribution_figure(explainers, torch.rand(3, 32, 40))
+        >>> figure = attribution_figure(explainers, torch.randn(3, 32, 40))
     """
     explainers = _explainers(explainers)
     tensor("image", image, "... channels height width", hint=IMAGE_HINT, sizes={"channels": 3})

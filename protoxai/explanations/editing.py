@@ -124,7 +124,7 @@ def edit(
     Example:
         >>> import torch
         >>> model = ScaleProtoSeg(torch.nn.Conv2d(3, 8, 3, stride=8), 2, prototype_dim=4)
-        >>> batch = {"image": torch.rand(1, 3, 32, 40), "labels": torch.zeros(1, 32, 40).long()}
+        >>> batch = {"image": torch.randn(1, 3, 32, 40), "labels": torch.zeros(1, 32, 40).long()}
         >>> edited = edit(model, [3, 17], [batch], image=batch["image"])
         >>> len(edited.model.table), edited.after.prototypes - edited.before.prototypes
         (22, -2)

@@ -117,7 +117,7 @@ def explanation_change(
         >>> import torch
         >>> from protoxai import ScaleProtoSeg, explain
         >>> model = ScaleProtoSeg(torch.nn.Conv2d(3, 8, 3, stride=8), 2, prototype_dim=4)
-        >>> image, edited = torch.rand(3, 32, 40), model.without([3])
+        >>> image, edited = torch.randn(3, 32, 40), model.without([3])
         >>> change = explanation_change(explain(model, image), explain(edited, image), [3])
         >>> region = change.regions[0]
         >>> region.prototypes[0].prototype, region.prototypes[0].removed

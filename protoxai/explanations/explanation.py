@@ -58,7 +58,7 @@ class Explanation:
     Example:
         >>> from protoxai import ScaleProtoSeg, explain
         >>> model = ScaleProtoSeg(torch.nn.Conv2d(3, 8, 3, stride=8), 2, prototype_dim=4)
-        >>> explanation = explain(model, torch.rand(3, 32, 40))
+        >>> explanation = explain(model, torch.randn(3, 32, 40))
         >>> pixel = explanation.at(row=12, col=30)
         >>> len(pixel.groups), explanation.activation_map(5).shape
         (12, torch.Size([32, 40]))

@@ -67,12 +67,12 @@ def explain(
     Example:
         >>> import torch
         >>> model = ScaleProtoSeg(torch.nn.Conv2d(3, 8, 3, stride=8), 2, prototype_dim=4).group()
-        >>> explanation = explain(model, torch.rand(3, 32, 40))
+        >>> explanation = explain(model, torch.randn(3, 32, 40))
         >>> region = explanation.regions[0]
         >>> total = region.baseline + region.other_evidence + sum(g.evidence for g in region.groups)
         >>> abs(total - region.logit) < 1e-5 * abs(region.logit)
         True
-        >>> len(explain(model, torch.rand(2, 3, 32, 40)))
+        >>> len(explain(model, torch.randn(2, 3, 32, 40)))
         2
     """
     hint = "a model without prototypes has no evidence to show"

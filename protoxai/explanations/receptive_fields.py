@@ -108,7 +108,7 @@ def receptive_field(
 
     Example:
         >>> model = ScaleProtoSeg(torch.nn.Conv2d(3, 8, 8, stride=8), 2, prototype_dim=4)
-        >>> field = receptive_field(model, torch.rand(3, 48, 48), prototype=3)
+        >>> field = receptive_field(model, torch.randn(3, 48, 48), prototype=3)
         >>> field.map.shape, round(field.kept, 3)  # no pixel outside of the patch reaches its cell
         (torch.Size([48, 48]), 1.0)
     """

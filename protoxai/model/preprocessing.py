@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, Union
 
@@ -54,7 +55,7 @@ def prepare(model: Segmenter, image: ImageInput, name: str = "image") -> Prepare
         ValueError: If it has another shape, or a file cannot be read without loss.
     """
     if isinstance(image, Tensor) and image.dtype != torch.uint8:
-        return _normalised(name, image)
+        return _normalised(model, name, image)
     original = _batch(name, _read(name, image))
     from torchvision.transforms.v2.functional import resize
 
@@ -76,12 +77,33 @@ def prepare(model: Segmenter, image: ImageInput, name: str = "image") -> Prepare
     return PreparedImage(pixels.to(weight), original, (height, width))
 
 
-def _normalised(name: str, images: Tensor) -> PreparedImage:
+def _normalised(model: Segmenter, name: str, images: Tensor) -> PreparedImage:
     tensor(name, images, "... channels height width", meta=True, hint=EXPECTED)
     images = images[None] if images.dim() == 3 else images
     if images.dim() != 4:
         raise ValueError(f"{name}: got shape {tuple(images.shape)}, {EXPECTED}")
+    _warn_unless_normalised(model, name, images)
     return PreparedImage(images, None, (images.shape[2], images.shape[3]))
+
+
+def _warn_unless_normalised(model: Segmenter, name: str, images: Tensor) -> None:
+    """Warn of values that no normalised photograph has: all in [0, 1], or some near 255.
+
+    As in :func:`~protoxai.model.finiteness.check_result`, values are read on the CPU only.
+    """
+    if images.device.type != "cpu" or torch.compiler.is_compiling() or 0 in images.shape:
+        return
+    low, high = (float(value) for value in images.detach().aminmax())
+    as_given = set(model.mean) == {0.0} and set(model.std) == {1.0}
+    unit = low >= 0 and 0.5 < high <= 1 and not as_given
+    if unit or (low >= 0 and 50 < high <= 255):
+        warnings.warn(
+            f"{name}: got a floating-point tensor with values from {low:.3g} to {high:.3g}, which "
+            "is taken as normalised but looks as if it were not: give the image as uint8, or "
+            f"normalise it by the model's mean {tuple(model.mean)} and standard deviation "
+            f"{tuple(model.std)}",
+            stacklevel=5,
+        )
 
 
 def _read(name: str, image: ImageInput) -> Tensor:

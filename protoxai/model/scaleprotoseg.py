@@ -54,9 +54,9 @@ class ScaleProtoSeg(PrototypeSegmenter):
         >>> import torch
         >>> trunk = torch.nn.Conv2d(3, 8, 3, stride=8)
         >>> model = ScaleProtoSeg(trunk, num_classes=2, prototype_dim=4)
-        >>> model(torch.rand(1, 3, 32, 40)).logits.shape
+        >>> model(torch.randn(1, 3, 32, 40)).logits.shape
         torch.Size([1, 2, 4, 5])
-        >>> model.predict(torch.rand(1, 3, 32, 40)).shape
+        >>> model.predict(torch.randn(1, 3, 32, 40)).shape
         torch.Size([1, 32, 40])
     """
 

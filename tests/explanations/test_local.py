@@ -145,7 +145,7 @@ def test_unprojected_prototypes_have_no_source() -> None:
 
 def test_classes_without_names_are_numbered() -> None:
     model = ScaleProtoSeg(nn.Conv2d(3, 4, 3, stride=4), 2, prototype_dim=4)
-    assert explain(model, torch.rand(3, 16, 16)).class_names == ("class 0", "class 1")
+    assert explain(model, torch.randn(3, 16, 16)).class_names == ("class 0", "class 1")
 
 
 def test_the_image_is_shown_as_it_was() -> None:

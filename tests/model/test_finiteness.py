@@ -17,7 +17,7 @@ from protoxai.model.segmenter import Segmenter
 from protoxai.runtime.finite import NotFiniteError
 from tests.toys import SMALL, Trunk, small_model
 
-IMAGES = torch.rand(2, 3, 16, 16)
+IMAGES = torch.randn(2, 3, 16, 16)
 
 
 def batch_of(images: Tensor) -> dict[str, object]:

@@ -191,7 +191,7 @@ def test_folder_of_an_earlier_version_loads(tmp_path: Path) -> None:
     assert model.head.num_groups == 2
     for name, value in weights.items():
         assert torch.equal(model.state_dict()[name], value)
-    assert model.predict(torch.rand(1, 3, 16, 16)).shape == (1, 16, 16)
+    assert model.predict(torch.randn(1, 3, 16, 16)).shape == (1, 16, 16)
 
 
 def test_linear_folder_of_an_earlier_version_loads(tmp_path: Path) -> None:

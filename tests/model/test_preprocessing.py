@@ -2,7 +2,7 @@
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -237,3 +237,24 @@ def test_a_tensor_of_a_normalised_image_is_seen_as_before() -> None:
         net.predict(images),
         torch.nn.functional.interpolate(logits, (20, 24), mode="bilinear").argmax(1),
     )
+
+
+@pytest.mark.parametrize("scale", [1, 255])
+@pytest.mark.parametrize("method", ["preprocess", "predict"])
+def test_values_that_no_normalised_photograph_has_are_told(
+    pixels: NDArray[np.uint8], scale: int, method: str
+) -> None:
+    as_read = scale * (torch.from_numpy(pixels).permute(2, 0, 1) / 255)
+    with pytest.warns(UserWarning, match=r"values from 0 to .*uint8.*mean \(0.485, "):
+        getattr(model(), method)(as_read)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.3, -2.1])
+def test_of_plain_images_nothing_is_told(value: float) -> None:
+    model().predict(torch.full((3, HEIGHT, WIDTH), value))
+
+
+def test_a_model_of_images_as_they_are_takes_them_silently() -> None:
+    trunk = cast(Any, Trunk())
+    trunk.mean, trunk.std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    LinearSegmenter(trunk, 3).predict(torch.rand(3, HEIGHT, WIDTH))

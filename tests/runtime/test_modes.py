@@ -84,7 +84,7 @@ def test_predicting_from_several_threads_never_changes_a_model(grouped: bool) ->
     if grouped:
         model.group(2)
     model.scales.eval()
-    image = torch.rand(1, 3, 16, 16)
+    image = torch.randn(1, 3, 16, 16)
     expected = model.predict(image)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     mode = modes(model)
@@ -101,7 +101,7 @@ def test_predicting_from_several_threads_never_changes_a_model(grouped: bool) ->
                 PrototypeAttribution(model)(image, region, class_index)
                 evaluate(model, [batch])
             with pytest.raises(ValueError, match="shape"):
-                explain(model, torch.rand(2, 16, 16))
+                explain(model, torch.randn(2, 16, 16))
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(use, range(4)))

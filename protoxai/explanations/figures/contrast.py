@@ -85,7 +85,7 @@ def contrast_figure(
         >>> import torch
         >>> from protoxai import ScaleProtoSeg, explain
         >>> model = ScaleProtoSeg(torch.nn.Conv2d(3, 8, 3, stride=8), 2, prototype_dim=4)
-        >>> explanation = explain(model, torch.rand(3, 32, 40))
+        >>> explanation = explain(model, torch.randn(3, 32, 40))
         >>> figure = contrast_figure(explanation, 0, 1, region=(0, 0, 16, 16))
     """
     instance("explanation", explanation, Explanation, "explain(model, image)")

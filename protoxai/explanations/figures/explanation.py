@@ -77,7 +77,7 @@ def explanation_figure(
         >>> import torch
         >>> from protoxai import ScaleProtoSeg, explain
         >>> model = ScaleProtoSeg(torch.nn.Conv2d(3, 8, 3, stride=8), 2, prototype_dim=4)
-        >>> figure = explanation_figure(explain(model, torch.rand(3, 32, 40)), width=5)
+        >>> figure = explanation_figure(explain(model, torch.randn(3, 32, 40)), width=5)
         >>> float(figure.get_size_inches()[0])
         5.0
     """

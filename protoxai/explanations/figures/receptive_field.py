@@ -39,7 +39,7 @@ def receptive_field_figure(field: ReceptiveField, *, width: float = 3.4) -> Figu
         >>> from protoxai import ScaleProtoSeg
         >>> from protoxai.explanations import receptive_field
         >>> model = ScaleProtoSeg(torch.nn.Conv2d(3, 8, 8, stride=8), 2, prototype_dim=4)
-        >>> field = receptive_field(model, torch.rand(3, 48, 48), prototype=3, samples=2)
+        >>> field = receptive_field(model, torch.randn(3, 48, 48), prototype=3, samples=2)
         >>> figure = receptive_field_figure(field)
     """
     instance("field", field, ReceptiveField, "receptive_field(model, image, prototype)")

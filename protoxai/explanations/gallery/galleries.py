@@ -178,7 +178,7 @@ def gallery(model: ScaleProtoSeg, data: Any = None) -> Gallery:
 
     Example:
         >>> model = ScaleProtoSeg(torch.nn.Conv2d(3, 8, 3, stride=8), 2, prototype_dim=4).group()
-        >>> shown = gallery(model, [{"image": torch.rand(3, 32, 40)}])
+        >>> shown = gallery(model, [{"image": torch.randn(3, 32, 40)}])
         >>> shown.classes[0].by_scale[0], len(shown.figures())
         ((0, 1, 2), 3)
     """

@@ -80,7 +80,7 @@ def report(
     Example:
         >>> import tempfile, torch
         >>> model = ScaleProtoSeg(torch.nn.Conv2d(3, 8, 3, stride=8), 2, prototype_dim=4).group()
-        >>> data = [{"image": torch.rand(3, 32, 40), "labels": torch.zeros(32, 40).long()}]
+        >>> data = [{"image": torch.randn(3, 32, 40), "labels": torch.zeros(32, 40).long()}]
         >>> path = report(model, data, Path(tempfile.mkdtemp()) / "report.html")
         >>> path.read_text(encoding="utf-8").startswith("<!doctype html>")
         True

@@ -89,7 +89,7 @@ def test_a_model_of_one_class_and_one_image(open_page: Open, tmp_path: Path) -> 
 
     torch.manual_seed(0)
     model = ScaleProtoSeg(nn.Conv2d(3, 8, 8, stride=8), 1, prototype_dim=4)
-    path = report(model, [{"image": torch.rand(3, 32, 48)}], tmp_path / "one.html")
+    path = report(model, [{"image": torch.randn(3, 32, 48)}], tmp_path / "one.html")
     browser = open_page(path)
     point(browser, 3, 3)
     assert browser.get_log("browser") == []

@@ -171,6 +171,6 @@ def test_what_does_not_fit_is_named(
     given: Any, options: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     if given is None:
-        given = explain(report_model(1), torch.rand(3, 32, 48))
+        given = explain(report_model(1), torch.randn(3, 32, 48))
     with pytest.raises(error, match=message):
         explanation_page(given, **options)

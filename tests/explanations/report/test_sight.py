@@ -43,7 +43,7 @@ def test_a_prototype_that_sees_no_farther_than_its_patch_keeps_all() -> None:
     model = ScaleProtoSeg(
         nn.Conv2d(3, 8, 8, stride=8), 2, scales=Single(), prototypes_per_scale=1, prototype_dim=4
     )
-    sight = measured_sight(model, [torch.rand(3, 48, 48)])
+    sight = measured_sight(model, [torch.randn(3, 48, 48)])
     assert sight.examples[0].kept == "100%"
     assert sight.summary.endswith("100% of the activation survives.")
 

@@ -95,7 +95,7 @@ def test_without_prototypes_nothing_is_written(tmp_path: Path) -> None:
 
 def test_the_largest_mistake_is_one_region_of_two_classes() -> None:
     model = ScaleProtoSeg(torch.nn.Conv2d(3, 8, 3, stride=4), 3, prototype_dim=4)
-    explanation = explain(model, torch.rand(3, 20, 30))
+    explanation = explain(model, torch.randn(3, 20, 30))
     labels = torch.zeros(20, 30, dtype=torch.int64)
     predicted = labels.clone()
     predicted[:5, :5] = 1  # 25 pixels
