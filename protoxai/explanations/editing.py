@@ -131,6 +131,36 @@ def edit(
         >>> abs(sum(p.change for p in edited.change.regions[0].prototypes)) > 0
         True
     """
+
+    def score(scored: ScaleProtoSeg) -> Scores:
+        logits_of = window_logits(scored, scored.evaluation_settings)
+        return evaluate(scored, loader, ignore_index=ignore_index, logits_of=logits_of)
+
+    return edit_by_scores(model, prototypes, score, refit=refit, image=image)
+
+
+def edit_by_scores(
+    model: ScaleProtoSeg,
+    prototypes: str | Path | Sequence[int],
+    score: Callable[[ScaleProtoSeg], Scores],
+    *,
+    refit: Callable[[ScaleProtoSeg], RefitRecord] | None = None,
+    image: Any = None,
+    class_names: Sequence[str] = (),
+) -> Edit:
+    """Remove prototypes, and measure what that changes by any scores; see :func:`edit`.
+
+    Args:
+        model: Model in either stage; it stays as it is.
+        prototypes: File of marks, or the indices of the prototypes.
+        score: Function that scores a model.
+        refit: Function that refits the last layer of the new model; None to leave it as it is.
+        image: Image to explain by both models; None for none.
+        class_names: Names of the classes; those of the model by default.
+
+    Raises:
+        TypeError, ValueError, NotFiniteError: As for :func:`edit`.
+    """
     model = instance("model", unwrapped(model), ScaleProtoSeg, "it has prototypes")
     if isinstance(prototypes, str | Path):
         prototypes = [mark.index for mark in read_marks(prototypes, model)]
@@ -139,17 +169,10 @@ def edit(
     if refit is not None:
         record = instance("refit(model)", function("refit", refit)(edited), RefitRecord)
         edited = record.model
-    before, after = (
-        evaluate(
-            each,
-            loader,
-            ignore_index=ignore_index,
-            logits_of=window_logits(each, each.evaluation_settings),
-        )
-        for each in (model, edited)
-    )
+    before, after = score(model), score(edited)
     change = None
     if image is not None:
         change = explanation_change(explain(model, image), explain(edited, image), removed)
-    names = model.class_names or tuple(f"class {c}" for c in range(model.num_classes))
+    numbered = tuple(f"class {c}" for c in range(model.num_classes))
+    names = tuple(class_names) or model.class_names or numbered
     return Edit(edited, removed, record, before, after, names, change)

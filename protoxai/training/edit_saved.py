@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from protoxai.evaluation.scores import Scores, evaluate
 from protoxai.evaluation.sliding import window_logits
-from protoxai.explanations import Edit, explain, explanation_change, read_marks
+from protoxai.explanations.editing import Edit, edit_by_scores
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
 from protoxai.projection.refit import OFF_CLASS_L1, RefitRecord, refit_last_layer
 from protoxai.runtime.distributed import rank
@@ -61,24 +62,20 @@ def edit_saved(
     opened = open_evaluation(source, overrides)
     model = open_prototype_model(source)
     check_classes_fit(model, opened.dataset)
-    if isinstance(without, str | Path):
-        without = [mark.index for mark in read_marks(without, model)]
-    edited, record = model.without(without), None
-    before = _scores(model, opened)
-    if refit:
-        record = _refit(edited, opened, source)
-        edited = record.model
-    after, change = _scores(edited, opened), None
-    if image is not None:
-        change = explanation_change(explain(model, image), explain(edited, image), without)
-    names, removed = tuple(opened.dataset.class_names), tuple(sorted(without))
-    result = Edit(edited, removed, record, before, after, names, change)
+    result = edit_by_scores(
+        model,
+        without,
+        partial(_scores, opened),
+        refit=partial(_refit, opened, source) if refit else None,
+        image=image,
+        class_names=opened.dataset.class_names,
+    )
     if rank() == 0:
-        edited.save_pretrained(output, documents={DOCUMENT: result.to_plain()})
+        result.model.save_pretrained(output, documents={DOCUMENT: result.to_plain()})
     return result
 
 
-def _scores(model: ScaleProtoSeg, opened: OpenedEvaluation) -> Scores:
+def _scores(opened: OpenedEvaluation, model: ScaleProtoSeg) -> Scores:
     dataset = opened.dataset
     return evaluate(
         model,
@@ -89,7 +86,7 @@ def _scores(model: ScaleProtoSeg, opened: OpenedEvaluation) -> Scores:
     )
 
 
-def _refit(model: ScaleProtoSeg, opened: OpenedEvaluation, source: str | Path) -> RefitRecord:
+def _refit(opened: OpenedEvaluation, source: str | Path, model: ScaleProtoSeg) -> RefitRecord:
     recipe = opened.recipe
     splits = Splits.of(recipe)
     return refit_last_layer(
