@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch import Tensor
 from protoxai.images import unit_range
 from protoxai.model.preprocessing import ImageInput, prepare
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
+from protoxai.runtime.checks import shown
 from protoxai.runtime.finite import check_images
 from protoxai.runtime.tensors import tensor
 
@@ -56,3 +58,20 @@ def shown_image(model: ScaleProtoSeg, image: ImageInput, position: int | None = 
     )
     shown = (pixels[0].detach().float() * std + mean).clamp(0, 1)
     return ShownImage(pixels, shown.cpu())
+
+
+def check_data_set(data: Any) -> None:
+    """Raise an error unless images can be taken from a data set by their numbers.
+
+    Raises:
+        TypeError: If it has no ``len`` and ``[]``, or is a mapping, text or a tensor.
+        ValueError: If it is empty.
+    """
+    is_data_set = hasattr(data, "__len__") and hasattr(data, "__getitem__")
+    if not is_data_set or isinstance(data, Mapping | str | Tensor):
+        raise TypeError(
+            f"data is {shown(data)} ({type(data).__name__}), expected a data set with len and [], "
+            'whose items are mappings with "image"'
+        )
+    if len(data) == 0:
+        raise ValueError("data is empty, expected a data set with at least one image")

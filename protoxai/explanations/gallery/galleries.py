@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from protoxai.explanations.inputs import check_data_set
 from protoxai.explanations.saving import check_suffix
 from protoxai.heads.linear import check_class
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
@@ -190,7 +191,7 @@ def gallery(model: ScaleProtoSeg, data: Any = None) -> Gallery:
     classes = contents_of(model)
     found = None
     if data is not None:
-        _check_data(data)
+        check_data_set(data)
         from protoxai.explanations.gallery.neighbours import neighbours_of
 
         found = neighbours_of(model, data, _in_use(classes))
@@ -200,14 +201,3 @@ def gallery(model: ScaleProtoSeg, data: Any = None) -> Gallery:
 def _in_use(classes: Sequence[ClassContents]) -> Tensor:
     indices = [index for each in classes for index in each.in_use]
     return torch.tensor(sorted(indices), dtype=torch.long)
-
-
-def _check_data(data: Any) -> None:
-    is_data_set = hasattr(data, "__len__") and hasattr(data, "__getitem__")
-    if not is_data_set or isinstance(data, Mapping | str | Tensor):
-        raise TypeError(
-            f"data is {shown(data)} ({type(data).__name__}), expected a data set with len and [], "
-            'whose items are mappings with "image"'
-        )
-    if len(data) == 0:
-        raise ValueError("data is empty, expected a data set with at least one image")

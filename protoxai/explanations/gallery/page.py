@@ -19,6 +19,7 @@ from protoxai.explanations.gallery.figure import (
     purity_words,
     scale_colour,
 )
+from protoxai.explanations.templates import templates_of
 from protoxai.prototypes.prototype import Prototype
 
 if TYPE_CHECKING:
@@ -97,15 +98,7 @@ def _bars(mass: tuple[float, ...]) -> list[tuple[float, float, str]]:
 
 
 def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("protoxai.explanations.gallery"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates_of("protoxai.explanations.gallery")
     environment.globals |= {
         "bars": _bars,
         "percent": percent,

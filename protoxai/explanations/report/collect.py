@@ -40,7 +40,7 @@ SMALL_ERROR = 0.005
 
 
 @dataclass(frozen=True)
-class ShownImage:
+class InspectedImage:
     """An image of the inspector.
 
     Attributes:
@@ -65,7 +65,7 @@ class ShownImage:
 def collect(
     head: PrototypeHead | SparseGroupHead,
     prototypes: Sequence[Any],
-    images: Sequence[ShownImage],
+    images: Sequence[InspectedImage],
     classes: Sequence[PageClass],
     *,
     patches: bool,
@@ -158,7 +158,7 @@ def _units(head: PrototypeHead | SparseGroupHead, positions: dict[int, int]) -> 
 
 
 def _page_images(
-    head: PrototypeHead | SparseGroupHead, images: Sequence[ShownImage], indices: Tensor
+    head: PrototypeHead | SparseGroupHead, images: Sequence[InspectedImage], indices: Tensor
 ) -> tuple[list[PageImage], float]:
     """Return the images of the page, and the largest error of a score computed from them.
 
@@ -187,7 +187,7 @@ def _page_images(
 @torch.no_grad()
 def _error(
     head: PrototypeHead | SparseGroupHead,
-    image: ShownImage,
+    image: InspectedImage,
     indices: Tensor,
     decoded: NDArray[np.float64],
 ) -> float:
@@ -198,7 +198,7 @@ def _error(
     return float((head(activations[None])[0] - image.logits).abs().max())
 
 
-def _page_image(image: ShownImage, maps: PageMaps) -> PageImage:
+def _page_image(image: InspectedImage, maps: PageMaps) -> PageImage:
     """Return an image of the page."""
     right = None
     if image.labels is not None and (image.labels >= 0).any():

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from protoxai.explanations.inputs import check_data_set
 from protoxai.explanations.local import explain
-from protoxai.explanations.report.collect import ShownImage, collect, known_labels, rgb_pixels
+from protoxai.explanations.report.collect import InspectedImage, collect, known_labels, rgb_pixels
 from protoxai.explanations.report.page import (
     head_facts,
+    inspected_image,
     page_classes,
     page_title,
     render,
-    shown_image,
 )
 from protoxai.explanations.report.sight import measured_sight
 from protoxai.labels import labels_at
@@ -92,7 +93,8 @@ def report(
     patches, inactive = flag("patches", patches), flag("inactive", inactive)
     title = page_title(title, type(model).__name__)
     details = instance("details", {} if details is None else details, Mapping, "names with text")
-    count = _length(data)
+    check_data_set(data)
+    count = len(data)
     ignore_index = getattr(data, "ignore_index", 255)
     scores, order = _results(model, data, ignore_index)
     if rank() != 0:
@@ -105,7 +107,7 @@ def report(
     page = collect(
         model.head,
         model.prototypes,
-        [_shown(model, data, index, ignore_index) for index in chosen],
+        [_inspected(model, data, index, ignore_index) for index in chosen],
         page_classes(names, palette or model.colours),
         patches=patches,
         inactive=inactive,
@@ -126,20 +128,6 @@ def _file(path: str | os.PathLike[str]) -> Path:
     if file.is_dir():
         raise ValueError(f"path is {file}, which is a folder: give the path of a file")
     return file
-
-
-def _length(data: Any) -> int:
-    """Return the number of items of a data set."""
-    if not (hasattr(data, "__len__") and hasattr(data, "__getitem__")) or isinstance(
-        data, Mapping | str | Tensor
-    ):
-        raise TypeError(
-            f"data is {shown(data)} ({type(data).__name__}), expected a data set with len and [], "
-            'whose items are mappings with "image"'
-        )
-    if len(data) == 0:
-        raise ValueError("data is empty, expected a data set with at least one image")
-    return len(data)
 
 
 def _class_names(model: ScaleProtoSeg, data: Any) -> Sequence[str]:
@@ -223,11 +211,11 @@ def _spread(order: list[int], count: int) -> list[int]:
     return [order[round(place * (len(order) - 1) / (count - 1))] for place in range(count)]
 
 
-def _shown(model: ScaleProtoSeg, data: Any, index: int, ignore_index: int) -> ShownImage:
+def _inspected(model: ScaleProtoSeg, data: Any, index: int, ignore_index: int) -> InspectedImage:
     """Return an image for the inspector, at the size of its labels."""
     sample = _sample(data, index)
     explanation = explain(model, sample["image"])
-    image = shown_image(explanation, _name(sample, index))
+    image = inspected_image(explanation, _name(sample, index))
     if "labels" in sample:
         labels = sample["labels"]
         labels = labels.masked_fill(labels == ignore_index, -1)

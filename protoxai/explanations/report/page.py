@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from protoxai.explanations.report.collect import ShownImage, collect, known_labels, rgb_pixels
+from protoxai.explanations.report.collect import InspectedImage, collect, known_labels, rgb_pixels
 from protoxai.explanations.report.payload import PageClass, PageData
 from protoxai.explanations.report.results import result_table
+from protoxai.explanations.templates import templates_of
 from protoxai.heads.groups import SparseGroupHead
 from protoxai.heads.linear import PrototypeHead
 from protoxai.runtime.checks import flag, instance, palette_of, shown
@@ -36,7 +37,7 @@ STYLES = ("base", "inspector", "gallery")
 POLICY = "default-src 'none'; img-src data: blob:; script-src 'sha256-{}'; style-src 'sha256-{}'"
 
 
-def shown_image(explanation: Explanation, name: str) -> ShownImage:
+def inspected_image(explanation: Explanation, name: str) -> InspectedImage:
     """Return an explained image for the inspector.
 
     Args:
@@ -44,7 +45,7 @@ def shown_image(explanation: Explanation, name: str) -> ShownImage:
         name: Name of the image.
     """
     familiarity, labels = explanation.familiarity, explanation.labels
-    return ShownImage(
+    return InspectedImage(
         name=name,
         picture=rgb_pixels(explanation.image),
         activations=explanation.output.activations[0].detach(),
@@ -103,7 +104,7 @@ def explanation_page(
     data = collect(
         first.head,
         first.prototypes,
-        [shown_image(each, name) for each, name in zip(given, names, strict=True)],
+        [inspected_image(each, name) for each, name in zip(given, names, strict=True)],
         page_classes(first.class_names, palette or first.palette),
         patches=flag("patches", patches),
         inactive=False,
@@ -167,29 +168,24 @@ def render(
         scores: Scores of the model; None if there are none.
         sight: How far prototypes see; None if it was not measured.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("protoxai.explanations.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     script, style = _joined("js", SCRIPTS), _joined("css", STYLES)
     script = f'(() => {{\n"use strict";\n{script}}})();\n'
-    return environment.get_template("page.html.j2").render(
-        title=title,
-        facts=facts,
-        data=data,
-        scores=scores,
-        sight=sight,
-        error=bound_words(data.logit_error),
-        results=None if scores is None else result_table(scores, data.classes),
-        script=script,
-        style=style,
-        policy=POLICY.format(_digest(script), _digest(style)),
-        payload=to_json(asdict(data), indent=None).replace("<", "\\u003c"),
+    return (
+        templates_of("protoxai.explanations.report")
+        .get_template("page.html.j2")
+        .render(
+            title=title,
+            facts=facts,
+            data=data,
+            scores=scores,
+            sight=sight,
+            error=bound_words(data.logit_error),
+            results=None if scores is None else result_table(scores, data.classes),
+            script=script,
+            style=style,
+            policy=POLICY.format(_digest(script), _digest(style)),
+            payload=to_json(asdict(data), indent=None).replace("<", "\\u003c"),
+        )
     )
 
 

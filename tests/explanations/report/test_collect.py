@@ -9,7 +9,7 @@ from torch import nn
 from protoxai import PrototypeTable, ScaleProtoSeg, explain
 from protoxai.explanations.report import collect as collect_module
 from protoxai.explanations.report.collect import collect, decimals, known_labels, rgb_pixels
-from protoxai.explanations.report.page import page_classes, shown_image
+from protoxai.explanations.report.page import inspected_image, page_classes
 from protoxai.explanations.report.payload import PageData
 from tests.explanations.report.cases import LabelledImages, image_of, report_model
 
@@ -20,7 +20,7 @@ def floats(text: str) -> np.ndarray:
 
 def collected(model: ScaleProtoSeg, count: int = 2, **options: Any) -> PageData:
     data = LabelledImages(count)
-    images = [shown_image(explain(model, image_of(data, i)), f"i{i}") for i in range(count)]
+    images = [inspected_image(explain(model, image_of(data, i)), f"i{i}") for i in range(count)]
     options = {"patches": True, "inactive": False, **options}
     classes = page_classes(data.class_names, data.palette)
     return collect(model.head, model.prototypes, images, classes, **options)

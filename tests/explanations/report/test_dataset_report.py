@@ -14,7 +14,7 @@ from torch import nn
 from protoxai import LinearSegmenter, PrototypeTable, ScaleProtoSeg
 from protoxai.evaluation import evaluate, sliding_logits
 from protoxai.explanations.report import report
-from protoxai.explanations.report.collect import ShownImage, collect
+from protoxai.explanations.report.collect import InspectedImage, collect
 from protoxai.explanations.report.page import page_classes, render
 from protoxai.model.evaluation_settings import EvaluationSettings
 from protoxai.prototypes.prototype import Prototype
@@ -195,7 +195,7 @@ def large_page(prototypes: int, classes: int, images: int) -> tuple[str, float]:
         logits = head(activations[None])[0]
     blocky = np.repeat(np.repeat(noise.integers(0, 255, (90, 120, 3), np.uint8), 4, 0), 4, 1)
     labels = np.repeat(np.repeat(noise.integers(0, classes, (45, 60)), 8, 0), 8, 1)
-    one = ShownImage("a", blocky, activations, logits, labels, labels, labels / classes)
+    one = InspectedImage("a", blocky, activations, logits, labels, labels, labels / classes)
     start = time.perf_counter()
     page = collect(
         head,
