@@ -212,9 +212,8 @@ class Measurements:
             if result.failure and not (result.reference and undefined):
                 key = result.metric, result.failure, len(result.indices)
                 owners[key].append(result.explainer)
-        number = len(self.explainers)
         return [
-            f"{_listed(names, number)}, {metric}: {failure} (n = {count})"
+            f"{self._listed(names, self.explainers)}, {metric}: {failure} (n = {count})"
             for (metric, failure, count), names in owners.items()
         ]
 
@@ -227,21 +226,22 @@ class Measurements:
             >>> result = Result("red", "sparseness", {"sparseness": True}, (4, 9), rows, 0.1, "",
             ...                 reasons=reasons)
             >>> Measurements((result,)).undefined()
-            ['sparseness: undefined for red on 1 (the map is 0 everywhere)']
+            ['sparseness: undefined on 1 task for red (the map is 0 everywhere)']
         """
         figures_of: dict[str, list[str]] = defaultdict(list)
         for figure in self.figures:
             measured = [r for r in self.results if figure in r.figures and r.indices]
-            names: dict[str, list[str]] = defaultdict(list)
+            owners: dict[str, dict[int, list[str]]] = defaultdict(lambda: defaultdict(list))
             for result in measured:
-                if reason := result.undefined(figure):
-                    names[reason].append(result.explainer)
-            parts = [
-                f"undefined for {_listed(own, len(measured))} {reason}"
-                for reason, own in names.items()
-            ]
-            if parts:
-                figures_of["; ".join(parts)].append(figure)
+                for reason, count in result.undefined(figure).items():
+                    owners[reason][count].append(result.explainer)
+            among = [result.explainer for result in measured]
+            for reason, by_count in owners.items():
+                parts = [
+                    f"on {count} task{'s' * (count > 1)} for {self._listed(names, among)}"
+                    for count, names in by_count.items()
+                ]
+                figures_of[f"undefined {', '.join(parts)} ({reason})"].append(figure)
         return [f"{', '.join(figures)}: {why}" for why, figures in figures_of.items()]
 
     def estimates(self) -> Iterator[tuple[Result, str, Estimate, str]]:
@@ -249,10 +249,23 @@ class Measurements:
         for result in self.results:
             for figure in result.figures:
                 value = self[result.explainer, figure]
-                reasons = [result.failure, result.undefined(figure)]
+                undefined = result.undefined(figure).items()
+                reasons = [result.failure, *(f"on {count} ({why})" for why, count in undefined)]
                 if value is None:
                     value = Estimate(math.nan, math.nan, math.nan, 0, 0, len(result.indices))
                 yield result, figure, value, "; ".join(filter(None, reasons))
+
+    def _listed(self, names: Sequence[str], among: Sequence[str]) -> str:
+        """Return names of explainers, in short where they are all of some, or of some model's."""
+        if len(names) == len(among) > 1:
+            return "all explainers"
+        listed = []
+        for block in self.blocks():
+            own = {*block.explainers, *block.references}
+            given = [name for name in names if name in own]
+            all_own = len(given) == len(own.intersection(among)) > 1
+            listed += [f"all of {block.model}"] if all_own and block.model else given
+        return ", ".join(listed)
 
     def _result(self, explainer: str, figure: str) -> Result | None:
         return self._by_figure.get((explainer, figure))
@@ -274,7 +287,3 @@ class Measurements:
 def distinguished(difference: Difference) -> bool:
     """Return whether a difference with a corrected p value shows that two explainers differ."""
     return difference.p < LEVEL
-
-
-def _listed(names: list[str], number: int) -> str:
-    return "all explainers" if len(names) == number > 1 else ", ".join(names)

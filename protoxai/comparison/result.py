@@ -61,18 +61,16 @@ class Result:
         pairs = zip(self.indices, (row[column] for row in self.rows), strict=True)
         return {index: value for index, value in pairs if value == value}
 
-    def undefined(self, figure: str) -> str:
-        """Return why a figure is undefined for tasks and for how many; empty if for none.
+    def undefined(self, figure: str) -> Counter[str]:
+        """Return the reasons why a figure is undefined for tasks, each with their number.
 
         Args:
             figure: Name of the figure.
         """
         defined = self.values(figure)
         pairs = zip(self.indices, self.reasons, strict=True)
-        reasons = Counter(reason for index, reason in pairs if index not in defined)
-        return ", ".join(
-            f"on {count} ({reason or 'the metric has no value'})"
-            for reason, count in reasons.items()
+        return Counter(
+            reason or "the metric has no value" for index, reason in pairs if index not in defined
         )
 
     def to_config(self) -> dict[str, Any]:

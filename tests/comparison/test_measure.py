@@ -81,13 +81,12 @@ def test_undefined_figures_state_why_and_for_how_many() -> None:
     zero = Scripted("zero", lambda images, region: torch.zeros(len(images), 16, 20))
     names = ["sparseness", "cost"]
     comparison = compare([Scripted("red", red), zero], tasks, metrics=names, log=quiet)
-    absent = "on 1 (the model does not predict the class)"
-    sparseness, memory = comparison.undefined()
-    assert sparseness == (
-        f"sparseness: undefined for red {absent}; undefined for zero {absent}, on 2 (the map is 0 "
-        "everywhere)"
+    absent, zeros, memory = comparison.undefined()
+    assert absent == (
+        "sparseness: undefined on 1 task for all explainers (the model does not predict the class)"
     )
+    assert zeros == "sparseness: undefined on 2 tasks for zero (the map is 0 everywhere)"
     assert memory == (
-        "peak_memory: undefined for all explainers on 3 (memory is not measured on cpu)"
+        "peak_memory: undefined on 3 tasks for all explainers (memory is not measured on cpu)"
     )
-    assert sparseness in comparison.to_text()
+    assert zeros in comparison.to_text()

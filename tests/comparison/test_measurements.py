@@ -215,7 +215,33 @@ def test_why_figures_are_undefined_is_stated_once_for_all() -> None:
         replace(result(name, "m", undefined), reasons=("empty", "", "constant")) for name in "ab"
     ]
     assert Comparison(tuple(results)).undefined() == [
-        "m: undefined for all explainers on 1 (empty), on 1 (constant)"
+        "m: undefined on 1 task for all explainers (empty)",
+        "m: undefined on 1 task for all explainers (constant)",
+    ]
+
+
+def test_why_figures_are_undefined_is_stated_once_for_a_model() -> None:
+    names = {"ours": ("groups", "edges"), "theirs": ("Saliency", "edges")}
+    results = [
+        replace(
+            result(f"{model}: {name}", figure, {0: NAN, 1: value}, model=model),
+            reasons=("absent", "" if value == value else "zero"),
+        )
+        for figure in ("one", "other")
+        for model, methods in names.items()
+        for name, value in zip(methods, (1.0, 2.0 if model == "ours" else NAN), strict=True)
+    ]
+    assert Comparison(tuple(results)).undefined() == [
+        "one, other: undefined on 1 task for all explainers (absent)",
+        "one, other: undefined on 1 task for theirs: edges (zero)",
+    ]
+    absent = [replace(r, reasons=("absent" * (r.model == "ours"), "")) for r in results]
+    assert Comparison(tuple(absent)).undefined() == [
+        "one, other: undefined on 1 task for all of ours (absent)",
+        (
+            "one, other: undefined on 1 task for theirs: Saliency, on 2 tasks for theirs: edges "
+            "(the metric has no value)"
+        ),
     ]
 
 

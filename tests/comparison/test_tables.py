@@ -74,7 +74,7 @@ def test_rows_columns_and_arrows() -> None:
         "\n"
         f"{LEGEND}\n"
         "theirs, cost: OutOfMemoryError: too large (n = 0)\n"
-        "memory: undefined for ours on 1 (not measured)\n"
+        "memory: undefined on 1 task for ours (not measured)\n"
     )
     assert comparison.to_markdown() == (
         "| explainer | pointing ↑ | passes ↓ | memory |\n"
@@ -86,7 +86,7 @@ def test_rows_columns_and_arrows() -> None:
         "maps.\n"
         "\n"
         "- theirs, cost: OutOfMemoryError: too large (n = 0)\n"
-        "- memory: undefined for ours on 1 (not measured)\n"
+        "- memory: undefined on 1 task for ours (not measured)\n"
     )
 
 
@@ -210,7 +210,7 @@ def test_csv_has_a_line_for_each_figure() -> None:
 def test_json_is_json_and_has_the_values_of_every_task() -> None:
     content = strict(table().to_json())
     assert content["failures"] == ["theirs, cost: OutOfMemoryError: too large (n = 0)"]
-    assert content["undefined"] == ["memory: undefined for ours on 1 (not measured)"]
+    assert content["undefined"] == ["memory: undefined on 1 task for ours (not measured)"]
     assert content["figures"][2] == {
         "model": "",
         "explainer": "ours",
