@@ -3,8 +3,9 @@
 Run ``python benchmarks/interpretability/camvid.py --root FOLDER``: for each of CamVid's three
 videos it trains the models that are not trained yet in ``--runs``, and compares them on tasks of
 that video. The frames of a video are alike and there are three videos, so there is no interval:
-the figures stand by video, with wins and losses. It writes ``camvid.md`` and a JSON file for each
-video to ``benchmarks/interpretability/results/``, and continues wherever it was stopped.
+the figures stand by video, with wins and losses. It writes a JSON file for each video and their
+tables to ``benchmarks/interpretability/results/``, and the headline figures to
+``docs/findings.md``. The same command continues wherever it was stopped.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ import argparse
 import os
 from pathlib import Path
 
+from benchmarks.interpretability.findings import PAGE, RESULTS, VIDEOS, write
+from benchmarks.interpretability.records import stored
 from benchmarks.interpretability.study import (
     METHODS,
-    RESULTS,
     compared,
-    markdown,
     prototype_figures,
     scores_of,
     trained,
@@ -27,7 +28,6 @@ from protoxai.cli.train import quiet_lightning
 from protoxai.runtime.files import write_file
 from protoxai.training import Recipe
 
-VIDEOS = ("0001TP", "0006R0", "0016E5")
 RECIPES = dict(zip(METHODS, ("camvid", "camvid_protoseg", "camvid_deeplabv2"), strict=True))
 
 
@@ -46,7 +46,6 @@ def main() -> None:
     if not chosen.root:
         parser.error("give the folder of CamVid by --root, or in PROTOXAI_CAMVID")
     quiet_lightning()
-    sections = []
     for video in chosen.videos:
         recipes = {
             f"camvid-{video}-{method}-{chosen.seed}".lower(): Recipe.load(
@@ -63,17 +62,14 @@ def main() -> None:
         results = trained(recipes, chosen.runs)
         folder = chosen.runs / f"table-{video}"
         table, view = compared(list(results.values()), chosen.tasks, folder, chosen.budget)
-        write_file(RESULTS / f"camvid-{video}.json", table.to_json())
         prototypes = {
             name: prototype_figures(result.model, view, chosen.part_images)
             for name, result in results.items()
             if isinstance(result.model, ScaleProtoSeg)
         }
-        sections.append(
-            f"## Asked about {video}\n\n{scores_of(results)}\n\n{table.to_markdown()}\n"
-            f"{markdown(prototypes)}"
-        )
-    write_file(RESULTS / "camvid.md", "# CamVid\n\n" + "\n".join(sections))
+        record = stored(table, scores=scores_of(results), prototypes=prototypes)
+        write_file(RESULTS / f"camvid-{video}.json", record)
+        write(RESULTS, PAGE)
 
 
 if __name__ == "__main__":

@@ -13,26 +13,23 @@ repeated with the same ``--output`` continues where it was stopped.
 from __future__ import annotations
 
 import argparse
-import platform
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-import torch
 from torch import nn
 
 from benchmarks.experiments.pages import with_block
 from benchmarks.interpretability.ladder_tables import tables
+from benchmarks.interpretability.records import stored
 from benchmarks.interpretability.rungs import KNOWN_REAL, KnownModel, known_tasks, rungs
 from protoxai.attribution import AttributionMethod
-from protoxai.comparison import Comparison, Result, Task, compare, explainers_of, select_tasks
+from protoxai.comparison import Task, compare, explainers_of, select_tasks
 from protoxai.metrics import metric_named, registered_metrics
 from protoxai.model.loading import load_model
 from protoxai.model.segmenter import Segmenter
 from protoxai.runtime.checks import instance
-from protoxai.runtime.files import read_text, to_json, write_file
+from protoxai.runtime.files import read_text, write_file
 from protoxai.training import Recipe
 from protoxai.training.feeding.loaders import Splits, evaluation_view
 from protoxai.training.recipes.data_recipe import DataRecipe
@@ -44,7 +41,6 @@ SIDE = 96
 """Height and width of the pictures of Shapes."""
 CAMVID_SIZE = 180, 240
 TASKS = {"known": 48, "shapes": 64, "camvid": 24}
-LIBRARIES = ("torch", "captum", "numpy", "scipy")
 
 
 def main() -> None:
@@ -71,7 +67,7 @@ def main() -> None:
     ](model, count)
     output = chosen.output or Path("runs/ladder") / name
     table = compare(explainers, tasks, metrics=metrics, output=output)
-    write_file(RESULTS / f"ladder-{name}.json", stored(chosen.ladder, table))
+    write_file(RESULTS / f"ladder-{name}.json", stored(table, ladder=chosen.ladder))
 
 
 Parts = tuple[list[Task], list[AttributionMethod], Sequence[str]]
@@ -118,33 +114,6 @@ def _tasks(data: DataRecipe, model: nn.Module, count: int) -> list[Task]:
 def ranks(metric: str) -> bool:
     """Return whether a metric has a figure with a direction."""
     return any(up is not None for up in metric_named(metric).figures.values())
-
-
-def stored(ladder: str, table: Comparison) -> str:
-    """Return a measured ladder as JSON, with what it was measured with."""
-    content = {
-        "ladder": ladder,
-        "seed": table.seed,
-        "group_noun": table.group_noun,
-        "tasks": [list(name) for name in table.tasks],
-        "versions": {"Python": platform.python_version()}
-        | {name: version(name) for name in LIBRARIES},
-        "threads": torch.get_num_threads(),
-        "results": [_compact(result) for result in table.results],
-    }
-    return to_json(content, indent=None) + "\n"
-
-
-def _compact(result: Result) -> dict[str, Any]:
-    """Return a result as plain values with five digits, without what is empty."""
-    content = result.to_config()
-    content["rows"] = [
-        [None if value is None else float(f"{value:.5g}") for value in row]
-        for row in content["rows"]
-    ]
-    if not any(content["reasons"]):
-        del content["reasons"]
-    return content
 
 
 if __name__ == "__main__":

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from benchmarks.interpretability import records
 from benchmarks.interpretability.ladder_outcomes import KEEPS_ARROW, NO_ARROW, Outcome, outcome
-from protoxai.comparison import Comparison, Result, TaskName
+from protoxai.comparison import Comparison
 from protoxai.comparison.report.numbers import with_interval
-from protoxai.metrics import metric_named, registered_metrics
-from protoxai.runtime.files import read_json
 
 TITLES = {
     "known": "The model whose reasons are known",
@@ -41,21 +38,9 @@ class Ladder(NamedTuple):
 
 
 def read(path: Path) -> Ladder:
-    """Return a stored ladder; directions are those of the metrics as they are now."""
-    content: Mapping[str, Any] = read_json(path)
-    known = {f: up for n in registered_metrics() for f, up in metric_named(n).figures.items()}
-    results = [Result.from_config({"reasons": (), **result}) for result in content["results"]]
-    table = Comparison(
-        tuple(replace(r, figures={f: known.get(f) for f in r.figures}) for r in results),
-        content["seed"],
-        tuple(TaskName(*name) for name in content["tasks"]),
-        content["group_noun"],
-    )
-    versions = ", ".join(f"{name} {number}" for name, number in content["versions"].items())
-    threads = content["threads"]
-    return Ladder(
-        content["ladder"], table, f"{versions}; {threads} thread{'s' if threads > 1 else ''}"
-    )
+    """Return a stored ladder."""
+    record = records.read(path)
+    return Ladder(record.content["ladder"], record.table, record.conditions)
 
 
 def tables(results: Path) -> str:

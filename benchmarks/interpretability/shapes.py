@@ -2,8 +2,8 @@
 
 Run ``python benchmarks/interpretability/shapes.py``: it trains the models that are not trained yet
 in ``--runs``, compares those of each seed on the same tasks, averages each task over the seeds,
-and writes ``shapes.md``, ``shapes.json`` and pictures to ``benchmarks/interpretability/results/``.
-The same command continues wherever it was stopped.
+and writes ``shapes.json``, its tables and pictures to ``benchmarks/interpretability/results/``, and
+the headline figures to ``docs/findings.md``. The same command continues wherever it was stopped.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks.interpretability.findings import PAGE, RESULTS, write
+from benchmarks.interpretability.records import stored
 from benchmarks.interpretability.study import (
     METHODS,
-    RESULTS,
     compared,
-    markdown,
     prototype_figures,
     recipe_of,
     scores_of,
@@ -59,15 +59,12 @@ def main() -> None:
         for name, result in results.items()
         if isinstance(result.model, ScaleProtoSeg)
     }
-    text = (
-        f"# Synthetic shapes\n\n{scores_of(results)}\n\n## Explanations\n\n{table.to_markdown()}\n"
-        f"## Prototypes\n\n{markdown(prototypes)}"
-    )
-    write_file(RESULTS / "shapes.md", text)
-    write_file(RESULTS / "shapes.json", table.to_json())
+    record = stored(table, scores=scores_of(results), prototypes=prototypes)
+    write_file(RESULTS / "shapes.json", record)
     write_picture(RESULTS / "shapes-differences.png", table.differences_figure())
     write_picture(RESULTS / "shapes-cost.png", table.cost_figure())
-    print(text)
+    write(RESULTS, PAGE)
+    print(table.to_text())
 
 
 if __name__ == "__main__":

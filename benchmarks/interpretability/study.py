@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.experiments import records
 from protoxai import ScaleProtoSeg
 from protoxai.comparison import Comparison, compare, explainers_of, select_tasks
 from protoxai.data import SegmentationDataset
@@ -26,11 +27,9 @@ from protoxai.metrics import (
     active_prototypes,
 )
 from protoxai.runtime.modes import evaluating
-from protoxai.runtime.text_tables import markdown_table
-from protoxai.training import Recipe, RunResult, run
+from protoxai.training import Recipe, RunResult
 from protoxai.training.feeding.loaders import evaluation_view
 
-RESULTS = Path(__file__).parent / "results"
 METHODS = ("ScaleProtoSeg", "ProtoSeg", "DeepLabv2")
 METRICS = (
     *("faithfulness", "relevance_mass", "active_units", "cost"),
@@ -51,7 +50,7 @@ def trained(recipes: dict[str, Recipe], runs: Path) -> dict[str, RunResult]:
     """Train the models of recipes that are not trained yet, each in a folder of its name."""
     results = {}
     for name, recipe in recipes.items():
-        results[name] = run(recipe, runs / name, resume=True, log=lambda _: None, progress=False)
+        results[name], _ = records.trained(recipe, runs / name)
         print(f"{name}: {results[name].rows[-1].scores}", flush=True)
     return results
 
@@ -138,13 +137,6 @@ def prototype_figures(
     return figures | {name: f"{value:.3f}" for name, value in purity.compute().items()}
 
 
-def markdown(columns: dict[str, dict[str, str]]) -> str:
-    """Return a table with a row for each figure and a column for each model."""
-    names = list(dict.fromkeys(name for column in columns.values() for name in column))
-    rows = [[name, *(column.get(name, "–") for column in columns.values())] for name in names]
-    return markdown_table([["", *columns], *rows])
-
-
-def scores_of(results: dict[str, RunResult]) -> str:
-    """Return a line with the final scores of each run."""
-    return "\n".join(f"- {name}: {result.rows[-1].scores}" for name, result in results.items())
+def scores_of(results: dict[str, RunResult]) -> dict[str, str]:
+    """Return the final scores of each run, as text."""
+    return {name: str(result.rows[-1].scores) for name, result in results.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -217,8 +217,11 @@ class Measurements:
             for (metric, failure, count), names in owners.items()
         ]
 
-    def undefined(self) -> list[str]:
+    def undefined(self, figures: Collection[str] | None = None) -> list[str]:
         """Return a line for figures that are undefined for some tasks: for whom, and why.
+
+        Args:
+            figures: Names of the figures; None for all.
 
         Example:
             >>> rows = ((0.5,), (float("nan"),))
@@ -229,7 +232,7 @@ class Measurements:
             ['sparseness: undefined on 1 task for red (the map is 0 everywhere)']
         """
         figures_of: dict[str, list[str]] = defaultdict(list)
-        for figure in self.figures:
+        for figure in self.figures if figures is None else figures:
             measured = [r for r in self.results if figure in r.figures and r.indices]
             owners: dict[str, dict[int, list[str]]] = defaultdict(lambda: defaultdict(list))
             for result in measured:
@@ -242,7 +245,7 @@ class Measurements:
                     for count, names in by_count.items()
                 ]
                 figures_of[f"undefined {', '.join(parts)} ({reason})"].append(figure)
-        return [f"{', '.join(figures)}: {why}" for why, figures in figures_of.items()]
+        return [f"{', '.join(names)}: {why}" for why, names in figures_of.items()]
 
     def estimates(self) -> Iterator[tuple[Result, str, Estimate, str]]:
         """Yield each result and figure, its estimate, and the reason why it lacks tasks."""
@@ -261,10 +264,14 @@ class Measurements:
             return "all explainers"
         listed = []
         for block in self.blocks():
-            own = {*block.explainers, *block.references}
-            given = [name for name in names if name in own]
-            all_own = len(given) == len(own.intersection(among)) > 1
-            listed += [f"all of {block.model}"] if all_own and block.model else given
+            own = [name for name in block.explainers + block.references if name in among]
+            given = [name for name in own if name in names]
+            missing = [block.short(name) for name in own if name not in names]
+            if block.model and len(given) > max(1, 2 * len(missing)):
+                but = f" but {', '.join(missing)}" if missing else ""
+                listed.append(f"all of {block.model}{but}")
+            else:
+                listed += given
         return ", ".join(listed)
 
     def _result(self, explainer: str, figure: str) -> Result | None:

@@ -43,9 +43,14 @@ class Comparison(Measurements):
         """
         return tables.to_text(self, details)
 
-    def to_markdown(self) -> str:
-        """Return sentences, tables and details in Markdown."""
-        return tables.to_markdown(self)
+    def to_markdown(self, details: bool = True) -> str:
+        """Return sentences and tables in Markdown.
+
+        Args:
+            details: Whether the other figures than the headlines follow; they do where there are
+                no headlines.
+        """
+        return tables.to_markdown(self, details)
 
     def to_latex(self) -> str:
         """Return the tables of the headline figures in LaTeX, for the package booktabs."""

@@ -89,4 +89,5 @@ def test_undefined_figures_state_why_and_for_how_many() -> None:
     assert memory == (
         "peak_memory: undefined on 3 tasks for all explainers (memory is not measured on cpu)"
     )
-    assert zeros in comparison.to_text()
+    assert zeros in comparison.to_text(details=True)
+    assert zeros not in comparison.to_text()

@@ -235,6 +235,14 @@ def test_why_figures_are_undefined_is_stated_once_for_a_model() -> None:
         "one, other: undefined on 1 task for all explainers (absent)",
         "one, other: undefined on 1 task for theirs: edges (zero)",
     ]
+    many = [
+        result(f"ours: {name}", "one", {0: 1.0 if name == "edges" else NAN}, model="ours")
+        for name in ("groups", "prototypes", "Saliency", "edges")
+    ]
+    other = result("theirs: Saliency", "one", {0: 1.0}, model="theirs")
+    assert Comparison((*many, other)).undefined() == [
+        "one: undefined on 1 task for all of ours but edges (the metric has no value)"
+    ]
     absent = [replace(r, reasons=("absent" * (r.model == "ours"), "")) for r in results]
     assert Comparison(tuple(absent)).undefined() == [
         "one, other: undefined on 1 task for all of ours (absent)",

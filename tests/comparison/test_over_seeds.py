@@ -25,7 +25,7 @@ def test_each_task_is_the_mean_over_the_seeds_that_have_it() -> None:
     table = mean_over_seeds([seed(1, 2, NAN, NAN), seed(3, NAN, 5, NAN)])
     assert table.results[0].values("m") == {0: 2.0, 1: 2.0, 2: 5.0}
     assert table.results[0].values("n") == {0: -2.0, 1: -2.0, 2: -5.0}
-    assert table.results[0].undefined("m") == "on 1 (empty)"
+    assert table.results[0].undefined("m") == {"empty": 1}
     assert (table.model_seeds, table.results[0].model) == (2, "A")
     assert "means over 2 trainings" in table.to_text()
 

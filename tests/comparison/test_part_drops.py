@@ -117,7 +117,7 @@ def test_too_few_parts_are_counted_with_the_reason(drawn) -> None:
     assert few
     table = compare([Scripted("red", red, Global())], few, metrics=["part_intervention"], log=quiet)
     assert table["red", "part_intervention"] is None
-    assert f"on {len(few)} (fewer than 3 parts can be removed)" in table.to_text()
+    assert f"on {len(few)} tasks for red (fewer than 3 parts can be removed)" in table.to_text()
 
 
 def test_tasks_without_parts_leave_the_metric_out() -> None:

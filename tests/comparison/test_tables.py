@@ -107,6 +107,24 @@ def test_sentences_and_headlines_stand_first_model_by_model() -> None:
     assert set(lines) <= set(details.splitlines())
 
 
+def test_tables_without_details_say_nothing_of_them() -> None:
+    first, *others = two_models().results
+    rows = ((first.rows[0][0], NAN), (NAN, first.rows[1][1]), *first.rows[2:])
+    reasons = ("no deletion", "no faithfulness", *[""] * (len(rows) - 2))
+    comparison = Comparison((replace(first, rows=rows, reasons=reasons), *others))
+    known = "faithfulness: undefined on 1 task for Ours: groups (no faithfulness)"
+    hidden = "deletion: undefined on 1 task for Ours: groups (no deletion)"
+    for short, whole in (
+        (comparison.to_text(), comparison.to_text(details=True)),
+        (comparison.to_markdown(details=False), comparison.to_markdown()),
+    ):
+        assert known in short
+        assert "deletion" not in short
+        assert {known, hidden} <= {line.removeprefix("- ") for line in whole.splitlines()}
+        assert set(short.splitlines()) <= set(whole.splitlines())
+    assert table().to_markdown(details=False) == table().to_markdown()
+
+
 def test_tables_without_headlines_name_their_models() -> None:
     results = tuple(result(f"{m}: a", "m", {0: 1.0}, model=m) for m in ("Ours", "Theirs"))
     lines = Comparison(results).to_text().splitlines()

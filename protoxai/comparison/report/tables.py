@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from protoxai.comparison.block import Block
@@ -44,7 +44,7 @@ def to_text(measured: Measurements, details: bool = False) -> str:
     headline, others = _figures(measured)
     said = sentences(measured)
     lines = [*said, DIFFERENCES, ""] if said else []
-    any_best = False
+    any_best, shown = False, headline or None
     for block in measured.blocks():
         if not headline:
             break
@@ -54,17 +54,27 @@ def to_text(measured: Measurements, details: bool = False) -> str:
         any_best |= any(cell.startswith("*") for row in texts for cell in row)
         lines += _narrow(texts)
     if details or not headline:
+        shown = None
         for block in measured.blocks():
             if others:
                 title = ", ".join(filter(None, [block.model, "details" * bool(headline)]))
                 lines += [title] if block.model else []
                 lines += _narrow(_block_lines(measured, block, others, TEXT))
-    return "\n".join([*lines, LEGEND, *[MARKED] * any_best, *notes(measured)]) + "\n"
+    return "\n".join([*lines, LEGEND, *[MARKED] * any_best, *notes(measured, shown)]) + "\n"
 
 
-def to_markdown(measured: Measurements) -> str:
-    """Return the sentences, a table for each model, and the details, in Markdown."""
+def to_markdown(measured: Measurements, details: bool = True) -> str:
+    """Return the sentences, a table for each model, and the details, in Markdown.
+
+    Args:
+        measured: Measurements of the comparison.
+        details: Whether the other figures than the headlines follow; they do where there are no
+            headlines.
+    """
     headline, others = _figures(measured)
+    shown = None
+    if headline and not details:
+        others, shown = [], headline
     parts = [f"- {markdown_text(line)}\n" for line in sentences(measured)]
     if parts:
         parts.append(f"\n{DIFFERENCES}\n")
@@ -74,7 +84,7 @@ def to_markdown(measured: Measurements) -> str:
             parts += [f"\n**{markdown_text(name)}**\n\n"] if name else ["\n"] if parts else []
             parts.append(markdown_table(_block_lines(measured, block, figures, MARKDOWN)))
     legend = f"{LEGEND} Bold: {MARKED.removeprefix('* ')} Italic: reference maps.\n"
-    said = [f"- {markdown_text(note)}\n" for note in notes(measured)]
+    said = [f"- {markdown_text(note)}\n" for note in notes(measured, shown)]
     return "".join([*parts, f"\n{legend}", *["\n"] * bool(said), *said])
 
 
@@ -128,8 +138,13 @@ def to_plain_json(measured: Measurements) -> str:
     return to_json(content)
 
 
-def notes(measured: Measurements) -> list[str]:
-    """Return what a table has to be read with: few groups, failures, and what is undefined."""
+def notes(measured: Measurements, figures: Collection[str] | None = None) -> list[str]:
+    """Return what a table has to be read with: few groups, failures, and what is undefined.
+
+    Args:
+        measured: Measurements of the comparison.
+        figures: Figures that the table shows; None for all.
+    """
     known = {index for result in measured.results for index in result.indices}
     groups = {name.group for name in measured.tasks if name.task in known}
     few = caution(len(groups), measured.group_noun) if groups else ""
@@ -140,7 +155,7 @@ def notes(measured: Measurements) -> list[str]:
         *filter(None, [few]),
         *measured.left_out,
         *measured.failures(),
-        *measured.undefined(),
+        *measured.undefined(figures),
     ]
 
 

@@ -1,0 +1,116 @@
+"""What the studies found, from their stored results.
+
+Run ``python benchmarks/interpretability/findings.py`` when the JSON files in
+``benchmarks/interpretability/results/`` are new. It writes ``shapes.md`` and ``camvid.md`` beside
+them, with all figures, and the headline figures to ``docs/findings.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from benchmarks.experiments.pages import with_block
+from benchmarks.interpretability.records import Record, read
+from protoxai.comparison import Comparison
+from protoxai.comparison.report.headlines import CONCLUSIVE
+from protoxai.runtime.files import read_text, write_file
+from protoxai.runtime.text_tables import markdown_table
+
+ROOT = Path(__file__).parents[2]
+RESULTS = Path(__file__).parent / "results"
+PAGE = ROOT / "docs/findings.md"
+VIDEOS = ("0001TP", "0006R0", "0016E5")
+
+
+def main() -> None:
+    """Write the tables of all studies that are stored."""
+    write(RESULTS, PAGE)
+
+
+def write(results: Path, page: Path) -> None:
+    """Write the tables of all studies that are stored.
+
+    Args:
+        results: Folder of the JSON files, and of the tables with all figures.
+        page: Page with a block for each study.
+    """
+    text = read_text(page)
+    shapes = results / "shapes.json"
+    if shapes.exists():
+        record = read(shapes)
+        write_file(results / "shapes.md", f"# Synthetic shapes\n\n{section(record, details=True)}")
+        text = with_block(text, "shapes", section(record, details=False))
+    files = {video: results / f"camvid-{video}.json" for video in VIDEOS}
+    videos = {video: read(file) for video, file in files.items() if file.exists()}
+    if videos:
+        sections = [f"## Asked about {v}\n\n{section(r, details=True)}" for v, r in videos.items()]
+        write_file(results / "camvid.md", "\n".join(["# CamVid\n", by_video(videos), *sections]))
+        text = with_block(text, "camvid", by_video(videos))
+    write_file(page, text)
+
+
+def section(record: Record, *, details: bool) -> str:
+    """Return the scores of the models, the comparison, and the figures of the prototypes.
+
+    Args:
+        record: Stored comparison.
+        details: Whether all figures are shown, or the headlines alone.
+    """
+    table, content = record.table, record.content
+    images = len({name.image for name in table.tasks})
+    scores = "\n".join(f"- {name}: {text}" for name, text in content["scores"].items())
+    return (
+        f"{len(table.tasks)} tasks on {images} images; {record.conditions}.\n\n{scores}\n\n"
+        f"{table.to_markdown(details)}\n{columns(content['prototypes'])}"
+    )
+
+
+def columns(figures: Mapping[str, Mapping[str, str]]) -> str:
+    """Return a table with a row for each figure and a column for each model."""
+    names = list(dict.fromkeys(name for column in figures.values() for name in column))
+    rows = [[name, *(column.get(name, "–") for column in figures.values())] for name in names]
+    return markdown_table([["prototypes", *figures], *rows])
+
+
+def by_video(videos: Mapping[str, Record]) -> str:
+    """Return a table for each headline figure: its mean by video, and wins and losses by task.
+
+    A win is a task on which the model's first explainer is better than the one of the row.
+    """
+    tables = {video: record.table for video, record in videos.items()}
+    first = next(iter(tables.values()))
+    scores = {
+        f"- {name.split('-')[2]}, asked about {video}: {text}"
+        for video, record in videos.items()
+        for name, text in record.content["scores"].items()
+    }
+    parts = ["\n".join(sorted(scores)) + "\n"]
+    conditions = "; ".join(dict.fromkeys(record.conditions for record in videos.values()))
+    counts = ", ".join(f"{len(table.tasks)} ({video})" for video, table in tables.items())
+    parts.append(f"Tasks: {counts}. {conditions}.\n")
+    for figure in CONCLUSIVE:
+        lines = [["explainer", *tables, *(f"wins–losses, {video}" for video in tables)]]
+        for block in first.blocks():
+            for name in block.explainers + block.references:
+                means = [_mean(table, name, figure) for table in tables.values()]
+                apart = [_wins(table, block.chosen, name, figure) for table in tables.values()]
+                lines.append([name, *means, *apart])
+        parts.append(f"**{figure}**\n\n{markdown_table(lines)}")
+    return "\n".join(parts)
+
+
+def _mean(table: Comparison, name: str, figure: str) -> str:
+    value = table[name, figure]
+    return "–" if value is None else f"{value.mean:.3f}"
+
+
+def _wins(table: Comparison, first: str, other: str, figure: str) -> str:
+    if first == other or table[first, figure] is None or table[other, figure] is None:
+        return ""
+    difference = table.difference(first, other, figure)
+    return f"{difference.wins}–{difference.losses}"
+
+
+if __name__ == "__main__":
+    main()
