@@ -61,8 +61,9 @@ def section(record: Record, *, details: bool) -> str:
     images = len({name.image for name in table.tasks})
     scores = "\n".join(f"- {name}: {text}" for name, text in content["scores"].items())
     return (
-        f"{len(table.tasks)} tasks on {images} images; {record.conditions}.\n\n{scores}\n\n"
-        f"{table.to_markdown(details)}\n{columns(content['prototypes'])}"
+        f"{len(table.tasks)} tasks on {images} images; {record.conditions}. The models:\n\n{scores}"
+        f"\n\nTheir explanations:\n\n{table.to_markdown(details)}\nTheir prototypes:\n\n"
+        f"{columns(content['prototypes'])}"
     )
 
 
@@ -70,7 +71,7 @@ def columns(figures: Mapping[str, Mapping[str, str]]) -> str:
     """Return a table with a row for each figure and a column for each model."""
     names = list(dict.fromkeys(name for column in figures.values() for name in column))
     rows = [[name, *(column.get(name, "–") for column in figures.values())] for name in names]
-    return markdown_table([["prototypes", *figures], *rows])
+    return markdown_table([["figure", *figures], *rows])
 
 
 def by_video(videos: Mapping[str, Record]) -> str:
