@@ -113,7 +113,7 @@ def test_duplicates_go_from_the_whole_model() -> None:
     assert model.table == model.head.table == table.keep([0, 2, 3])
     assert torch.equal(model.head.weight.detach(), weight[:, [0, 2, 3]])
     assert [entry.col for entry in model.provenance] == [0, 0, 2]
-    assert model.predict(images).shape == (1, 1, 3)
+    assert model.logits(images).shape == (1, 2, 1, 3)
 
 
 @pytest.mark.parametrize(("names", "said"), [(None, "1, 2"), (("road", "car", "sky"), "car, sky")])
