@@ -14,8 +14,8 @@ import argparse
 import os
 from pathlib import Path
 
-from benchmarks.interpretability.findings import PAGE, RESULTS, VIDEOS, write
-from benchmarks.interpretability.records import stored
+from benchmarks.interpretability.findings import PAGE, VIDEOS, write
+from benchmarks.interpretability.records import RESULTS, stored
 from benchmarks.interpretability.study import (
     METHODS,
     compared,

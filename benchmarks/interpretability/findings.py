@@ -11,14 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.experiments.pages import with_block
-from benchmarks.interpretability.records import Record, read
+from benchmarks.interpretability.records import RESULTS, Record, read
 from protoxai.comparison import Comparison
 from protoxai.comparison.report.headlines import CONCLUSIVE
 from protoxai.runtime.files import read_text, write_file
 from protoxai.runtime.text_tables import markdown_table
 
 ROOT = Path(__file__).parents[2]
-RESULTS = Path(__file__).parent / "results"
 PAGE = ROOT / "docs/findings.md"
 VIDEOS = ("0001TP", "0006R0", "0016E5")
 
@@ -81,12 +80,12 @@ def by_video(videos: Mapping[str, Record]) -> str:
     """
     tables = {video: record.table for video, record in videos.items()}
     first = next(iter(tables.values()))
-    scores = {
-        f"- {name.split('-')[2]}, asked about {video}: {text}"
-        for video, record in videos.items()
+    scores = [
+        f"- {name}: {text}\n"
+        for record in videos.values()
         for name, text in record.content["scores"].items()
-    }
-    parts = ["\n".join(sorted(scores)) + "\n"]
+    ]
+    parts = ["".join(scores)]
     conditions = "; ".join(dict.fromkeys(record.conditions for record in videos.values()))
     counts = ", ".join(f"{len(table.tasks)} ({video})" for video, table in tables.items())
     parts.append(f"Tasks: {counts}. {conditions}.\n")

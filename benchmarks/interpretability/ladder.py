@@ -21,7 +21,7 @@ from torch import nn
 
 from benchmarks.experiments.pages import with_block
 from benchmarks.interpretability.ladder_tables import tables
-from benchmarks.interpretability.records import stored
+from benchmarks.interpretability.records import RESULTS, stored
 from benchmarks.interpretability.rungs import KNOWN_REAL, KnownModel, known_tasks, rungs
 from protoxai.attribution import AttributionMethod
 from protoxai.comparison import Task, compare, explainers_of, select_tasks
@@ -35,7 +35,6 @@ from protoxai.training.feeding.loaders import Splits, evaluation_view
 from protoxai.training.recipes.data_recipe import DataRecipe
 
 ROOT = Path(__file__).parents[2]
-RESULTS = Path(__file__).parent / "results"
 PAGE = ROOT / "docs/ladder.md"
 SIDE = 96
 """Height and width of the pictures of Shapes."""

@@ -15,6 +15,7 @@ from protoxai.comparison import Comparison, Result, TaskName
 from protoxai.metrics import metric_named, registered_metrics
 from protoxai.runtime.files import read_json, to_json
 
+RESULTS = Path(__file__).parent / "results"
 LIBRARIES = ("torch", "captum", "numpy", "scipy")
 
 

@@ -12,8 +12,8 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.interpretability.findings import PAGE, RESULTS, write
-from benchmarks.interpretability.records import stored
+from benchmarks.interpretability.findings import PAGE, write
+from benchmarks.interpretability.records import RESULTS, stored
 from benchmarks.interpretability.study import (
     METHODS,
     compared,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.interpretability.findings import PAGE, RESULTS, by_video, section, write
-from benchmarks.interpretability.records import read, stored
+from benchmarks.interpretability.findings import PAGE, by_video, section, write
+from benchmarks.interpretability.records import RESULTS, read, stored
 from benchmarks.interpretability.study import recipe_of, trained
 from protoxai.comparison import Comparison, TaskName
 from protoxai.training import Recipe

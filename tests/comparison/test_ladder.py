@@ -8,9 +8,10 @@ import torch
 from torch import nn
 
 from benchmarks.experiments.pages import with_block
-from benchmarks.interpretability.ladder import PAGE, RESULTS, ranks
+from benchmarks.interpretability.ladder import PAGE, ranks
 from benchmarks.interpretability.ladder_outcomes import NO_ARROW, OF_LABELS, outcome
 from benchmarks.interpretability.ladder_tables import tables
+from benchmarks.interpretability.records import RESULTS
 from benchmarks.interpretability.rungs import (
     KNOWN_REAL,
     NULL_MAPS,

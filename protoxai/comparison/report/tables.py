@@ -41,10 +41,10 @@ def to_text(measured: Measurements, details: bool = False) -> str:
         details: Whether the other figures than the headlines follow; they do where there are no
             headlines.
     """
-    headline, others = _figures(measured)
+    headline, others = _figures(measured, details)
     said = sentences(measured)
     lines = [*said, DIFFERENCES, ""] if said else []
-    any_best, shown = False, headline or None
+    any_best = False
     for block in measured.blocks():
         if not headline:
             break
@@ -53,14 +53,12 @@ def to_text(measured: Measurements, details: bool = False) -> str:
         texts = _block_lines(measured, block, headline, TEXT)
         any_best |= any(cell.startswith("*") for row in texts for cell in row)
         lines += _narrow(texts)
-    if details or not headline:
-        shown = None
-        for block in measured.blocks():
-            if others:
-                title = ", ".join(filter(None, [block.model, "details" * bool(headline)]))
-                lines += [title] if block.model else []
-                lines += _narrow(_block_lines(measured, block, others, TEXT))
-    return "\n".join([*lines, LEGEND, *[MARKED] * any_best, *notes(measured, shown)]) + "\n"
+    for block in measured.blocks() if others else ():
+        title = ", ".join(filter(None, [block.model, "details" * bool(headline)]))
+        lines += [title] if block.model else []
+        lines += _narrow(_block_lines(measured, block, others, TEXT))
+    said = notes(measured, headline + others)
+    return "\n".join([*lines, LEGEND, *[MARKED] * any_best, *said]) + "\n"
 
 
 def to_markdown(measured: Measurements, details: bool = True) -> str:
@@ -71,10 +69,7 @@ def to_markdown(measured: Measurements, details: bool = True) -> str:
         details: Whether the other figures than the headlines follow; they do where there are no
             headlines.
     """
-    headline, others = _figures(measured)
-    shown = None
-    if headline and not details:
-        others, shown = [], headline
+    headline, others = _figures(measured, details)
     parts = [f"- {markdown_text(line)}\n" for line in sentences(measured)]
     if parts:
         parts.append(f"\n{DIFFERENCES}\n")
@@ -84,7 +79,7 @@ def to_markdown(measured: Measurements, details: bool = True) -> str:
             parts += [f"\n**{markdown_text(name)}**\n\n"] if name else ["\n"] if parts else []
             parts.append(markdown_table(_block_lines(measured, block, figures, MARKDOWN)))
     legend = f"{LEGEND} Bold: {MARKED.removeprefix('* ')} Italic: reference maps.\n"
-    said = [f"- {markdown_text(note)}\n" for note in notes(measured, shown)]
+    said = [f"- {markdown_text(note)}\n" for note in notes(measured, headline + others)]
     return "".join([*parts, f"\n{legend}", *["\n"] * bool(said), *said])
 
 
@@ -138,12 +133,12 @@ def to_plain_json(measured: Measurements) -> str:
     return to_json(content)
 
 
-def notes(measured: Measurements, figures: Collection[str] | None = None) -> list[str]:
+def notes(measured: Measurements, figures: Collection[str]) -> list[str]:
     """Return what a table has to be read with: few groups, failures, and what is undefined.
 
     Args:
         measured: Measurements of the comparison.
-        figures: Figures that the table shows; None for all.
+        figures: Figures that the table shows.
     """
     known = {index for result in measured.results for index in result.indices}
     groups = {name.group for name in measured.tasks if name.task in known}
@@ -159,10 +154,11 @@ def notes(measured: Measurements, figures: Collection[str] | None = None) -> lis
     ]
 
 
-def _figures(measured: Measurements) -> tuple[list[str], list[str]]:
-    """Return the headline figures, and the others."""
+def _figures(measured: Measurements, details: bool = True) -> tuple[list[str], list[str]]:
+    """Return the headline figures, and the others if details are shown or there is no headline."""
     headline = [figure for figure in HEADLINES if figure in measured.figures]
-    return headline, [figure for figure in measured.figures if figure not in headline]
+    others = [figure for figure in measured.figures if figure not in headline]
+    return headline, others if details or not headline else []
 
 
 def _differences(measured: Measurements) -> list[dict[str, Any]]:

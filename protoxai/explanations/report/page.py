@@ -170,22 +170,19 @@ def render(
     """
     script, style = _joined("js", SCRIPTS), _joined("css", STYLES)
     script = f'(() => {{\n"use strict";\n{script}}})();\n'
-    return (
-        templates_of("protoxai.explanations.report")
-        .get_template("page.html.j2")
-        .render(
-            title=title,
-            facts=facts,
-            data=data,
-            scores=scores,
-            sight=sight,
-            error=bound_words(data.logit_error),
-            results=None if scores is None else result_table(scores, data.classes),
-            script=script,
-            style=style,
-            policy=POLICY.format(_digest(script), _digest(style)),
-            payload=to_json(asdict(data), indent=None).replace("<", "\\u003c"),
-        )
+    template = templates_of("protoxai.explanations.report").get_template("page.html.j2")
+    return template.render(
+        title=title,
+        facts=facts,
+        data=data,
+        scores=scores,
+        sight=sight,
+        error=bound_words(data.logit_error),
+        results=None if scores is None else result_table(scores, data.classes),
+        script=script,
+        style=style,
+        policy=POLICY.format(_digest(script), _digest(style)),
+        payload=to_json(asdict(data), indent=None).replace("<", "\\u003c"),
     )
 
 
