@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from protoxai.explanations.report import report
+from tests.explanations.report.browsing import click, point, press
 from tests.explanations.report.cases import LabelledImages, report_model
 from tests.explanations.report.conftest import Open
-from tests.explanations.report.test_inspector import click, point, press
 
 AXE = Path(__file__).parents[3] / "node_modules" / "axe-core" / "axe.min.js"
 WIDTHS = (390, 768, 1440)

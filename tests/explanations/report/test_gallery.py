@@ -10,9 +10,9 @@ import pytest
 
 from protoxai.explanations import read_marks
 from protoxai.explanations.report import report
+from tests.explanations.report.browsing import choose, click, point, text, texts
 from tests.explanations.report.cases import HOSTILE, MORE_HOSTILE, LabelledImages, report_model
 from tests.explanations.report.conftest import Open, requests
-from tests.explanations.report.test_inspector import choose, click, point, text, texts
 
 SHOWN = (
     "return [...document.querySelectorAll('#cards .card')].map("
