@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
@@ -19,33 +21,22 @@ from protoxai.model.structure import (
     encode_structure,
 )
 from protoxai.prototypes.layer import MultiScalePrototypeLayer
-from protoxai.prototypes.patches import Patch, check_patches
+from protoxai.prototypes.patches import Patch
+from protoxai.prototypes.projection import Projection
 from protoxai.prototypes.prototype import Prototypes
 from protoxai.prototypes.provenance import Provenance, read_provenance
 from protoxai.prototypes.table import PrototypeTable
-from protoxai.runtime.tensors import tensor
 
 
 class PrototypeSegmenter(Segmenter):
     """Base of the prototype models: their structure, and what the projection keeps.
 
     A subclass sets ``prototype_layer`` and ``head`` in its constructor.
-
-    Attributes:
-        provenance: Training patch behind each prototype; None before the projection.
-        patches: Picture of each prototype's surroundings, None for a prototype without; None if no
-            pictures were kept.
-        class_distances: Squared distances from n training pixels of each prototype's class to the
-            projected prototype, float32 (P, n), on the CPU. A column is the same pixel for all
-            prototypes of a class; the values are NaN where a class has fewer pixels. None before
-            the projection.
     """
 
     prototype_layer: MultiScalePrototypeLayer
     head: PrototypeHead | SparseGroupHead
-    provenance: tuple[Provenance, ...] | None = None
-    patches: tuple[Patch | None, ...] | None = None
-    class_distances: Tensor | None = None
+    _projection: Projection | None = None
 
     @property
     def table(self) -> PrototypeTable:
@@ -56,6 +47,71 @@ class PrototypeSegmenter(Segmenter):
     def grouped(self) -> bool:
         """Whether the model is in stage 2."""
         return isinstance(self.head, SparseGroupHead)
+
+    @property
+    def projection(self) -> Projection | None:
+        """What the projection has kept; None before it, and once prototypes have changed since.
+
+        Training the trunk makes it wrong too, which is not noticed: project again, or set it to
+        None.
+
+        Warns:
+            UserWarning: If prototypes have changed, by training or by loading other weights.
+        """
+        kept = self._projection
+        moved = 0 if kept is None else int(kept.moved(self.prototype_layer.prototypes).sum())
+        if moved == 0:
+            return kept
+        warnings.warn(
+            f"{moved} of {len(self.table)} prototypes have changed since they were projected, so "
+            "they are training patches no longer, and none is shown: call "
+            "project_prototypes(model, batches) again",
+            stacklevel=2,
+        )
+        return None
+
+    @projection.setter
+    def projection(self, projection: Projection | None) -> None:
+        if projection is not None and len(projection.vectors) != len(self.table):
+            raise ValueError(
+                f"projection is of {len(projection.vectors)} prototypes, expected one of the "
+                f"model's {len(self.table)}"
+            )
+        self._projection = projection
+
+    @property
+    def provenance(self) -> tuple[Provenance, ...] | None:
+        """Training patch behind each prototype, if there is a :attr:`projection`."""
+        kept = self.projection
+        return None if kept is None else kept.provenance
+
+    @property
+    def patches(self) -> tuple[Patch | None, ...] | None:
+        """Picture of each prototype's surroundings, if the :attr:`projection` has kept them.
+
+        Setting it to None keeps the training images out of all that the model writes.
+        """
+        kept = self.projection
+        return None if kept is None else kept.patches
+
+    @patches.setter
+    def patches(self, patches: tuple[Patch | None, ...] | None) -> None:
+        if self._projection is not None:
+            self._projection = replace(self._projection, patches=patches)
+        elif patches is not None:
+            raise ValueError(
+                "the prototypes are not projected, so they have no patches: call "
+                "project_prototypes(model, batches)"
+            )
+
+    @property
+    def class_distances(self) -> Tensor | None:
+        """Distances from training pixels to the prototypes (P, n), as the :attr:`projection` has.
+
+        See :class:`~protoxai.prototypes.Projection`.
+        """
+        kept = self.projection
+        return None if kept is None else kept.class_distances
 
     @property
     def prototypes(self) -> Prototypes:
@@ -73,7 +129,9 @@ class PrototypeSegmenter(Segmenter):
         weights = None
         if isinstance(self.head, SparseGroupHead):
             weights = self.head.weights_by_prototype()
-        return Prototypes(self.table, self.class_names, weights, self.provenance, self.patches)
+        kept = self.projection
+        known = (None, None) if kept is None else (kept.provenance, kept.patches)
+        return Prototypes(self.table, self.class_names, weights, *known)
 
     def structure(self) -> dict[str, Any]:
         """Return the table and the number of groups, which determine the shapes of the weights."""
@@ -99,7 +157,7 @@ class PrototypeSegmenter(Segmenter):
 
     def documents(self) -> dict[str, Any]:
         """Return the content of the JSON files of the model's folder, by file name."""
-        check_parts(self.head, self.table, self.config["last_layer"], self.provenance)
+        check_parts(self.head, self.table, self.config["last_layer"])
         documents = super().documents()
         documents[folders.CONFIG] |= {
             "epsilon": self.prototype_layer.epsilon,
@@ -114,7 +172,9 @@ class PrototypeSegmenter(Segmenter):
         """Read the provenance from the documents of a model folder."""
         super().adopt_documents(documents)
         with folders.damaged_in(folders.PROVENANCE):
-            self.provenance = read_provenance(documents.get(folders.PROVENANCE), len(self.table))
+            entries = read_provenance(documents.get(folders.PROVENANCE), len(self.table))
+        vectors = self.prototype_layer.prototypes
+        self.projection = None if entries is None else Projection.of(vectors, entries)
 
     def binary_files(self, *, patches: bool = True) -> dict[str, bytes]:
         """Return the content of the files with what the projection has kept, by name.
@@ -122,11 +182,10 @@ class PrototypeSegmenter(Segmenter):
         Args:
             patches: Whether pictures are included.
         """
-        kept = check_patches(self.patches, self.provenance)
-        if self.class_distances is not None:
-            sizes = {"prototypes": len(self.table)}
-            tensor("class_distances", self.class_distances, "prototypes pixels", sizes=sizes)
-        return to_files(kept if patches else None, self.class_distances)
+        kept = self.projection
+        if kept is None:
+            return {}
+        return to_files(kept.patches if patches else None, kept.class_distances)
 
     def adopt_binary_files(self, files: Mapping[str, bytes]) -> None:
         """Read what :meth:`binary_files` returned; the provenance is known already.
@@ -137,24 +196,18 @@ class PrototypeSegmenter(Segmenter):
         Raises:
             DamagedFileError: If a file is damaged, or does not fit the prototypes.
         """
-        self.patches, self.class_distances = from_files(files, len(self.table), self.provenance)
+        kept = self.projection
+        found, distances = from_files(files, len(self.table), self.provenance)
+        if kept is not None:
+            self.projection = replace(kept, patches=found, class_distances=distances)
 
     def check_weights(self, state: dict[str, Any], prefix: str) -> None:
         """Check that weights are of the model's own structure."""
         adopt_structure(state, prefix, self.structure(), self.state_dict())
 
-    def _forget_projection(self) -> None:
-        """Drop what the projection has kept, of prototypes that are no longer the model's."""
-        self.provenance = self.patches = self.class_distances = None
-
     def _keep(self, index: Tensor) -> None:
         """Drop all prototypes but the given ones, and what is kept of them, in place."""
         self.prototype_layer.keep(index)
         self.head.keep(index)
-        rows = index.tolist()
-        if self.provenance is not None:
-            self.provenance = tuple(self.provenance[i] for i in rows)
-        if self.patches is not None:
-            self.patches = tuple(self.patches[i] for i in rows)
-        if self.class_distances is not None:
-            self.class_distances = self.class_distances[index.to("cpu")]
+        if self._projection is not None:
+            self._projection = self._projection.keep(index)

@@ -134,11 +134,6 @@ def load_model_folder(
             f"{' '.join(str(error).split())}): save the model again, update protoxai, or pass the "
             "modules that it was built with"
         ) from error
-    try:
-        loaded.adopt_documents(documents)
-        loaded.adopt_binary_files(folder.binaries())
-    except folders.DamagedFileError as error:
-        raise folder.damaged(error.file, str(error)) from None
     adopt_names(tensors, "", loaded.state_dict())
     adopt_dtypes(loaded, tensors)
     mismatch = find_mismatch(loaded, tensors)
@@ -151,6 +146,11 @@ def load_model_folder(
         tensors, str(folder.path / folders.WEIGHTS), "restore the folder, or train the model again"
     )
     loaded.load_state_dict(tensors)
+    try:
+        loaded.adopt_documents(documents)
+        loaded.adopt_binary_files(folder.binaries())
+    except folders.DamagedFileError as error:
+        raise folder.damaged(error.file, str(error)) from None
     return loaded.eval()
 
 

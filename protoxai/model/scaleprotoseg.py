@@ -274,7 +274,7 @@ class ScaleProtoSeg(PrototypeSegmenter):
         self.head = PrototypeHead(table, self.config["off_class"], self.config["last_layer"]).to(
             device
         )
-        self._forget_projection()
+        self.projection = None
         if num_groups is not None:
             self.group(num_groups)
 

@@ -12,9 +12,8 @@ from protoxai.heads.linear import UnitHead
 from protoxai.model.config import NUM_CLASSES
 from protoxai.model.option_values import plain_value
 from protoxai.model.state_dicts import EXTRA_STATE
-from protoxai.prototypes.provenance import Provenance
 from protoxai.prototypes.table import PrototypeTable
-from protoxai.runtime.checks import NOT_NEGATIVE, Range, instance, shown
+from protoxai.runtime.checks import NOT_NEGATIVE, Range, shown
 
 PROTOTYPES = "prototype_layer.prototypes"
 # Beginnings of the names of all tensors whose shapes the structure determines.
@@ -50,34 +49,22 @@ def check_structure(structure: Any) -> tuple[PrototypeTable, int | None]:
     return PrototypeTable(**values), groups
 
 
-def check_parts(
-    head: UnitHead, table: PrototypeTable, last_layer: str, provenance: Sequence[Provenance] | None
-) -> None:
-    """Raise an error if a part of a model that was replaced does not fit the others.
+def check_parts(head: UnitHead, table: PrototypeTable, last_layer: str) -> None:
+    """Raise an error if a head that was replaced does not fit the model.
 
     Args:
         head: Head of the model.
         table: Table of the model.
         last_layer: Kind of the last layer that the model was built with.
-        provenance: Provenance of the prototypes; None if they were not projected.
 
     Raises:
-        TypeError: If the provenance is of another type.
-        ValueError: If the head is of another table or kind, or the provenance of another length.
+        ValueError: If the head is of another table or kind.
     """
     if getattr(head, "table", None) != table or head.last_layer != last_layer:
         raise ValueError(
             f"head is {shown(head)}, expected one of the model's table, with last_layer="
             f"{last_layer!r}: enter stage 2 with model.group()"
         )
-    if provenance is None:
-        return
-    if len(provenance) != len(table):
-        raise ValueError(
-            f"provenance has {len(provenance)} entries, expected one per prototype: {len(table)}"
-        )
-    for entry in provenance:
-        instance("provenance", entry, Provenance, "project_prototypes sets it")
 
 
 def encode_structure(structure: Mapping[str, Any]) -> Tensor:

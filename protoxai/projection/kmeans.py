@@ -68,7 +68,7 @@ def initialise_prototypes(
             centres = _centres(vectors, len(own), generator)
             centres = centres + generator.normal(0, noise, centres.shape)
             prototypes[own] = torch.from_numpy(centres.clip(0, 1)).to(prototypes)
-    model.provenance = model.patches = model.class_distances = None
+    model.projection = None
 
 
 def _pixels(

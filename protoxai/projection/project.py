@@ -15,6 +15,7 @@ from protoxai.projection.batches import embedded, stage_1_model
 from protoxai.projection.class_samples import ClassSamples
 from protoxai.projection.pictures import ImageOf, Pictures
 from protoxai.projection.search import ProjectionRecord, PrototypeSearch
+from protoxai.prototypes.projection import Projection
 from protoxai.prototypes.provenance import Provenance
 from protoxai.prototypes.table import PrototypeTable
 from protoxai.runtime.checks import flag, function
@@ -93,9 +94,12 @@ def project_prototypes(
     with torch.no_grad():
         prototypes.copy_(record.vector)
     model.keep_prototypes(record.kept)
-    model.provenance = provenance
-    model.patches = kept_patches
-    model.class_distances = class_distances[record.kept.cpu()]
+    model.projection = Projection.of(
+        model.prototype_layer.prototypes,
+        provenance,
+        kept_patches,
+        class_distances[record.kept.cpu()],
+    )
     _warn_of_absent_classes(model, record, search.table)
     return replace(record, provenance=provenance)
 

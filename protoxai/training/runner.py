@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from protoxai.evaluation.scores import evaluate
+from protoxai.model.scaleprotoseg import ScaleProtoSeg
 from protoxai.model.segmenter import Segmenter
 from protoxai.runtime.console import PLAIN, print_line
 from protoxai.runtime.distributed import own_device, process_group, rank, world_size
@@ -22,7 +23,7 @@ from protoxai.training.evaluation_settings import recipe_settings
 from protoxai.training.feeding.loaders import Splits, evaluation_loader, evaluation_view
 from protoxai.training.feeding.seeded_sampling import mixed_seed
 from protoxai.training.recipes.recipe import Recipe
-from protoxai.training.recipes.stage_recipe import Action, Stage
+from protoxai.training.recipes.stage_recipe import BEFORE_PROJECTION, Action, Stage
 from protoxai.training.recipes.yaml_files import RunError
 from protoxai.training.rehearsal import check_data, rehearse
 from protoxai.training.results import Row, RunResult, write_metrics
@@ -184,6 +185,7 @@ class _RunState:
                     self.unreported = (stage.name, time.monotonic() - started)
                 self.save(number, "training" if training else "after", step, training)
 
+            self.forget_projection(stage)
             training = state.get("training")
             self.place = Place(stage.name, training["step"] if training else 0)
             fit_stage(
@@ -206,6 +208,17 @@ class _RunState:
             self.act(action, stage, Place(stage.name, self.place.step), seed)
             self.unreported = (TITLES.get(action, action), time.monotonic() - started)
         self.save(number + 1, "before", 0)
+
+    def forget_projection(self, stage: Stage) -> None:
+        """Drop the patches of the projection, and say so, if a stage makes them wrong."""
+        moving = [part for part in BEFORE_PROJECTION if part in stage.learning_rates]
+        model = self.model
+        if moving and isinstance(model, ScaleProtoSeg) and model.projection is not None:
+            model.projection = None
+            self.write_log(
+                f"{stage.name} trains {', '.join(moving)}: the prototypes are no longer the "
+                "training patches of the projection, until they are projected again"
+            )
 
     def act(self, action: Action, stage: Stage, place: Place, seed: int) -> None:
         """Run an action of a stage."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from protoxai import PrototypeTable, ScaleProtoSeg, project_prototypes, prune_prototypes
 from protoxai.projection import PruningRecord
+from protoxai.prototypes.projection import Projection
 from protoxai.prototypes.provenance import Provenance
 from tests.cases import VOID
 from tests.toys import colour_model, images_of, loaded_colours, set_prototypes
@@ -24,9 +25,12 @@ def projected_model(table: PrototypeTable, colours: Sequence[float], **options: 
     set_prototypes(model, colours)
     places: Any = {"row": 0, "col": 0, "grid": (1, 2), "distance": 0.0}
     boxes: Any = {"patch": (0, 0, 1, 1), "active_region": (0, 0, 1, 1)}
-    model.provenance = tuple(
-        Provenance(projected=True, image_index=i, image_id=str(i), **places, **boxes)
-        for i in range(len(table))
+    model.projection = Projection.of(
+        model.prototype_layer.prototypes,
+        tuple(
+            Provenance(projected=True, image_index=i, image_id=str(i), **places, **boxes)
+            for i in range(len(table))
+        ),
     )
     return model
 

@@ -13,7 +13,7 @@ from protoxai.training.recipes.construct import check_fields
 from protoxai.training.recipes.data_recipe import DataRecipe
 from protoxai.training.recipes.model_recipe import ModelRecipe
 from protoxai.training.recipes.reader import read_recipe
-from protoxai.training.recipes.stage_recipe import Stage, check_name
+from protoxai.training.recipes.stage_recipe import BEFORE_PROJECTION, Stage, check_name
 from protoxai.training.recipes.yaml_files import RecipeError
 
 SMOKE_SIZE = (65, 65)
@@ -91,6 +91,7 @@ class Recipe:
                     f"{self.model.architecture}: remove it"
                 )
             for name in (*stage.before, *stage.learning_rates, *stage.after):
+                projected = projected and name not in BEFORE_PROJECTION
                 if name == "group" and grouped:
                     raise RecipeError(f"{place}: the model is grouped already: remove group")
                 grouped = grouped or name == "group"

@@ -13,6 +13,8 @@ from protoxai.training.recipes.construct import check_fields
 from protoxai.training.recipes.yaml_files import RecipeError
 
 PARTS = ("backbone", "scales", "prototypes", "groups", "last_layer")
+BEFORE_PROJECTION = ("backbone", "scales", "prototypes")
+"""Parts whose training makes the patches of an earlier projection wrong."""
 Action = Literal["initialise", "project", "prune", "group", "threshold"]
 STEPS = Range(least=1, most=10**9)
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
 from protoxai.model.segmenter import Segmenter
+from protoxai.prototypes.projection import Projection
 from protoxai.prototypes.provenance import Provenance
 from protoxai.training.stages.checkpoints import State
 
@@ -38,8 +39,9 @@ def restore_model(model: Segmenter, state: State) -> None:
     """
     if isinstance(model, ScaleProtoSeg):
         model.restructure(state["structure"])
-        if state["provenance"] is not None:
-            model.provenance = tuple(map(Provenance.from_config, state["provenance"]))
+    model.load_state_dict(state["model"])
+    if isinstance(model, ScaleProtoSeg) and state["provenance"] is not None:
+        entries = map(Provenance.from_config, state["provenance"])
+        model.projection = Projection.of(model.prototype_layer.prototypes, tuple(entries))
         files: dict[str, Tensor] = state.get("prototype_files", {})
         model.adopt_binary_files({name: file.numpy().tobytes() for name, file in files.items()})
-    model.load_state_dict(state["model"])

@@ -127,7 +127,8 @@ def test_names_of_images_may_be_missing() -> None:
     for neighbours in found(data, own).patches.values():
         assert {each.image_id for each in neighbours} == {"1", "2"}
     assert own.provenance is not None
-    own.provenance = tuple(replace(entry, image_id="elsewhere") for entry in own.provenance)
+    elsewhere = tuple(replace(entry, image_id="elsewhere") for entry in own.provenance)
+    own.projection = replace(own.projection, provenance=elsewhere)
     assert all(len(each) == 3 for each in found(data, own).patches.values())
 
 

@@ -2,6 +2,7 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import replace
 from importlib.resources import files
 from typing import Any
 
@@ -69,7 +70,7 @@ def test_familiarity_is_stored_if_it_is_known() -> None:
     image = payload(explanation_page(explanation))["images"][0]
     expected = (explanation.familiarity * 255).round().int().flatten().tolist()
     assert runs_of(image["familiarity"]).tolist() == expected
-    model.class_distances = None
+    model.projection = replace(model.projection, class_distances=None)
     explanation = explain(model, image_of(LabelledImages(), 1))
     assert payload(explanation_page(explanation))["images"][0]["familiarity"] is None
 
