@@ -22,9 +22,7 @@ from tests.misuse.domains import (
     wholes,
     words,
 )
-from tests.misuse.explanation_metrics import SEED
-from tests.misuse.prototypes import CLASS
-from tests.misuse.shared import GROUPS, HEAD, MODEL
+from tests.misuse.shared import CLASS, GROUPS, HEAD, MODEL, SEED
 
 REGION = tensors(lambda: torch.ones(2, *v.SIZE, dtype=torch.bool), fixed=(0, 1, 2))
 CLASSES = tensors(lambda: torch.tensor([1, 2]), fixed=(0,)).also(

@@ -26,7 +26,7 @@ from tests.misuse.domains import (
     wholes,
     words,
 )
-from tests.misuse.explanation_metrics import SEED
+from tests.misuse.shared import SEED
 
 PAIR = pairs((16, 24), fraction=(8.5, 8))
 COLOURS = Domain(

@@ -28,8 +28,7 @@ from tests.misuse.domains import (
     tensors,
     wholes,
 )
-from tests.misuse.explanation_metrics import SEED
-from tests.misuse.shared import CLASS_WEIGHT, INDEX, LABELS, MODEL, TABLE, VOID
+from tests.misuse.shared import CLASS_WEIGHT, INDEX, LABELS, MODEL, SEED, TABLE, VOID
 
 PROTOTYPE_ROWS = tensors(lambda: v.random(12, 4), fixed=(0,), finite=True)
 call(

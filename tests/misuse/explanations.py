@@ -19,9 +19,7 @@ from tests.misuse.domains import (
     wholes,
     words,
 )
-from tests.misuse.explanation_metrics import SEED
-from tests.misuse.prototypes import CLASS
-from tests.misuse.shared import MODEL, VOID
+from tests.misuse.shared import CLASS, MODEL, SEED, VOID
 
 IMAGE = (
     tensors(lambda: v.images()[0], fixed=(0,), finite=True)

@@ -21,9 +21,21 @@ from tests.misuse.domains import (
     wholes,
     words,
 )
-from tests.misuse.explanation_metrics import OPTIONS, SEED, SEEDS
-from tests.misuse.prototypes import CLASS, SHARE, layer
-from tests.misuse.shared import ANY_SIZE, GROUPS, HEAD, INDEX, LABELS, MODEL, TABLE, VOID
+from tests.misuse.shared import (
+    ANY_SIZE,
+    CLASS,
+    GROUPS,
+    HEAD,
+    INDEX,
+    LABELS,
+    MODEL,
+    OPTIONS,
+    SEED,
+    SEEDS,
+    SHARE,
+    TABLE,
+    VOID,
+)
 
 METRIC_ACTIVATIONS = tensors(v.activations, fixed=(0, 1))
 call(
@@ -61,7 +73,7 @@ call("protoxai.metrics", "GroupScaleDiversity.update", method(M.GroupScaleDivers
 call("protoxai.metrics", "group_sparsity", M.group_sparsity, head=GROUPS, threshold=SHARE)
 call("protoxai.metrics", "GroupSparsity", M.GroupSparsity, threshold=SHARE)
 call("protoxai.metrics", "GroupSparsity.update", method(M.GroupSparsity), head=GROUPS)
-LAYER = objects(layer)
+LAYER = objects(v.layer)
 TOLERANCE = numbers(0.1, least=0)
 call(
     "protoxai.metrics",

@@ -9,7 +9,13 @@ import torch
 from torch import Tensor, nn
 
 import protoxai
-from protoxai import PrototypeHead, PrototypeTable, ScaleProtoSeg, SparseGroupHead
+from protoxai import (
+    MultiScalePrototypeLayer,
+    PrototypeHead,
+    PrototypeTable,
+    ScaleProtoSeg,
+    SparseGroupHead,
+)
 from protoxai.attribution import Cost, PrototypeAttribution
 from protoxai.comparison import Task
 from protoxai.data import RawSample, SegmentationDataset
@@ -23,6 +29,10 @@ SIZE = (16, 24)
 
 def table() -> PrototypeTable:
     return PrototypeTable.regular(CLASSES, SCALES, 2)
+
+
+def layer() -> MultiScalePrototypeLayer:
+    return MultiScalePrototypeLayer(table(), DIM)
 
 
 def random(*shape: int) -> Tensor:
