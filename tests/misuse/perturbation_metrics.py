@@ -14,6 +14,7 @@ from tests.misuse.domains import (
     Domain,
     constant,
     constants,
+    flags,
     functions,
     numbers,
     objects,
@@ -54,7 +55,7 @@ PARTS = {
     "parts": tensors(lambda: v.random(4, *v.SIZE) > 0.5, fixed=(0, 1, 2)),
     "drops": tensors(lambda: v.random(4), fixed=(0,), real=True),
 }
-call("protoxai.metrics", "part_intervention", M.part_intervention, **PARTS)
+call("protoxai.metrics", "part_intervention", M.part_intervention, **PARTS, per_pixel=flags())
 call(
     "protoxai.metrics",
     "PartIntervention.update",

@@ -35,7 +35,7 @@ def effective_number(values: Tensor) -> Tensor:
 class EffectiveNumber(PerImageMetric):
     """Effective number of an image's values, see :func:`effective_number`.
 
-    Lower is simpler, which is better. NaN where all values are 0.
+    Lower is simpler, which describes and does not rank. NaN where all values are 0.
 
     Args:
         **options: Options of :class:`PerImageMetric`.
@@ -48,8 +48,8 @@ class EffectiveNumber(PerImageMetric):
         2.0
     """
 
-    figures: ClassVar[dict[str, bool | None]] = {"effective_number": False}
-    higher_is_better = False
+    figures: ClassVar[dict[str, bool | None]] = {"effective_number": None}
+    higher_is_better = None
 
     def update(self, values: Tensor, index: Index = None) -> None:
         """Add the values (B, ...) of images, of any sign."""

@@ -41,7 +41,7 @@ def gini(values: Tensor) -> Tensor:
 class Gini(PerImageMetric):
     """Gini index of an image's values, such as its units' evidence, see :func:`gini`.
 
-    Higher is sparser, which is better. NaN where all values are 0.
+    Higher is sparser, which describes and does not rank. NaN where all values are 0.
 
     Args:
         **options: Options of :class:`PerImageMetric`.
@@ -54,8 +54,8 @@ class Gini(PerImageMetric):
         0.5
     """
 
-    figures: ClassVar[dict[str, bool | None]] = {"gini": True}
-    higher_is_better = True
+    figures: ClassVar[dict[str, bool | None]] = {"gini": None}
+    higher_is_better = None
 
     def update(self, values: Tensor, index: Index = None) -> None:
         """Add the values (B, ...) of images, of any sign."""

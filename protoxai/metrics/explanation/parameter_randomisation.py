@@ -216,6 +216,7 @@ class ParameterRandomisation(PerImageMetric):
         "parameter_randomisation": None,
         "randomisation_passed": None,
     }
+    shares: ClassVar[tuple[str, ...]] = ("randomisation_passed",)
     higher_is_better = None
 
     def __init__(self, layers: Sequence[Sequence[str]], **options: Any) -> None:

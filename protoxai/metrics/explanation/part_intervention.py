@@ -13,7 +13,7 @@ from protoxai.metrics.base.explained_task import ExplainedTask, UndefinedError
 from protoxai.metrics.base.per_image import Index, PerImageMetric
 from protoxai.metrics.base.rank_correlation import spearman
 from protoxai.metrics.base.registry import register_metric
-from protoxai.runtime.checks import shown
+from protoxai.runtime.checks import flag, shown
 from protoxai.runtime.tensors import tensor
 
 FEWEST = 3
@@ -84,24 +84,31 @@ def part_drops(
     return PartDrops(torch.cat(parts), torch.cat(drops))
 
 
-def part_intervention(attribution: Tensor, parts: Tensor, drops: Tensor) -> Tensor:
-    """Return the rank correlation of an attribution's sums over parts with the effect of each.
+def part_intervention(
+    attribution: Tensor, parts: Tensor, drops: Tensor, *, per_pixel: bool = True
+) -> Tensor:
+    """Return the rank correlation of an attribution over parts with the effect of each.
 
     The single deletion protocol of Hesse, Schaub-Meyer and Roth, "FunnyBirds: A synthetic vision
     dataset for a part-based analysis of explainable AI methods", ICCV 2023, arXiv 2308.06248,
     for segmentation. Nothing stands in for a removed part: the scene is redrawn.
 
-    Large parts have large sums and often a large effect, so a constant map correlates as well. So
-    the correlation of the parts' areas with the effect is subtracted.
+    The protocol correlates the attribution summed over each part with the drop. But large parts
+    have large sums and mostly a large effect, so a constant map, which knows their areas alone,
+    is nearly best. So by default both are divided by the part's area: does the map know which
+    parts matter more than their size explains?
 
     Args:
         attribution: Attribution map, signed, (H, W) or (1, H, W).
         parts: Pixels of each part, bool (P, H, W).
         drops: Drop of the class's mean logit without each part, (P,), see :func:`part_drops`.
+        per_pixel: Whether sums and drops are divided by the parts' areas; if not, the figure is
+            that of the protocol.
 
     Returns:
-        Scalar in [-2, 2], float64; higher is better, and a constant map has 0. NaN for fewer than
-        three parts, if all sums or all drops are equal, and where a value is NaN.
+        Scalar in [-1, 1], float64; higher is better, and noise has 0 on average. NaN for fewer
+        than three parts, if all values of the parts or all drops are equal (as for a constant map),
+        and where a value is NaN.
 
     Raises:
         TypeError: If an argument has another type.
@@ -124,23 +131,31 @@ def part_intervention(attribution: Tensor, parts: Tensor, drops: Tensor) -> Tens
     hint = "parts have the size of the attribution"
     tensor("parts", parts, "parts height width", "bool", sizes=sizes, hint=hint)
     tensor("drops", drops, "parts", "real numbers", sizes={"parts": len(parts)})
+    per_pixel = flag("per_pixel", per_pixel)
     if len(parts) < FEWEST:
         return attribution.new_full((), torch.nan, dtype=torch.float64)
     values = attribution.detach().reshape(height, width).double()
-    sums = torch.stack([values[part].sum() for part in parts])
-    areas = parts.flatten(1).sum(1)
-    # Parts of one size leave nothing to subtract.
-    by_area = spearman(areas, drops) if len(areas.unique()) > 1 else 0.0
-    return spearman(sums, drops) - by_area
+    sums, effects = torch.stack([values[part].sum() for part in parts]), drops.double()
+    if per_pixel:
+        areas = parts.flatten(1).sum(1)
+        sums, effects = sums / areas, effects / areas
+    # What is equal but for the rounding of sums has no order.
+    return spearman(_rounded(sums), effects)
+
+
+def _rounded(values: Tensor) -> Tensor:
+    scale = values.abs().max().clamp(min=torch.finfo(values.dtype).tiny)
+    return (values / scale).round(decimals=9)
 
 
 @register_metric("part_intervention")
 class PartIntervention(PerImageMetric):
-    """Rank correlation of a map's sums over parts with the logit's drop without each part.
+    """Rank correlation of a map over parts with the logit's drop without each part.
 
-    Higher is better; a constant map, which knows the parts' areas alone, has 0. See
+    ``part_intervention`` is per pixel; higher is better. ``part_sums`` is the figure of the
+    protocol, in which a constant map is nearly best, so that it only describes. See
     :func:`part_intervention`. In a comparison the parts are those of all objects of the explained
-    class; data sets that do not redraw their images have no such figure.
+    class; data sets that do not redraw their images have no such figures.
 
     Args:
         **options: Options of :class:`PerImageMetric`.
@@ -150,11 +165,11 @@ class PartIntervention(PerImageMetric):
         >>> metric = PartIntervention()
         >>> parts, drops = torch.eye(4, dtype=torch.bool)[:3, None], torch.tensor([5.0, 0.1, 0.3])
         >>> metric.update(torch.tensor([[3.0, -1.0, 1.0, 0.0]]), parts, drops)
-        >>> float(metric.compute())
-        1.0
+        >>> {name: float(value) for name, value in metric.compute().items()}
+        {'part_intervention': 1.0, 'part_sums': 1.0}
     """
 
-    figures: ClassVar[dict[str, bool | None]] = {"part_intervention": True}
+    figures: ClassVar[dict[str, bool | None]] = {"part_intervention": True, "part_sums": None}
     needs: ClassVar[dict[str, str]] = {"without_parts": NO_PARTS}
     higher_is_better = True
 
@@ -162,7 +177,11 @@ class PartIntervention(PerImageMetric):
         self, attribution: Tensor, parts: Tensor, drops: Tensor, index: Index = None
     ) -> None:
         """Add one image's map (H, W) or (1, H, W), its parts (P, H, W) and their drops (P,)."""
-        self.add_values(part_intervention(attribution, parts, drops)[None], index)
+        both = [
+            part_intervention(attribution, parts, drops, per_pixel=per_pixel)
+            for per_pixel in (True, False)
+        ]
+        self.add_values(torch.stack(both)[None], index)
 
     def update_from(self, explained: ExplainedTask) -> None:
         """Add the map of an explained task, against the parts that can be removed."""
@@ -176,4 +195,4 @@ class PartIntervention(PerImageMetric):
             return super().why_undefined(explained)
         if len(explained.part_drops().parts) < FEWEST:
             return f"fewer than {FEWEST} parts can be removed"
-        return "the sums of the map over the parts are equal, or the effects of the parts"
+        return "the values of the map on the parts are equal, or the effects of the parts"

@@ -21,7 +21,7 @@ BANDS = Range(least=2, most=30)
 
 
 def scale_spectrum(attribution: Tensor, bands: int = 5) -> Tensor:
-    """Return the energy of attribution maps in the bands of a Laplacian pyramid.
+    """Return the energy of attribution maps, less their mean, in the bands of a Laplacian pyramid.
 
     Burt and Adelson, "The Laplacian pyramid as a compact image code", IEEE Trans. Comm. 1983. Each
     level is smoothed (1, 2, 1) and halved (bilinear). A band is a level minus the next coarser
@@ -41,8 +41,8 @@ def scale_spectrum(attribution: Tensor, bands: int = 5) -> Tensor:
 
     Example:
         >>> import torch
-        >>> scale_spectrum(torch.ones(1, 16, 16), bands=3)
-        tensor([[0., 0., 1.]])
+        >>> scale_spectrum(torch.arange(2.0).repeat_interleave(8).expand(1, 16, 16), bands=3)
+        tensor([[0.0134, 0.0141, 0.1841]])
     """
     check_maps(attribution)
     bands = whole("bands", bands, BANDS)
@@ -52,6 +52,10 @@ def scale_spectrum(attribution: Tensor, bands: int = 5) -> Tensor:
             f"expected sides of at least {2 ** (bands - 1)}: choose fewer bands"
         )
     finer = attribution.detach().double()[:, None]
+    largest = finer.abs().amax((1, 2, 3), keepdim=True)
+    finer = finer - finer.mean((2, 3), keepdim=True)
+    # A constant map has no energy, however its mean is rounded.
+    finer = finer.masked_fill(finer.abs() <= 1e-12 * largest, 0)
     energies = []
     for _ in range(bands - 1):
         half = [(side + 1) // 2 for side in finer.shape[2:]]
@@ -75,7 +79,7 @@ class ScaleSpectrum(PerImageMetric):
     """Entropy of an attribution's energy over the bands of its Laplacian pyramid, in [0, 1].
 
     It is 1 if all sizes have the same energy and 0 if one has all, which
-    describes an explanation and does not rank it. NaN where the map is 0. See
+    describes an explanation and does not rank it. NaN where the map is constant. See
     :func:`scale_spectrum`.
 
     Args:
@@ -85,9 +89,9 @@ class ScaleSpectrum(PerImageMetric):
     Example:
         >>> import torch
         >>> metric = ScaleSpectrum(bands=3)
-        >>> metric.update(torch.ones(1, 16, 16))
-        >>> float(metric.compute())
-        0.0
+        >>> metric.update(torch.arange(2.0).repeat_interleave(8).expand(1, 16, 16))
+        >>> round(float(metric.compute()), 3)
+        0.434
     """
 
     figures: ClassVar[dict[str, bool | None]] = {"scale_spectrum": None}

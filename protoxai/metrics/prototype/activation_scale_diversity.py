@@ -99,7 +99,7 @@ def _mean(values: list[Tensor]) -> Tensor:
 class ActivationScaleDiversity(PerImageMetric):
     """Diversity of activations across scales and, as the control, within a scale.
 
-    Higher is better; the control has no direction. See :func:`activation_scale_diversity`.
+    It counts what is there, and has no direction. See :func:`activation_scale_diversity`.
 
     Args:
         table: Class and scale of each prototype.
@@ -115,8 +115,8 @@ class ActivationScaleDiversity(PerImageMetric):
         0.0
     """
 
-    figures: ClassVar[dict[str, bool | None]] = {"across_scales": True, "within_scale": None}
-    higher_is_better = True
+    figures: ClassVar[dict[str, bool | None]] = {"across_scales": None, "within_scale": None}
+    higher_is_better = None
 
     def __init__(self, table: PrototypeTable, *, ignore_index: int = 255, **options: Any) -> None:
         super().__init__(**options)

@@ -90,8 +90,8 @@ class ActivePrototypes(ModelMetric):
         tensor([3, 3])
     """
 
-    figures: ClassVar[dict[str, bool | None]] = {"total": False}
-    higher_is_better = False
+    figures: ClassVar[dict[str, bool | None]] = {"total": None}
+    higher_is_better = None
 
     def __init__(self, threshold: float = 0.05, **options: Any) -> None:
         super().__init__(**options)

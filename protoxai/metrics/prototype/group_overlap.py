@@ -63,7 +63,7 @@ def group_overlap(head: PrototypeHead | SparseGroupHead) -> GroupOverlaps:
 class GroupOverlap(ModelMetric):
     """Overlap of the groups of a class, see :func:`group_overlap`.
 
-    Lower is better: groups of the same prototypes say the same.
+    Groups of the same prototypes say the same; whether they are right, it cannot tell.
 
     Args:
         **options: Options of ``torchmetrics.Metric``.
@@ -79,8 +79,8 @@ class GroupOverlap(ModelMetric):
         {'overlap': 0.0}
     """
 
-    figures: ClassVar[dict[str, bool | None]] = {"overlap": False}
-    higher_is_better = False
+    figures: ClassVar[dict[str, bool | None]] = {"overlap": None}
+    higher_is_better = None
 
     def update(self, head: PrototypeHead | SparseGroupHead) -> None:
         """Measure a head's groups."""

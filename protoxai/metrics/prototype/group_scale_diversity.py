@@ -91,7 +91,7 @@ def group_scale_diversity(head: PrototypeHead | SparseGroupHead) -> GroupScales:
 class GroupScaleDiversity(ModelMetric):
     """Spread of the groups' weight over scales, see :func:`group_scale_diversity`.
 
-    Higher is better: a multi-scale model should combine scales.
+    It counts the scales that are combined, and has no direction.
 
     Args:
         **options: Options of ``torchmetrics.Metric``.
@@ -105,11 +105,11 @@ class GroupScaleDiversity(ModelMetric):
     """
 
     figures: ClassVar[dict[str, bool | None]] = {
-        "entropy": True,
-        "effective_number": True,
-        "spanning": True,
+        "entropy": None,
+        "effective_number": None,
+        "spanning": None,
     }
-    higher_is_better = True
+    higher_is_better = None
 
     def update(self, head: PrototypeHead | SparseGroupHead) -> None:
         """Measure a head's groups."""

@@ -81,7 +81,7 @@ class GroupSparsity(ModelMetric):
     """Sparsity of the groups, see :func:`group_sparsity`.
 
     A lower count, entropy and effective number of prototypes are easier to read, and so is a
-    higher Gini index.
+    higher Gini index; whether the prototypes are right, none can tell.
 
     Args:
         threshold: Smallest weight that does not count as zero.
@@ -99,12 +99,12 @@ class GroupSparsity(ModelMetric):
     """
 
     figures: ClassVar[dict[str, bool | None]] = {
-        "nonzero": False,
-        "gini": True,
-        "entropy": False,
-        "effective_number": False,
+        "nonzero": None,
+        "gini": None,
+        "entropy": None,
+        "effective_number": None,
     }
-    higher_is_better = False
+    higher_is_better = None
 
     def __init__(self, threshold: float = 0.05, **options: Any) -> None:
         super().__init__(**options)

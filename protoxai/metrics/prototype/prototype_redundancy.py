@@ -55,7 +55,7 @@ def prototype_redundancy(layer: MultiScalePrototypeLayer, tolerance: float = 0.1
 
 
 class PrototypeRedundancy(ModelMetric):
-    """Share of pairs of prototypes that are nearly equal; lower is better.
+    """Share of pairs of prototypes that are nearly equal.
 
     See :func:`prototype_redundancy`.
 
@@ -71,8 +71,8 @@ class PrototypeRedundancy(ModelMetric):
         0.0
     """
 
-    figures: ClassVar[dict[str, bool | None]] = {"share": False}
-    higher_is_better = False
+    figures: ClassVar[dict[str, bool | None]] = {"share": None}
+    higher_is_better = None
 
     def __init__(self, tolerance: float = 0.1, **options: Any) -> None:
         super().__init__(**options)

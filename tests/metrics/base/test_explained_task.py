@@ -151,7 +151,7 @@ EQUAL = PartDrops(torch.ones(3, *SIZE).bool(), torch.zeros(3))
         (OffTargetLeakage, {"map": NOTHING}, "the map is 0 everywhere"),
         (OffTargetLeakage, {"labels": NOTHING.long()}, "the class is not labelled"),
         (PartIntervention, {"part_drops": lambda: FEW}, "fewer than 3 parts can be removed"),
-        (PartIntervention, {"part_drops": lambda: EQUAL}, "over the parts are equal, or the"),
+        (PartIntervention, {"part_drops": lambda: EQUAL}, "on the parts are equal, or the"),
         (TargetSensitivity, {"map": NOTHING}, "the map is 0 everywhere"),
         (
             TargetSensitivity,

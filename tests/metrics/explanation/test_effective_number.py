@@ -45,4 +45,4 @@ def test_the_metric_takes_values_of_any_shape() -> None:
         ([[0.0, 0.0, 7.0, 0.0]], 1),
     ):
         assert measured(EffectiveNumber(), torch.tensor(values)) == pytest.approx(expected)
-    assert EffectiveNumber.higher_is_better is False
+    assert EffectiveNumber.higher_is_better is None

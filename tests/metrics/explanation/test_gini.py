@@ -51,4 +51,4 @@ def test_the_metric_takes_values_of_any_shape() -> None:
         ([[0.0, 0.0, 7.0, 0.0]], 0.75),
     ):
         assert measured(Gini(), torch.tensor(values)) == pytest.approx(expected)
-    assert Gini.higher_is_better is True
+    assert Gini.higher_is_better is None

@@ -10,42 +10,43 @@ from protoxai.metrics import ScaleSpectrum, scale_spectrum
 
 
 def test_by_hand_of_two_bands() -> None:
-    # A wave with a period of two pixels: away from the border, halving leaves its mean, 1.
+    # A wave with a period of two pixels: away from the border, halving leaves its mean, 0.
     attribution = torch.tensor([0.0, 2.0]).repeat(32).expand(1, 64, 64)
     finest, coarsest = scale_spectrum(attribution, bands=2)[0].tolist()
     assert finest == pytest.approx(1, abs=0.05)
-    assert coarsest == pytest.approx(1, abs=0.05)
+    assert coarsest == pytest.approx(0, abs=0.05)
 
 
 @pytest.mark.parametrize(
-    ("columns", "energies", "entropy"),
+    ("columns", "energies", "share"),
     [
-        # Halving two columns, smoothed to 3/4 and 1/4 of each other, gives their mean.
-        ((0.0, 2.0), (1, 1), 1),
-        ((1.0, 1.0), (0, 1), 0),
-        ((-3.0, 3.0), (9, 0), 0),
-        ((0.0, 4.0), (4, 4), 1),
-        ((1.0, 3.0), (1, 4), (0.2 * math.log(5) + 0.8 * math.log(1.25)) / math.log(2)),
+        # Without their mean, the columns are -2, -2, 2, 2: smoothed -2, -1, 1, 2, halved -1.5, 1.5
+        # and resized -1.5, -0.75, 0.75, 1.5. So the finer band has 0.5 and 1.25, both squared.
+        ((1.0, 1.0, 5.0, 5.0), (0.90625, 2.25), 0.287128),
+        # -1, 1, -1, 1 are smoothed to -0.5, 0, 0, 0.5, and halved to -0.25, 0.25, which are resized
+        # to -0.25, -0.125, 0.125, 0.25.
+        ((0.0, 2.0, 0.0, 2.0), (0.9140625, 0.0625), 0.064),
     ],
 )
-def test_two_columns_by_hand(columns, energies, entropy: float) -> None:
-    attribution = torch.tensor(columns).expand(1, 2, 2)
+def test_four_columns_by_hand(
+    columns: tuple[float, ...], energies: tuple[float, float], share: float
+) -> None:
+    attribution = torch.tensor(columns).expand(1, 4, 4)
     assert scale_spectrum(attribution, bands=2)[0].tolist() == pytest.approx(energies)
     for turned in (attribution, attribution.mT):
         metric = ScaleSpectrum(bands=2)
         metric.update(turned)
-        assert float(metric.compute()) == pytest.approx(entropy, abs=1e-6)
+        entropy = -sum(p * math.log2(p) for p in (share, 1 - share))
+        assert float(metric.compute()) == pytest.approx(entropy, abs=1e-5)
 
 
-def test_a_constant_map_has_one_scale_and_a_mixture_has_more() -> None:
+def test_a_mixture_has_many_scales() -> None:
     # Noise at each size, weighted so that no band prevails.
     waves = [
         F.interpolate(torch.randn(1, 1, 2**k, 2**k), 64, mode="nearest")[:, 0] for k in range(7)
     ]
-    constant, mixture = ScaleSpectrum(), ScaleSpectrum()
-    constant.update(torch.full((1, 64, 64), -3.0))
+    mixture = ScaleSpectrum()
     mixture.update(torch.stack(waves).sum(0))
-    assert float(constant.compute()) == pytest.approx(0, abs=1e-9)
     assert float(mixture.compute()) > 0.7
     assert ScaleSpectrum.higher_is_better is None
 
@@ -60,10 +61,17 @@ def test_noise_is_fine_and_blobs_are_coarse() -> None:
     assert (noise[:-1] > noise[1:]).all()
 
 
-def test_all_zero_is_undefined() -> None:
+@pytest.mark.parametrize("value", [0.0, 0.1, -3.0])
+def test_a_constant_map_is_undefined(value: float) -> None:
     metric = ScaleSpectrum()
-    metric.update(torch.zeros(1, 16, 16))
+    metric.update(torch.full((1, 37, 41), value))
     assert metric.compute().undefined == 1
+
+
+@given(st.floats(-1000, 1000), st.integers(0, 2**31))
+def test_the_mean_does_not_matter(added: float, seed: int) -> None:
+    maps = torch.randn(2, 16, 19, generator=torch.Generator().manual_seed(seed)).double()
+    torch.testing.assert_close(scale_spectrum(maps + added), scale_spectrum(maps))
 
 
 @given(st.floats(0.01, 100), st.integers(16, 23), st.integers(16, 23), st.integers(0, 2**31))

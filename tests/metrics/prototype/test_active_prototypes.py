@@ -89,7 +89,7 @@ def test_counts_by_hand_in_total_per_class_and_per_group() -> None:
     assert counts.per_group.tolist() == [2, 1, 1, 0]
     assert float(counts) == 3
     assert metric.values() == {"total": 3}
-    assert metric.higher_is_better is False
+    assert metric.higher_is_better is None
 
 
 def test_stage_1_has_no_groups_to_count() -> None:

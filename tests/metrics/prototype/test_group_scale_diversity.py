@@ -43,7 +43,7 @@ def test_even_over_all_scales_is_1() -> None:
     metric = GroupScaleDiversity()
     metric.update(head)
     assert metric.values() == pytest.approx({"entropy": 1, "effective_number": 4, "spanning": 1})
-    assert metric.higher_is_better is True
+    assert metric.higher_is_better is None
 
 
 @given(reordered_heads())

@@ -34,7 +34,7 @@ def test_equal_prototypes_are_at_distance_0() -> None:
     metric.update(layer)
     assert metric.compute().distances.tolist() == [0] * 36
     assert metric.values() == {"share": 1}
-    assert metric.higher_is_better is False
+    assert metric.higher_is_better is None
 
 
 def test_without_a_pair_it_is_undefined() -> None:
