@@ -19,15 +19,20 @@ from benchmarks.interpretability.records import RESULTS, stored
 from benchmarks.interpretability.study import (
     METHODS,
     compared,
+    misalignment,
     prototype_figures,
     scores_of,
+    tasks_of,
     trained,
+    view_of,
 )
 from protoxai import ScaleProtoSeg
 from protoxai.cli.train import quiet_lightning
 from protoxai.runtime.files import write_file
 from protoxai.training import Recipe
 
+ADVERSARY_STEPS = 10
+"""Fewer than the metric's default, since the images are large."""
 RECIPES = dict(zip(METHODS, ("camvid", "camvid_protoseg", "camvid_deeplabv2"), strict=True))
 
 
@@ -39,8 +44,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--videos", nargs="+", choices=VIDEOS, default=VIDEOS)
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
-    parser.add_argument("--tasks", type=int, default=30)
+    parser.add_argument("--tasks", type=int, default=20)
     parser.add_argument("--part-images", type=int, default=50)
+    parser.add_argument("--misaligned", type=int, default=10)
     parser.add_argument("--budget", type=float, help="seconds for each video's comparison")
     chosen = parser.parse_args()
     if not chosen.root:
@@ -61,9 +67,12 @@ def main() -> None:
         }
         results = trained(recipes, chosen.runs)
         folder = chosen.runs / f"table-{video}"
-        table, view = compared(list(results.values()), chosen.tasks, folder, chosen.budget)
+        view = view_of(next(iter(results.values())))
+        tasks = tasks_of(view, chosen.tasks)
+        table = compared(list(results.values()), tasks, folder, chosen.budget)
         prototypes = {
             name: prototype_figures(result.model, view, chosen.part_images)
+            | misalignment(result.model, tasks[: chosen.misaligned], view, ADVERSARY_STEPS)
             for name, result in results.items()
             if isinstance(result.model, ScaleProtoSeg)
         }

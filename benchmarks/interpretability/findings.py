@@ -35,11 +35,13 @@ def write(results: Path, page: Path) -> None:
         page: Page with a block for each study.
     """
     text = read_text(page)
-    shapes = results / "shapes.json"
-    if shapes.exists():
-        record = read(shapes)
-        write_file(results / "shapes.md", f"# Synthetic shapes\n\n{section(record, details=True)}")
-        text = with_block(text, "shapes", section(record, details=False))
+    if (results / "shapes.json").exists():
+        record = read(results / "shapes.json")
+        file = results / "shapes-parts.json"
+        parts = f"\n{of_parts(read(file))}" if file.exists() else ""
+        everything = section(record, details=True) + parts
+        write_file(results / "shapes.md", f"# Synthetic shapes\n\n{everything}")
+        text = with_block(text, "shapes", section(record, details=False) + parts)
     files = {video: results / f"camvid-{video}.json" for video in VIDEOS}
     videos = {video: read(file) for video, file in files.items() if file.exists()}
     if videos:
@@ -66,6 +68,14 @@ def section(record: Record, *, details: bool) -> str:
     )
 
 
+def of_parts(record: Record) -> str:
+    """Return the comparison on tasks whose parts were removed one by one."""
+    return (
+        f"Removing parts one by one, on {len(record.table.tasks)} tasks whose class has at least "
+        f"three; {record.conditions}:\n\n{record.table.to_markdown()}"
+    )
+
+
 def columns(figures: Mapping[str, Mapping[str, str]]) -> str:
     """Return a table with a row for each figure and a column for each model."""
     names = list(dict.fromkeys(name for column in figures.values() for name in column))
@@ -74,7 +84,7 @@ def columns(figures: Mapping[str, Mapping[str, str]]) -> str:
 
 
 def by_video(videos: Mapping[str, Record]) -> str:
-    """Return a table for each headline figure: its mean by video, and wins and losses by task.
+    """Return a table for each conclusive figure: its mean by video, and outcomes by task.
 
     A win is a task on which the model's first explainer is better than the one of the row.
     """
@@ -89,8 +99,8 @@ def by_video(videos: Mapping[str, Record]) -> str:
     conditions = "; ".join(dict.fromkeys(record.conditions for record in videos.values()))
     counts = ", ".join(f"{len(table.tasks)} ({video})" for video, table in tables.items())
     parts.append(f"Tasks: {counts}. {conditions}.\n")
-    for figure in CONCLUSIVE:
-        lines = [["explainer", *tables, *(f"wins–losses, {video}" for video in tables)]]
+    for figure in [figure for figure in CONCLUSIVE if figure in first.figures]:
+        lines = [["explainer", *tables, *(f"wins–ties–losses, {video}" for video in tables)]]
         for block in first.blocks():
             for name in block.explainers + block.references:
                 means = [_mean(table, name, figure) for table in tables.values()]
@@ -102,14 +112,17 @@ def by_video(videos: Mapping[str, Record]) -> str:
 
 def _mean(table: Comparison, name: str, figure: str) -> str:
     value = table[name, figure]
-    return "–" if value is None else f"{value.mean:.3f}"
+    if value is None:
+        return "–"
+    count = "" if value.tasks == len(table.tasks) else f" (n = {value.tasks})"
+    return f"{value.mean:.3f}{count}"
 
 
 def _wins(table: Comparison, first: str, other: str, figure: str) -> str:
     if first == other or table[first, figure] is None or table[other, figure] is None:
         return ""
     difference = table.difference(first, other, figure)
-    return f"{difference.wins}–{difference.losses}"
+    return f"{difference.wins}–{difference.ties}–{difference.losses}"
 
 
 if __name__ == "__main__":

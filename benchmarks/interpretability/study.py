@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from benchmarks.experiments import records
 from protoxai import ScaleProtoSeg
-from protoxai.comparison import Comparison, compare, explainers_of, select_tasks
+from protoxai.comparison import Comparison, Task, compare, explainers_of, select_tasks
 from protoxai.data import SegmentationDataset
 from protoxai.labels import labels_at
 from protoxai.metrics import (
@@ -26,6 +27,7 @@ from protoxai.metrics import (
     PrototypeRedundancy,
     active_prototypes,
 )
+from protoxai.runtime.checks import instance
 from protoxai.runtime.modes import evaluating
 from protoxai.training import Recipe, RunResult
 from protoxai.training.feeding.loaders import evaluation_view
@@ -33,10 +35,9 @@ from protoxai.training.feeding.loaders import evaluation_view
 METHODS = ("ScaleProtoSeg", "ProtoSeg", "DeepLabv2")
 METRICS = (
     *("faithfulness", "relevance_mass", "active_units", "cost"),
-    *("part_intervention", "off_target_leakage", "target_sensitivity"),
+    *("off_target_leakage", "target_sensitivity"),
 )
 """Metrics of the headline figures, and what else is quick."""
-MISALIGNED_IMAGES, ADVERSARY_STEPS = 10, 10
 
 
 def recipe_of(method: str, recipe: Recipe) -> Recipe:
@@ -55,35 +56,55 @@ def trained(recipes: dict[str, Recipe], runs: Path) -> dict[str, RunResult]:
     return results
 
 
-def compared(
-    results: Sequence[RunResult], tasks: int, folder: Path, budget: float | None
-) -> tuple[Comparison, SegmentationDataset]:
-    """Compare trained models on tasks of their validation split.
+def view_of(result: RunResult) -> SegmentationDataset:
+    """Return the validation split as a trained model sees it."""
+    return evaluation_view(result.splits.validation, result.recipe.data, result.model)
 
-    Returns:
-        The comparison, and the images as the models see them.
-    """
-    first = results[0]
-    view = evaluation_view(first.splits.validation, first.recipe.data, first.model)
+
+def tasks_of(view: SegmentationDataset, count: int | None) -> list[Task]:
+    """Return tasks of a data set, none of which asks about its background."""
     skip = [n for n, name in enumerate(view.class_names) if name == "background"]
-    chosen = select_tasks(
+    return select_tasks(
         view,
-        tasks=tasks,
+        tasks=count,
         ignore_index=view.ignore_index,
         skip=skip,
         group_of=view.group,
         background=next(iter(skip), None),
         without_parts=view.without_parts if view.redraws else None,
     )
-    table = compare(
+
+
+def compared(
+    results: Sequence[RunResult],
+    tasks: Sequence[Task],
+    folder: Path,
+    budget: float | None,
+    metrics: Sequence[str] = METRICS,
+) -> Comparison:
+    """Compare trained models on tasks, and keep what is measured in a folder."""
+    return compare(
         explainers_of([result.model for result in results]),
-        chosen,
-        metrics=METRICS,
+        tasks,
+        metrics=metrics,
         output=folder,
         budget=budget,
-        group_noun=view.group_noun,
+        group_noun=view_of(results[0]).group_noun,
     )
-    return table, view
+
+
+def misalignment(
+    model: ScaleProtoSeg, tasks: Sequence[Task], view: SegmentationDataset, steps: int
+) -> dict[str, str]:
+    """Return the figures of misalignment over tasks, as text, and the adversary's steps."""
+    metric = PrototypeMisalignment(steps)
+    for number, task in enumerate(tasks):
+        own = int(task.class_index)
+        labels = labels_at(instance("labels", task.labels, Tensor), task.image.shape[2:])
+        metric.update(model, task.image, labels == own, own, index=number)
+    groups = [view.group(int(task.image_index or 0)) for task in tasks]
+    figures = {name: str(value) for name, value in metric.estimates(groups.__getitem__).items()}
+    return figures | {"adversary's steps": str(steps)}
 
 
 @torch.no_grad()
@@ -108,7 +129,6 @@ def prototype_figures(
     part_class = getattr(view, "part_class", ()) or None
     diversity = ActivationScaleDiversity(model.table, ignore_index=view.ignore_index)
     purity = PrototypePurity(model.table, part_class, active, ignore_index=view.ignore_index)
-    misalignment = PrototypeMisalignment(ADVERSARY_STEPS)
     consistency = stability = None
     if part_class:
         consistency = PartConsistency(model.table, part_class, active)
@@ -126,15 +146,12 @@ def prototype_figures(
             if parts is not None and consistency is not None and stability is not None:
                 consistency.update(activations, labels, parts, index=index)
                 stability.update(lambda x: model(x).activations, image, labels, parts, index=index)
-            if index < MISALIGNED_IMAGES:
-                classes, counts = labels[labels != view.ignore_index].unique(return_counts=True)
-                largest = int(classes[counts.argmax()])
-                with torch.enable_grad():
-                    misalignment.update(model, image, labels == largest, largest, index=index)
-    over_images: list[PerImageMetric | None] = [diversity, consistency, stability, misalignment]
+    over_images: list[PerImageMetric | None] = [diversity, consistency, stability]
     for measured in filter(None, over_images):
         figures |= {name: str(value) for name, value in measured.estimates(view.group).items()}
-    return figures | {name: f"{value:.3f}" for name, value in purity.compute().items()}
+    unseen = len(purity.per_prototype().unseen)
+    seen = f"({len(active) - unseen} of {len(active)} active prototypes seen)"
+    return figures | {name: f"{value:.3f} {seen}" for name, value in purity.compute().items()}
 
 
 def scores_of(results: dict[str, RunResult]) -> dict[str, str]:

@@ -142,8 +142,8 @@ def member_evidence(
         weights: Weights (h, w) of the region, from :func:`region_weights`.
 
     Returns:
-        Evidence (G, M_c), whose columns are the class's prototypes in table order; a row sums to
-        the group's mean evidence over the region. (0, 0) for a class without prototypes.
+        Evidence (G, M_c), float64, whose columns are the class's prototypes in table order; a row
+        sums to the group's mean evidence over the region. (0, 0) for a class without prototypes.
     """
     _check(check_grouped(head), output)
     class_index = check_class(class_index, head.num_classes)
@@ -151,8 +151,8 @@ def member_evidence(
     tensor("weights", weights, "height width", sizes={"height": height, "width": width})
     own_groups = head.group_class == class_index
     own_prototypes = head.table.class_index == class_index
-    slopes = slope(group_scores(head, output)[0, own_groups]) * weights
-    activations = output.activations[0, own_prototypes]
+    slopes = slope(group_scores(head, output)[0, own_groups]) * weights.double()
+    activations = output.activations[0, own_prototypes].double()
     means = full_precision_einsum(slopes, activations, "g h w, p h w -> g p")
     group_weights = head.group_weights(class_index)
     credit = head.class_weights(class_index)[own_groups][:, None]
@@ -170,20 +170,20 @@ def region_weights(region: Tensor, grid: tuple[int, int]) -> Tensor:
         grid: Height and width (h, w) of the feature grid.
 
     Returns:
-        Weights (..., h, w) that sum to 1; NaN for an empty region.
+        Weights (..., h, w), float64, that sum to 1; NaN for an empty region.
 
     Example:
         >>> import torch
         >>> region_weights(torch.ones(4, 4, dtype=torch.bool), (2, 2))
         tensor([[0.2500, 0.2500],
-                [0.2500, 0.2500]])
+                [0.2500, 0.2500]], dtype=torch.float64)
     """
     tensor("region", region, "... height width", "bool")
     grid = pair("grid", grid)
-    share = region / region.sum((-2, -1), keepdim=True, dtype=torch.float32)
+    share = region / region.sum((-2, -1), keepdim=True, dtype=torch.float64)
     for cells in grid:
         # The side that comes last is summed, and put before the other one.
-        identity = torch.eye(cells, device=region.device)[None, None]
+        identity = torch.eye(cells, device=region.device, dtype=share.dtype)[None, None]
         matrix = resize(identity, (share.shape[-2], cells))[0, 0]
         share = full_precision_einsum(share, matrix, "... side rest, side cells -> ... rest cells")
     return share

@@ -120,14 +120,14 @@ class PrototypeAttribution(AttributionMethod):
         check_classes(class_index, self.model.num_classes)
         output = self.model(images)
         grid = output.logits.shape[2:]
-        weights = region_weights(region, (grid[0], grid[1])).to(output.logits.dtype)
+        weights = region_weights(region, (grid[0], grid[1]))
         maps = output.logits.new_empty(len(images), *grid)
         units = output.logits.new_empty(len(images), self._num_units)
         for index in class_index.unique().tolist():
             rows = class_index == index
             evidence = UNITS[self.units](self.model.head, _rows(output, rows), index)
             maps[rows] = evidence.sum(1)
-            units[rows] = (evidence * weights[rows][:, None]).sum((2, 3))
+            units[rows] = (evidence * weights[rows][:, None]).sum((2, 3)).to(units)
         return resize(maps[:, None], images.shape[2:])[:, 0], units
 
     @property

@@ -39,7 +39,7 @@ class RegionValues:
         self, head: PrototypeHead | SparseGroupHead, output: SegmentationOutput, region: Tensor
     ) -> None:
         grid = (output.logits.shape[2], output.logits.shape[3])
-        weights = region_weights(region, grid).flatten().double()
+        weights = region_weights(region, grid).flatten()
         shares = cell_shares(region, grid).flatten()
         cells = ((weights > 0) | (shares > 0)).nonzero().flatten()
         self._head = head

@@ -191,14 +191,14 @@ def test_region_weights_give_the_mean_over_the_region(size, grid, seed) -> None:
     generator = torch.Generator().manual_seed(seed)
     region = torch.rand(size, generator=generator) < 0.4
     region[0, 0] = True
-    maps = torch.randn(5, 1, *grid, generator=generator)
+    maps = torch.randn(5, 1, *grid, generator=generator, dtype=torch.float64)
     resized = F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
     weights = region_weights(region, grid)
     assert weights.shape == grid
     torch.testing.assert_close(
-        (maps[:, 0] * weights).sum((1, 2)), resized[:, 0, region].mean(1), rtol=1e-4, atol=1e-5
+        (maps[:, 0] * weights).sum((1, 2)), resized[:, 0, region].mean(1), rtol=1e-12, atol=1e-14
     )
-    torch.testing.assert_close(weights.sum(), torch.tensor(1.0))
+    torch.testing.assert_close(weights.sum(), torch.tensor(1.0, dtype=torch.float64))
 
 
 def test_regions_come_in_any_number_of_dimensions() -> None:
@@ -221,7 +221,7 @@ def test_region_weights_where_gradients_are_off(mode) -> None:
     region = torch.ones(4, 4, dtype=torch.bool)
     with mode():
         weights = region_weights(region, (2, 2))
-    torch.testing.assert_close(weights, torch.full((2, 2), 0.25))
+    torch.testing.assert_close(weights, torch.full((2, 2), 0.25, dtype=torch.float64))
     assert not weights.requires_grad
 
 
@@ -246,7 +246,7 @@ def test_region_weights_are_the_gradient_of_the_mean(height: int, width: int, se
     torch.manual_seed(seed)
     region = torch.rand(2, height, width) > 0.3
     region[:, 0, 0] = True
-    maps = torch.zeros(2, 1, 3, 4, requires_grad=True)
+    maps = torch.zeros(2, 1, 3, 4, dtype=torch.float64, requires_grad=True)
     resized = F.interpolate(maps, (height, width), mode="bilinear", align_corners=False)[:, 0]
     mean = sum(one[mask].mean() for one, mask in zip(resized, region, strict=True))
     (expected,) = torch.autograd.grad(mean, maps)

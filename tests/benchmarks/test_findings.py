@@ -59,7 +59,7 @@ def test_videos_stand_side_by_side_with_wins_and_losses(tmp_path: Path) -> None:
     keep(tmp_path / "b.json", measured(0.5, 0.25))
     text = by_video({"A": read(tmp_path / "a.json"), "B": read(tmp_path / "b.json")})
     assert "| ours: groups | 0.040 | 0.498 |  |  |" in text
-    assert "| ours: edges | 0.123 | 0.123 | 1–1 | 2–0 |" in text
+    assert "| ours: edges | 0.123 | 0.123 | 1–1–1 | 2–0–0 |" in text
     assert "Tasks: 3 (A), 2 (B)." in text
     assert "[" not in text
 

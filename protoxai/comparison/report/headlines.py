@@ -9,11 +9,15 @@ CONCLUSIVE = {
     "faithfulness": ("more faithful", "less faithful"),
     "context_faithfulness": ("more faithful outside of the region", "less faithful outside of it"),
     "relevance_mass": ("better localised", "worse localised"),
+    "part_intervention": ("better at ranking parts", "worse at ranking parts"),
 }
 """Figures that show whether an explanation is right, higher values for better ones, and what an
 explainer with a higher or a lower one is."""
 
-HEADLINES = (*CONCLUSIVE, "active_units", "seconds")
+HEADLINES = (
+    *("faithfulness", "context_faithfulness", "relevance_mass"),
+    *("active_units", "seconds"),
+)
 """Headline figures: faithfulness, context, localisation, compactness and cost."""
 
 BETWEEN_MODELS = ("relevance_mass",)

@@ -28,7 +28,9 @@ def patch_faithfulness(
 ) -> Tensor:
     """Return the area between the curves of insertion and deletion of squares of 16 pixels.
 
-    It is :func:`faithfulness` with ``patch=16``. Squares hide more of an object than scattered
+    It is :func:`faithfulness` with ``patch=16``; squares instead of pixels follow Samek et al.,
+    "Evaluating the visualization of what a deep neural network has learned", IEEE Transactions on
+    Neural Networks and Learning Systems, 2017. Squares hide more of an object than scattered
     pixels do, and so depend less on the imputation.
 
     Args:
