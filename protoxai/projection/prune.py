@@ -10,7 +10,7 @@ from einops import rearrange
 from torch import Tensor
 
 from protoxai.kernels import exact_squared_distances
-from protoxai.labels import check_ignore_index
+from protoxai.labels import check_ignore_index, labels_at
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
 from protoxai.projection.batches import Batches, EmbeddedBatch, embedded, stage_1_model
 from protoxai.projection.search import nearest_of_each, possibly_nearest
@@ -24,7 +24,7 @@ from protoxai.runtime.precision import widen
 NEAREST = 6
 """Number of nearest patches that are examined."""
 LEAST = 3
-"""Number of them that have to be of the prototype's own class."""
+"""Number of them that have to show the prototype's own class."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class PruningRecord:
     Attributes:
         found: Number of nearest patches, int64 (P,); fewer than requested if there are fewer
             images.
-        own: Number of those that are of the prototype's own class, int64 (P,).
+        own: Number of those that show the prototype's own class, int64 (P,).
         kept: Indices of the prototypes that remain.
     """
 
@@ -54,19 +54,22 @@ def prune_prototypes(
     """Drop the prototypes whose nearest training patches are mostly of other classes.
 
     Every image has one patch for each prototype: the position, of any class, whose embedding
-    vector is nearest to it. Of the nearest such patches of all images, enough have to be of the
-    prototype's own class. Ignored pixels are no patches. Ties go to the lowest image index, then
-    to the first position in row-major order. If there are fewer images than ``nearest``, the
-    share ``least / nearest`` of their patches is required. The layer, the table, the head and the
-    provenance shrink together. If ``torch.distributed`` is initialised, the images of all ranks
-    count. Source: Chen et al., NeurIPS 2019 (arXiv 1806.10574); for segmentation Sacha et
-    al., WACV 2023 (arXiv 2301.12276).
+    vector is nearest to it. Of the nearest such patches of all images, enough have to show the
+    prototype's own class: in at least one pixel of the labels, as given, that the position covers
+    (rows ``floor(row * H / h)`` to ``floor((row + 1) * H / h)``, end exclusive, columns alike).
+    Positions that are ignored on the embedding's grid are no patches. Ties go to the lowest image
+    index, then to the first position in row-major order. If there are fewer images than
+    ``nearest``, the share ``least / nearest`` of their patches is required. The layer, the table,
+    the head and the provenance shrink together. If ``torch.distributed`` is initialised, the
+    images of all ranks count. Source: Chen et al., NeurIPS 2019 (arXiv 1806.10574); for
+    segmentation Sacha et al., WACV 2023 (arXiv 2301.12276), whose released code counts patches
+    in this way.
 
     Args:
         model: Model in stage 1 with projected prototypes.
         batches: Batches of all training images, as :func:`project_prototypes` takes them.
         nearest: Number of nearest patches that are examined, one per image.
-        least: Number of them that have to be of the prototype's own class, at most ``nearest``.
+        least: Number of them that have to show the prototype's own class, at most ``nearest``.
         ignore_index: Label of pixels that do not count.
 
     Returns:
@@ -132,7 +135,7 @@ class NearestPatches:
     Attributes:
         distance: Squared distances, ascending, float64 (P, n); infinite if there are fewer patches.
         image: Data set indices of the images, int64 (P, n); -1 if there are fewer patches.
-        own: Whether each patch is of the prototype's own class, bool (P, n).
+        own: Whether each patch shows the prototype's own class, bool (P, n).
     """
 
     def __init__(self, table: PrototypeTable, prototypes: Tensor, nearest: int) -> None:
@@ -159,22 +162,31 @@ class NearestPatches:
             batch.names,
             "repair or remove the image, or check the model's weights",
         )
-        labels = batch.on_grid.flatten(1).to(self.distance.device)
+        grid, device = batch.on_grid.shape[1:], self.distance.device
         embedding = rearrange(batch.embedding, "b s d h w -> b s (h w) d")
-        for vectors, own_labels, index in zip(embedding, labels, batch.indices, strict=True):
-            labelled = own_labels != ignore_index
-            if labelled.any():
-                self._add(vectors[:, labelled], own_labels[labelled], index)
+        images = zip(embedding, batch.on_grid, batch.labels, batch.indices, strict=True)
+        for vectors, on_grid, labels, index in images:
+            cells = (on_grid.flatten() != ignore_index).nonzero().flatten().to(device)
+            if len(cells) == 0:
+                continue
+            distance, cell = self._nearest(vectors[:, cells], cells)
+            classes = self.table.class_index
+            own = _classes_of_cells(labels.to(device), grid, self.table.num_classes)[cell, classes]
+            image = torch.full_like(cell, index)
+            self._merge(distance[:, None], image[:, None], own[:, None])
 
     def merge_ranks(self) -> None:
         """Adopt the nearest patches of all ranks."""
         for tensors in gather((self.distance.cpu(), self.image.cpu(), self.own.cpu())):
             self._merge(*(tensor.to(self.distance.device) for tensor in tensors))
 
-    def _add(self, vectors: Tensor, labels: Tensor, index: int) -> None:
-        """Add each prototype's patch of an image with vectors (S, n, D) and labels (n,)."""
+    def _nearest(self, vectors: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the distance and the cell (P,) nearest to each prototype in an image.
+
+        The image has the vectors (S, n, D) in cells (n,).
+        """
         distance = torch.full_like(self.distance[:, 0], torch.inf)
-        own = torch.zeros_like(self.own[:, 0])
+        cell = torch.zeros_like(self.image[:, 0])
         for scale, of_scale in enumerate(vectors):
             rows = (self.table.scale_index == scale).nonzero().flatten()
             if len(rows) == 0:
@@ -182,11 +194,9 @@ class NearestPatches:
             slot, position = possibly_nearest(*widen(of_scale, self.prototypes[rows]))
             pairs = of_scale[position].double(), self.prototypes[rows[slot]].double()
             exact = exact_squared_distances(*pairs)
-            nearest = nearest_of_each(slot, exact, position[:, None], labels[position])
-            _, distance[rows], _, classes = nearest
-            own[rows] = classes == self.table.class_index[rows]
-        image = torch.full_like(self.image[:, 0], index)
-        self._merge(distance[:, None], image[:, None], own[:, None])
+            nearest = nearest_of_each(slot, exact, position[:, None], cells[position])
+            _, distance[rows], _, cell[rows] = nearest
+        return distance, cell
 
     def _merge(self, distance: Tensor, image: Tensor, own: Tensor) -> None:
         """Adopt the patches (P, n) that are nearer, of each image only the nearest."""
@@ -199,6 +209,34 @@ class NearestPatches:
         self.distance, self.image, self.own = (
             values[:, :count] for values in _sorted_rows(once, by=0)
         )
+
+
+def _classes_of_cells(labels: Tensor, grid: tuple[int, ...], num_classes: int) -> Tensor:
+    """Return which classes have a pixel in each cell of a grid over an image.
+
+    Args:
+        labels: Labels (H, W), classes and ignored values.
+        grid: Height and width (h, w) of the grid.
+        num_classes: Number of classes C.
+
+    Returns:
+        Whether the class has a pixel in the cell, bool (h * w, C).
+    """
+    height, width = (max(sizes) for sizes in zip(labels.shape, grid, strict=True))
+    labels = labels_at(labels, (height, width))  # otherwise cells could be empty
+    rows = _cells_along(height, grid[0]).to(labels.device)
+    cols = _cells_along(width, grid[1]).to(labels.device)
+    cells = rows[:, None] * grid[1] + cols
+    found = torch.zeros(grid[0] * grid[1], num_classes, dtype=torch.bool, device=labels.device)
+    known = (labels >= 0) & (labels < num_classes)
+    found[cells[known], labels[known].long()] = True
+    return found
+
+
+def _cells_along(length: int, count: int) -> Tensor:
+    """Return the cell of each of ``length`` pixels, where ``count`` cells share them."""
+    starts = torch.arange(1, count) * length // count
+    return torch.bucketize(torch.arange(length), starts, right=True)
 
 
 def _sorted_rows(columns: list[Tensor], by: int) -> list[Tensor]:

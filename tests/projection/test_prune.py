@@ -1,4 +1,5 @@
 import itertools
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,36 @@ def test_of_few_images_the_same_share_is_required(classes: list[int], kept: bool
     assert record.found.tolist() == [len(classes)] * 3
 
 
+@pytest.mark.filterwarnings("ignore:pruning leaves no prototype")
+def test_one_pixel_of_the_class_in_the_patch_is_enough() -> None:
+    # One image of two positions, whose patches are 3x2 and 3x3 pixels of the labels.
+    images = images_of([[0.0, 1.0]])
+    model = projected_model(TWO, [0.0, 1.0])
+    labels = torch.tensor([[[1, 1, 1, 0, 0], [1, 1, 0, 0, 0], [1, 0, 0, 0, 0]]])
+    # The middles of the patches are of the classes 1 and 0. The first shows 0 in one pixel, and the
+    # second shows 1 in one pixel.
+    assert counts(prune_prototypes(model, [(images, labels)], least=1)) == [(1, 1), (1, 1)]
+    model = projected_model(TWO, [0.0, 1.0])
+    labels[0, 0, 2] = 0
+    assert counts(prune_prototypes(model, [(images, labels)], least=1)) == [(1, 1), (0, 1)]
+
+
+def test_a_patch_whose_middle_is_ignored_is_none() -> None:
+    model = projected_model(TWO, [0.0, 0.0])
+    labels = torch.tensor([[[1, 1, 1, 0, 0, 0], [1, VOID, 1, 0, 1, 0], [1, 1, 1, 0, 0, 0]]])
+    record = prune_prototypes(model, [(images_of([[0.0, 1.0]]), labels)], least=1)
+    # Both prototypes go to the second patch, whose middle is of class 1 and whose rest is of 0.
+    assert counts(record) == [(1, 1), (1, 1)]
+
+
+@pytest.mark.filterwarnings("ignore:pruning leaves no prototype")
+def test_labels_smaller_than_the_grid() -> None:
+    model = projected_model(TWO, [0.0, 0.0])
+    images = images_of([[1.0, 0.0, 0.5]])
+    record = prune_prototypes(model, [(images, torch.tensor([[[0, 1]]]))], least=1)
+    assert counts(record) == [(0, 1), (1, 1)]
+
+
 def test_ties_go_to_the_lowest_image_then_the_first_position() -> None:
     model = projected_model(TWO, [0.0, 0.0])
     images = images_of(*([[1.0, 1.0]] for _ in range(4)))
@@ -119,10 +150,19 @@ def test_an_image_that_comes_twice_counts_once() -> None:
 # --- against a loop over everything
 
 
+def pixels_of(cell: int, cells: int, pixels: int) -> range:
+    """The pixels along one side that a cell covers."""
+    if pixels < cells:
+        middle = math.floor((cell + 0.5) * pixels / cells)
+        return range(middle, middle + 1)
+    return range(math.floor(cell * pixels / cells), math.floor((cell + 1) * pixels / cells))
+
+
 def loop_version(
     model: ScaleProtoSeg, images: Tensor, labels: Tensor, nearest: int
 ) -> list[tuple[int, int]]:
     embedding = model.embed(images).detach().double()
+    (h, w), (height, width) = embedding.shape[3:], labels.shape[1:]
     result = []
     for p, prototype in enumerate(model.prototype_layer.prototypes.detach().double()):
         scale, own = int(model.table.scale_index[p]), int(model.table.class_index[p])
@@ -130,12 +170,17 @@ def loop_version(
         for b, picture in enumerate(labels.tolist()):
             patches = [
                 ((embedding[b, scale, :, row, col] - prototype).square().sum().item(), row, col)
-                for row, col in itertools.product(range(labels.shape[1]), range(labels.shape[2]))
-                if picture[row][col] != VOID
+                for row, col in itertools.product(range(h), range(w))
+                if picture[int((row + 0.5) * height / h)][int((col + 0.5) * width / w)] != VOID
             ]
             if patches:
                 distance, row, col = min(patches)
-                best.append((distance, b, picture[row][col] == own))
+                shown = {
+                    picture[y][x]
+                    for y in pixels_of(row, h, height)
+                    for x in pixels_of(col, w, width)
+                }
+                best.append((distance, b, own in shown))
         chosen = sorted(best)[:nearest]
         result.append((sum(of_own for *_, of_own in chosen), len(chosen)))
     return result
@@ -150,7 +195,8 @@ def test_it_is_the_loop_over_everything(seed: int, nearest: int, data: st.DataOb
     model = projected_model(table, [i / 4 for i in range(5)])
     # Few colours, so that many patches are equally far away.
     images = torch.randint(0, 4, (5, 3, 2, 3), generator=generator) / 4
-    labels = torch.randint(0, 4, (5, 2, 3), generator=generator)
+    size = data.draw(st.sampled_from([(2, 3), (1, 2), (5, 7), (4, 9)]), label="size of labels")
+    labels = torch.randint(0, 4, (5, *size), generator=generator)
     labels[labels == 3] = VOID
     expected = loop_version(model, images, labels, nearest)
     least = data.draw(st.integers(1, nearest))
