@@ -78,7 +78,7 @@ DATA = {
     "em": DataFacts(
         "ISBI 2012 electron microscopy",
         len(EM_CLASSES),
-        _images(train=24, val=6),
+        _images(train=20, val=10),
         (512, 512),
         "that has `train-volume.tif` and `train-labels.tif`",
         "The two stacks have less than 0.1 GB.",

@@ -1,5 +1,6 @@
 """ISBI 2012: electron microscopy of neural tissue, cells and the membranes between them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ from protoxai.data.file_tree import Entry, Layout, official_split
 from protoxai.data.label_images import grey_image, read_labels
 from protoxai.data.registry import register
 from protoxai.images import count_pages, read_image
+from protoxai.runtime.checks import NOT_NEGATIVE, positive, shown, wholes_of
 from protoxai.runtime.paths import expanded
 
 SPLITS = {name: name for name in ("train", "val", "test")}
@@ -25,21 +27,22 @@ class EM(SegmentationDataset):
 
     Source: Arganda-Carreras et al., "Crowdsourcing the creation of image segmentation algorithms
     for connectomics", Frontiers in Neuroanatomy 2015. The labels of the test stack are not
-    published, so the last slices of the training stack are the validation split. Slices are
-    neighbours in the tissue: a validation slice at the border looks like a training one.
+    published, so slices of the training stack are the validation split. Slices are neighbours in
+    the tissue: a validation slice looks like the training slices beside it.
 
     Args:
         root: Folder with ``train-volume.tif`` and ``train-labels.tif`` (and
             ``test-volume.tif``).
         split: Split, ``"train"``, ``"val"``, or ``"test"``, in which all labels are 255.
         transform: Transform of each sample, see :class:`SegmentationDataset`.
-        validation_slices: Number of slices at the end that are the validation split; None is a
-            fifth of them, which is 6 of the 30.
+        validation_slices: Slices that are the validation split: their numbers, from 0, or how
+            many at the end; None is a fifth of them, which is the last 6 of the 30.
 
     Raises:
-        ValueError: If the split is unknown, no slice is left for training or validation, the
-            stacks differ in length, or files are missing (the message shows the expected tree). On
-            reading, if a file is broken or a label is neither 0 nor 255.
+        TypeError: If ``validation_slices`` is neither a whole number nor a list of them.
+        ValueError: If the split is unknown, there is no such slice, no slice is left for training
+            or validation, the stacks differ in length, or files are missing (the message shows the
+            expected tree). On reading, if a file is broken or a label is neither 0 nor 255.
 
     Example:
         >>> EM("isbi2012", split="val")  # doctest: +SKIP
@@ -52,7 +55,7 @@ class EM(SegmentationDataset):
         split: str = "train",
         transform: Transform | None = None,
         *,
-        validation_slices: int | None = None,
+        validation_slices: int | Sequence[int] | None = None,
     ) -> None:
         self.split = official_split("EM", split, SPLITS)
         stack = "test" if split == "test" else "train"
@@ -87,7 +90,9 @@ class EM(SegmentationDataset):
         """
         return grey_image(self.checked_prediction(labels).ne(0) * CELL)
 
-    def _chosen(self, files: list[Path], validation_slices: int | None) -> range:
+    def _chosen(
+        self, files: list[Path], validation_slices: int | Sequence[int] | None
+    ) -> tuple[int, ...]:
         pages = [count_pages(path) for path in files]
         if len(set(pages)) > 1:
             counts = ", ".join(f"{path} {n}" for path, n in zip(files, pages, strict=True))
@@ -95,15 +100,28 @@ class EM(SegmentationDataset):
                 f"the stacks have different numbers of slices ({counts}): get them again"
             )
         if self.split == "test":
-            return range(pages[0])
-        held_out = max(1, pages[0] // 5) if validation_slices is None else validation_slices
-        if not 0 < held_out < pages[0]:
-            raise ValueError(
-                f"validation_slices={held_out} of {pages[0]} slices: leave at least one slice for "
-                "each of the splits 'train' and 'val'"
-            )
-        border = pages[0] - held_out
-        return range(border) if self.split == "train" else range(border, pages[0])
+            return tuple(range(pages[0]))
+        held_out = _held_out(pages[0], validation_slices)
+        is_validation = self.split == "val"
+        return tuple(page for page in range(pages[0]) if (page in held_out) == is_validation)
+
+
+def _held_out(count: int, validation_slices: int | Sequence[int] | None) -> set[int]:
+    """Return the numbers of the validation slices among ``count``."""
+    if validation_slices is None:
+        validation_slices = max(1, count // 5)
+    name = "validation_slices"
+    if isinstance(validation_slices, Sequence):
+        held_out = set(wholes_of(name, validation_slices, expected=NOT_NEGATIVE))
+    else:
+        held_out = set(range(count - positive(name, validation_slices), count))
+    if not held_out or not held_out < set(range(count)):
+        raise ValueError(
+            f"{name}={shown(validation_slices)} of {count} slices: give numbers from 0 to "
+            f"{count - 1}, or how many at the end, and leave at least one slice for each of the "
+            "splits 'train' and 'val'"
+        )
+    return held_out
 
 
 def _classes(path: Path, page: int) -> Tensor:

@@ -125,18 +125,19 @@ def test_every_released_data_set_and_method_has_a_recipe() -> None:
     assert sorted([*CLASSES, *three]) == RECIPES
 
 
-TRAINING_IMAGES = {"pascal_voc": 10_582, "cityscapes": 2975, "ade20k": 20_210, "em": 24}
+TRAINING_IMAGES = {"pascal_voc": 10_582, "cityscapes": 2975, "ade20k": 20_210, "em": 20}
 
 
 @pytest.mark.parametrize("name", CLASSES)
-def test_no_stage_has_as_many_validations_as_its_patience(name: str) -> None:
+def test_no_stage_has_more_validations_than_its_patience(name: str) -> None:
+    # The first is always the best so far, so no stage ends early.
     recipe = load(name)
     for one in recipe.stages:
         batches = one.steps * one.accumulate_grad_batches
         every = one.validate
         if not isinstance(every, int):
             every = TRAINING_IMAGES[name] // recipe.data.batch_size
-        assert one.patience is None or batches // every < one.patience
+        assert one.patience is None or batches // every <= one.patience
 
 
 def test_every_fact_has_a_source_and_concerns_a_recipe() -> None:
