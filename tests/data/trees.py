@@ -135,6 +135,17 @@ def make_em(root: Path, images: int = 4, size: Size = (64, 64)) -> Path:
     return root
 
 
+def make_camvid(root: Path, images: int = 4, size: Size = (60, 80)) -> Path:
+    """The layout of the usual download; 11 is unlabelled."""
+    for split in ("train", "val", "test"):
+        for number in range(images):
+            name = f"0001TP_{number:06d}.png"
+            labels, _ = draw_labels(number, size, [*range(1, 12)], ground=0)
+            save_png(root / split / name, labels)
+            save_grey(root / f"{split}annot" / name, labels)
+    return root
+
+
 def draw_labels(
     number: int, size: Size, classes: Sequence[int], ground: int
 ) -> tuple[np.ndarray, list[Box]]:

@@ -27,9 +27,9 @@ class Stage:
         name: Short name, for files and tables.
         steps: Number of optimizer steps.
         before: Actions before the training, in order: initialise (prototypes by k-means), group.
-        after: Actions after the training, in order: project, prune (prototypes whose 6 nearest
-            training patches hold fewer than 3 of their class), threshold; the model is evaluated
-            after each.
+        after: Actions after the training, in order: project, prune (drops a prototype if fewer than
+            3 of its 6 nearest training patches have a pixel of its class), threshold; the model is
+            evaluated after each.
         learning_rates: Learning rate of each part: backbone, scales, prototypes, groups,
             last_layer. A part without one is frozen.
         weight_decay: Weight decay of each part; 0 for parts that are not listed.

@@ -1,6 +1,7 @@
 """What the reference recipes train, and each of them from end to end on a tiny tree."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ import torch
 from protoxai import ScaleProtoSeg, SparseGroupHead
 from protoxai.backbones import DeepLabV2ResNet
 from protoxai.cli.main import main
-from protoxai.training import Recipe
+from protoxai.training import Recipe, run
 from protoxai.training.stages.optimisation import (
     build_optimizer,
     build_schedule,
@@ -20,7 +21,6 @@ from tests.data import trees
 CLASSES = {"pascal_voc": 21, "cityscapes": 19, "ade20k": 150, "coco_stuff": 182, "em": 2}
 COMPARED = ("pascal_voc", "cityscapes", "ade20k")
 """Data sets with recipes of ProtoSeg and DeepLabv2 too."""
-STAGES = ["warm-up", "joint", "last layer", "group warm-up", "group joint"]
 RATES = {
     "warm-up": {"scales": 2.5e-4, "prototypes": 2.5e-4},
     "joint": {"backbone": 2.5e-5, "scales": 2.5e-4, "prototypes": 2.5e-4},
@@ -85,16 +85,30 @@ def test_what_a_stage_trains_and_how_fast(number):
 SMALL = ["--model.backbone=timm/test_resnet"]
 FEW_CLASSES = "ignore:no pixel has class"
 """The tiny trees hold some of the classes only."""
+NO_PROTOTYPE = "ignore:pruning leaves no prototype"
+
+
+def tiny_tree(name, folder):
+    """Return the arguments for a recipe's data: a tiny tree of its data set, if it has files."""
+    dataset = name.removesuffix("_protoseg").removesuffix("_deeplabv2")
+    if dataset == "shapes":
+        return ["--data.options={size: 128, length: 4}"]
+    # The recipe of EM names slices up to the 29th.
+    images = 24 if dataset == "em" else 2
+    root = getattr(trees, f"make_{dataset}")(folder / "data", images=images)
+    return [f"--data.root={root}"]
 
 
 def smoke(name, arguments, folder, capsys):
-    """Run a recipe's smoke test on a tiny tree of its data set, and return what it measured."""
-    dataset = name.removesuffix("_protoseg").removesuffix("_deeplabv2")
-    root = getattr(trees, f"make_{dataset}")(folder / "data", images=2)
-    arguments = [*arguments, f"--data.root={root}", "--data.workers=0", "--model.pretrained=false"]
-    code = main(["train", name, "--smoke", f"--output={folder / 'run'}", *arguments])
+    """Run a recipe's smoke test on tiny data, and return what it measured."""
+    given = [*arguments, *tiny_tree(name, folder), "--data.workers=0", "--model.pretrained=false"]
+    code = main(["train", name, "--smoke", f"--output={folder / 'run'}", *given])
     assert code == 0, capsys.readouterr().err
-    return json.loads((folder / "run" / "metrics.json").read_text())[name]
+    return json.loads((folder / "run" / "metrics.json").read_text())
+
+
+def steps_of(metrics):
+    return [row["step"] for row in metrics["steps"]]
 
 
 @pytest.mark.filterwarnings(FEW_CLASSES)
@@ -108,21 +122,57 @@ def smoke(name, arguments, folder, capsys):
     ],
 )
 def test_end_to_end_on_a_tiny_tree(name, arguments, tmp_path, capsys):
-    metrics = smoke(name, arguments, tmp_path, capsys)
-    steps = [row["step"] for row in metrics["steps"]]
+    metrics = smoke(name, arguments, tmp_path, capsys)[name]
     stages = [stage.name for stage in load(name).stages]
     after = stages.index("joint") + 1
-    assert steps == [*stages[:after], "projection", *stages[after:], "threshold"]
+    assert steps_of(metrics) == [*stages[:after], "projection", *stages[after:], "threshold"]
     assert metrics["steps"][0]["prototypes"] == CLASSES[name] * 12
     assert (tmp_path / "run" / "explanation.png").stat().st_size > 10_000
     assert ScaleProtoSeg.from_pretrained(tmp_path / "run" / "model").grouped
 
 
-@pytest.mark.filterwarnings(FEW_CLASSES, "ignore:pruning leaves no prototype")
+PRUNED = ["warm-up", "joint", "projection", "last layer", "pruning", "last layer again"]
+OF_METHOD = {"protoseg": PRUNED, "deeplabv2": ["warm-up", "joint"]}
+
+
+@pytest.mark.filterwarnings(FEW_CLASSES, NO_PROTOTYPE)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", COMPARED)
-@pytest.mark.parametrize("method", ["protoseg", "deeplabv2"])
+@pytest.mark.parametrize("method", OF_METHOD)
 def test_baselines_end_to_end(name, method, tmp_path, capsys):
-    steps = smoke(f"{name}_{method}", SMALL, tmp_path, capsys)["steps"]
-    trained = {"protoseg": STAGES[:3], "deeplabv2": STAGES[:2]}[method]
-    assert set(trained) <= {row["step"] for row in steps}
+    name = f"{name}_{method}"
+    assert steps_of(smoke(name, SMALL, tmp_path, capsys)[name]) == OF_METHOD[method]
+
+
+GROUPED = ["joint training", "projection", "grouping", "threshold"]
+
+
+@pytest.mark.filterwarnings(FEW_CLASSES)
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [
+        ("camvid", {"camvid": GROUPED, "camvid-deeplabv2": ["joint training"]}),
+        ("camvid_protoseg", {"camvid_protoseg": ["joint training", "projection", "last layer"]}),
+        ("camvid_deeplabv2", {"camvid_deeplabv2": ["joint training"]}),
+        ("shapes", {"shapes": GROUPED, "shapes-deeplabv2": ["joint training"]}),
+    ],
+)
+def test_recipes_for_two_cores_end_to_end(name, steps, tmp_path, capsys):
+    metrics = smoke(name, [], tmp_path, capsys)
+    assert {model: steps_of(of_model) for model, of_model in metrics.items()} == steps
+
+
+@pytest.mark.filterwarnings(FEW_CLASSES, NO_PROTOTYPE)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["pascal_voc", "cityscapes_protoseg"])
+def test_projection_at_native_size_end_to_end(name, tmp_path):
+    given = [*SMALL, *tiny_tree(name, tmp_path), "--data.workers=0", "--model.pretrained=false"]
+    recipe = Recipe.load(name, given)
+    assert recipe.data.projection_size == "native"
+    # A smoke run projects squares, so that it is short on a whole data set too.
+    smoke = replace(recipe.smoke(), data=replace(recipe.smoke().data, projection_size="native"))
+    result = run(smoke, tmp_path / "run", log=lambda _: None, progress=False)
+    grids = {entry.grid for entry in result.model.provenance if entry.projected}
+    assert grids
+    assert all(height < width for height, width in grids), "the images are 60 x 80"

@@ -157,6 +157,10 @@ def test_every_fact_has_a_source_and_concerns_a_recipe() -> None:
         (lambda r: dataclasses.replace(r, seed=1), "seed"),
         (lambda r: dataclasses.replace(r, target="val mIoU 77.69"), "target"),
         (
+            lambda r: dataclasses.replace(r, data=dataclasses.replace(r.data, options={"a": 1})),
+            "data.options",
+        ),
+        (
             lambda r: dataclasses.replace(r, data=dataclasses.replace(r.data, antialias=True)),
             "data.antialias",
         ),
