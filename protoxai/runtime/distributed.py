@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -46,7 +47,8 @@ def process_group() -> Iterator[None]:
         [0]
 
     Raises:
-        ValueError: If the variables do not fit together, or a process has no GPU where others have.
+        ValueError: If the variables do not fit together, a process has no GPU where others have, or
+            two processes have the same one.
         ConnectionError: If the processes cannot reach each other.
     """
     if is_distributed() or read_launcher() == 1:
@@ -57,6 +59,8 @@ def process_group() -> Iterator[None]:
         torch.cuda.set_device(device)
     _connect("nccl" if device.type == "cuda" else "gloo")
     try:
+        if device.type == "cuda":
+            check_own_gpus()
         yield
         # After an error the others may be anywhere, and waiting for them could last forever.
         distributed.barrier(device_ids=[device.index] if device.type == "cuda" else None)
@@ -79,6 +83,42 @@ def own_device() -> torch.device:
             "process per GPU on each host"
         )
     return torch.device("cuda", number)
+
+
+def own_gpu() -> tuple[str, str]:
+    """Return the name of this host and the UUID of this process's GPU."""
+    return socket.gethostname(), str(torch.cuda.get_device_properties(own_device()).uuid)
+
+
+def check_own_gpus(identify: Callable[[], tuple[str, str]] = own_gpu) -> None:
+    """Check that no two processes of the group have the same GPU.
+
+    NCCL would fail at its first collective, whatever that is. So the processes learn about each
+    other's GPUs from the store by which they have met.
+
+    Args:
+        identify: Function that returns the host and the UUID of this process's GPU.
+
+    Raises:
+        ValueError: If two processes have the same GPU; all processes raise it.
+    """
+    store = distributed.distributed_c10d._get_default_store()
+    processes = range(world_size())
+    store.set(f"gpu/{rank()}", " ".join(identify()))
+    gpus = [gpu.decode() for gpu in store.multi_get([f"gpu/{each}" for each in processes])]
+    store.set(f"gpu/read/{rank()}", "")
+    if rank() == 0:
+        # The store may be in this process, and has to last until all have read.
+        store.wait([f"gpu/read/{each}" for each in processes])
+    for gpu in gpus:
+        if gpus.count(gpu) > 1:
+            sharing = ", ".join(str(each) for each in processes if gpus[each] == gpu)
+            host, uuid = gpu.split()
+            raise ValueError(
+                f"the processes {sharing} have the same GPU ({uuid} of {host}): start at most one "
+                "process per GPU, each of which sees either a GPU of its own (srun "
+                "--gpus-per-task=1) or all of the host's (CUDA_VISIBLE_DEVICES unset)"
+            )
 
 
 def _connect(backend: str) -> None:

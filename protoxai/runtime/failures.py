@@ -8,11 +8,14 @@ import os
 import re
 from pathlib import Path
 
+from torch import distributed
+
 PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
 RAISE = dis.opmap["RAISE_VARARGS"]
 
 _FROM_WORKER = re.compile(r"Caught \w+ in DataLoader worker process")
 _DEAD_WORKER = re.compile(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\) (.*)", re.DOTALL)
+_GLOO = re.compile(r"\[\S*/gloo/\S+\] (.*)")
 _FULL = "free some space, or choose another folder"
 _FORBIDDEN = "check its permissions, or choose another folder"
 _FIXES = {
@@ -75,7 +78,22 @@ def explained(error: BaseException) -> str | None:
         return _worker_message(error, text)
     if is_own(error):
         return text
+    if isinstance(error, distributed.DistError):
+        # NCCL's reason follows, after the place in the code and before a trace of C++.
+        summary, _, reason = text.partition("Last error:\n")
+        return _no_connection((reason or summary).partition("\n")[0])
+    if isinstance(error, RuntimeError) and (broken := _GLOO.match(text)):
+        return _no_connection(broken[1].partition(". ")[0])
     return _file_message(error) if isinstance(error, OSError) else None
+
+
+def _no_connection(reason: str) -> str:
+    """Return what to do where the processes of a run cannot communicate."""
+    return (
+        f"this process cannot communicate with the others of the run ({reason.strip()}): if one of "
+        "them has failed, see its own message; otherwise check the network and the GPUs (with "
+        "NCCL_DEBUG=INFO, NCCL prints what it does)"
+    )
 
 
 def _worker_message(error: BaseException, text: str) -> str | None:

@@ -1,6 +1,8 @@
 """Process groups begin and end with the block that asks for one."""
 
 import os
+import re
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +14,7 @@ import torch
 from torch import distributed
 
 from protoxai.runtime.distributed import (
+    check_own_gpus,
     gather,
     is_distributed,
     mean_over_processes,
@@ -108,6 +111,58 @@ def test_a_group_of_the_caller_is_left_alone() -> None:
         assert is_distributed()
     finally:
         distributed.destroy_process_group()
+
+
+@pytest.mark.usefixtures("_launched")
+def test_processes_on_gpus_compare_them_before_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    begin = distributed.init_process_group
+
+    def refuse() -> None:
+        assert is_distributed()
+        raise ValueError("the same GPU")
+
+    own = torch.device("cuda", 0)
+    monkeypatch.setattr("protoxai.runtime.distributed.own_device", lambda: own)
+    monkeypatch.setattr("protoxai.runtime.distributed.check_own_gpus", refuse)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+    monkeypatch.setattr(distributed, "init_process_group", lambda backend: begin("gloo"))
+    with pytest.raises(ValueError, match="the same GPU"), process_group():
+        pytest.fail("the block has begun")
+    assert not is_distributed()
+
+
+def compare_gpus(number: int, port: int, gpus: list[str], folder: Path) -> None:
+    """Write what a process of two finds out about its GPU and the other's."""
+    variables = {"RANK": number, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    os.environ.update({name: str(value) for name, value in variables.items()})
+    found = "different"
+    with process_group():
+        try:
+            check_own_gpus(lambda: ("node7", gpus[number]))
+        except ValueError as error:
+            found = str(error)
+    (folder / str(number)).write_text(found)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "found"),
+    [
+        (["GPU-a", "GPU-b"], "different"),
+        (
+            ["GPU-a", "GPU-a"],
+            r"the processes 0, 1 have the same GPU \(GPU-a of node7\): start at .*",
+        ),
+    ],
+)
+def test_two_processes_with_one_gpu_are_refused(
+    gpus: list[str], found: str, tmp_path: Path
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    torch.multiprocessing.spawn(compare_gpus, (port, gpus, tmp_path), nprocs=2)
+    for number in (0, 1):
+        assert re.fullmatch(found, (tmp_path / str(number)).read_text())
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from torch import distributed
 from torch.utils.data import DataLoader, Dataset
 
 from protoxai.data import FolderDataset
@@ -130,3 +131,32 @@ def test_a_worker_that_exited_is_named_too() -> None:
     assert message is not None
     assert "(pid 1, 2) exited unexpectedly, most likely because memory ran out" in message
     assert explained(RuntimeError("expected scalar type Float")) is None
+
+
+NCCL = """NCCL error in: /pytorch/torch/csrc/NCCLUtils.cpp:77, invalid usage, NCCL version 2.27.3
+ncclInvalidUsage: This usually reflects invalid usage of NCCL library.
+Last error:
+Duplicate GPU detected : rank 1 and rank 0 both on CUDA device 1a000
+Exception raised from create at /pytorch/torch/csrc/NCCLUtils.cpp:77"""
+GLOO = (
+    "[/__w/gloo/gloo/transport/tcp/pair.cc:545] Read error [127.0.0.1]:9632: Connection reset by "
+    "peer. This is typically caused by a remote worker hanging. GLHF!"
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (distributed.DistBackendError(NCCL), "Duplicate GPU detected : rank 1 and rank 0 both on "),
+        (distributed.DistNetworkError("Connection closed\n#0: x"), "Connection closed)"),
+        (RuntimeError(GLOO), "Read error [127.0.0.1]:9632: Connection reset by peer)"),
+    ],
+)
+def test_a_failed_connection_says_what_to_do(error: RuntimeError, reason: str) -> None:
+    message = explained(error)
+    assert message is not None
+    assert message.startswith(
+        f"this process cannot communicate with the others of the run ({reason}"
+    )
+    assert "if one of them has failed, see its own message; otherwise check" in message
+    assert "\n" not in message
