@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from protoxai.runtime.files import write_json
 from protoxai.training import Recipe, run
 from protoxai.training.recipes.yaml_files import RunError
 from protoxai.training.stages.checkpoints import Checkpoints
@@ -196,9 +197,18 @@ def test_another_number_of_processes_is_refused(recipe_file, tmp_path, monkeypat
     recipe = Recipe.load(recipe_file)
     stop_at(recipe, tmp_path / "run", monkeypatch, 1)
     checkpoints = Checkpoints(tmp_path / "run" / "checkpoints")
-    checkpoints.save(0, 2, {**checkpoints.newest(), "processes": 4})
+    state = checkpoints.newest()
+    checkpoints.save(0, 2, {**state, "processes": 4})
     with pytest.raises(RunError, match=r"of 4 processes, and this one has 1.*--nproc-per-node 4"):
         quietly(recipe, tmp_path / "run", resume=True)
+    # A checkpoint of an earlier version lacks it, but its run folder has it.
+    del state["processes"]
+    checkpoints.save(0, 3, state)
+    write_json(tmp_path / "run" / "environment.json", {"processes": 2})
+    with pytest.raises(RunError, match=r"of 2 processes, and this one has 1.*--nproc-per-node 2"):
+        quietly(recipe, tmp_path / "run", resume=True)
+    (tmp_path / "run" / "environment.json").unlink()
+    quietly(recipe, tmp_path / "run", resume=True)
 
 
 def test_full_disk_keeps_the_last_checkpoint(recipe_file, tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from protoxai.runtime.distributed import world_size
+from protoxai.runtime.files import read_json
 from protoxai.training.recipes.recipe import Recipe
 from protoxai.training.recipes.yaml_files import RunError
 from protoxai.training.run_folder.run_record import differences, plain_recipe, recorded_recipe
@@ -79,8 +80,7 @@ def state_to_resume(output: Path, checkpoints: Checkpoints, recipe: Recipe) -> S
             "from a copy, or start a new run in another output folder"
         )
     check_same_recipe(output, recorded_recipe(state["recipe"]), recipe)
-    # Earlier versions did not store it.
-    processes = state.get("processes", world_size())
+    processes = _processes_of(state, output)
     if processes != world_size():
         raise RunError(
             f"{output} holds a run of {processes} processes, and this one has {world_size()}, "
@@ -88,6 +88,15 @@ def state_to_resume(output: Path, checkpoints: Checkpoints, recipe: Recipe) -> S
             f"{processes} -m protoxai.cli train ...), or choose another output folder"
         )
     return state
+
+
+def _processes_of(state: State, output: Path) -> int:
+    """Return the number of processes of a run; where it is not recorded, that of this one."""
+    environment = output / "environment.json"
+    # Checkpoints of earlier versions lack it.
+    if "processes" not in state and environment.is_file():
+        state = read_json(environment)
+    return int(state.get("processes", world_size()))
 
 
 def check_same_recipe(output: Path, recorded: dict[str, Any], recipe: Recipe) -> None:
