@@ -16,6 +16,9 @@ from protoxai.runtime.stopping import on_stop
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
 
+    from protoxai.cli.compared_models import ComparedModels
+    from protoxai.comparison import Task
+
 HELP = "compare explanations of models by the same metrics"
 DESCRIPTION = (
     "Compare explanations by the same metrics on the same tasks: those of prototype models, and "
@@ -83,14 +86,42 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
     require("train", "lightning", "rich")
     import_plugins(options)
     from protoxai.cli.compared_models import open_models
-    from protoxai.comparison import compare, explainers_of, select_tasks
+    from protoxai.comparison import compare, explainers_of
     from protoxai.comparison.model_names import model_names
     from protoxai.runtime.distributed import process_group, rank
 
-    opened = open_models(options.models, given_data_keys(options))
+    # The variables of a launcher, which the process group reads, decide on the device.
+    with on_stop(lambda: _kept(output)), process_group():
+        opened = open_models(options.models, given_data_keys(options))
+        explainers = explainers_of(opened.models, options.methods)
+        tasks = _tasks(opened, options)
+        names = list(dict.fromkeys(model_names(explainers)))
+        for name, source in zip(names, options.models, strict=True):
+            if len(names) > 1 and rank() == 0:
+                print(f"{name}: {source}")
+        table = compare(
+            explainers,
+            tasks,
+            metrics="all" if options.metrics == ["all"] else options.metrics,
+            output=output,
+            budget=options.budget,
+            group_noun=opened.view.group_noun,
+        )
+        if rank() == 0:
+            print(
+                f"\n{table.to_text(details=options.metrics is not None)}\n{output}: "
+                "comparison.txt, .csv, .json, .md and .png with all figures, comparison.tex with "
+                "the headlines, differences.png, cost.png, maps.png"
+            )
+    return 0
+
+
+def _tasks(opened: ComparedModels, options: Namespace) -> list[Task]:
+    """Return the tasks, of which there is at least one."""
+    from protoxai.comparison import select_tasks
+
     dataset, view = opened.dataset, opened.view
     skip = _numbers(options.skip, dataset.class_names)
-    explainers = explainers_of(opened.models, options.methods)
     tasks = select_tasks(
         view,
         tasks=options.tasks,
@@ -106,26 +137,7 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
             f"none of {len(view)} images shows a class to explain (classes left out: {skipped}): "
             "check the labels, or leave out other classes by --skip"
         )
-    with on_stop(lambda: _kept(output)), process_group():
-        names = list(dict.fromkeys(model_names(explainers)))
-        for name, source in zip(names, options.models, strict=True):
-            if len(names) > 1 and rank() == 0:
-                print(f"{name}: {source}")
-        table = compare(
-            explainers,
-            tasks,
-            metrics="all" if options.metrics == ["all"] else options.metrics,
-            output=output,
-            budget=options.budget,
-            group_noun=view.group_noun,
-        )
-        if rank() == 0:
-            print(
-                f"\n{table.to_text(details=options.metrics is not None)}\n{output}: "
-                "comparison.txt, .csv, .json, .md and .png with all figures, comparison.tex with "
-                "the headlines, differences.png, cost.png, maps.png"
-            )
-    return 0
+    return tasks
 
 
 def _numbers(skipped: Sequence[str] | None, class_names: Sequence[str]) -> list[int]:

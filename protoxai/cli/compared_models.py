@@ -29,7 +29,7 @@ class ComparedModels:
 
 
 def open_models(sources: Sequence[str], keys: Mapping[str, Any]) -> ComparedModels:
-    """Load models and their data, and check that they belong together.
+    """Load models onto this process's device, and their data, and check that they fit together.
 
     Args:
         sources: Run folders, model folders and hub ids, of which the first gives the data; and
@@ -43,6 +43,7 @@ def open_models(sources: Sequence[str], keys: Mapping[str, Any]) -> ComparedMode
     from protoxai.comparison.normalisation import normalisation_of, renormalise
     from protoxai.model.loading import load_model
     from protoxai.model.segmenter import Segmenter
+    from protoxai.runtime.distributed import own_device
     from protoxai.training.class_names import check_classes_fit
     from protoxai.training.evaluate_saved import open_data, open_evaluation
     from protoxai.training.feeding.loaders import evaluation_view
@@ -50,17 +51,18 @@ def open_models(sources: Sequence[str], keys: Mapping[str, Any]) -> ComparedMode
     opened = [None if is_foreign(source) else open_evaluation(source, keys) for source in sources]
     first = next((each for each in opened if each is not None), None)
     recipe, dataset = open_data(keys) if first is None else (first.recipe, first.dataset)
-    models = [
+    loaded = (
         load_foreign(source, dataset.num_classes) if own is None else load_model(own.model)
         for source, own in zip(sources, opened, strict=True)
-    ]
+    )
+    models = [model.to(own_device()) for model in loaded]
     ours = [model for model in models if isinstance(model, Segmenter)]
-    for model in ours:
-        check_classes_fit(model, dataset)
+    for segmenter in ours:
+        check_classes_fit(segmenter, dataset)
     view = evaluation_view(dataset, recipe, ours[0] if ours else None)
     given = normalisation_of(ours[0] if ours else models[0])
-    for source, own, loaded in zip(sources, opened, models, strict=True):
-        renormalise(loaded, given)
+    for source, own, model in zip(sources, opened, models, strict=True):
+        renormalise(model, given)
         if own is None and len(view):
-            check_foreign(loaded, view[0]["image"], dataset.num_classes, source)
+            check_foreign(model, view[0]["image"], dataset.num_classes, source)
     return ComparedModels(models, dataset, view)

@@ -29,6 +29,7 @@ from protoxai.runtime.checks import did_you_mean
 from protoxai.runtime.console import use_plain_text
 from protoxai.runtime.extras import require
 from protoxai.runtime.failures import explained, is_own_file
+from protoxai.runtime.launchers import is_first_process
 from protoxai.runtime.stopping import Stopped, stoppable
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ COMMANDS = {
     "data": data,
     "recipes": recipes,
 }
+NOT_SHARED = ("explain", "prototypes", "data", "recipes")
+"""Commands that one process runs, however many were started together."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -118,6 +121,8 @@ def _run(arguments: Sequence[str]) -> int:
         parser.print_help()
         return 2
     name: str = options.command
+    if name in NOT_SHARED and not is_first_process(f"protoxai {name}"):
+        return 0
     code: int = COMMANDS[name].run(options[name], parsers[name])
     return code
 

@@ -55,9 +55,11 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
         least = number("--abstain-below", least, SHARE)
     require("train", "lightning", "rich")
     import_plugins(options)
+    from protoxai.runtime.distributed import process_group
     from protoxai.training.predict_files import predict_files
 
-    with on_stop(lambda: f"stopped between two images; the predictions so far are in {output}"):
+    kept = f"stopped between two images; the predictions so far are in {output}"
+    with on_stop(lambda: kept), process_group():
         files = predict_files(options.model, images, output, abstain_below=least, log=print_line)
     if files.failed:
         count = len(files.failed) + len(files.labels)

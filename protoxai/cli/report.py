@@ -62,12 +62,12 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
     from protoxai.explanations.report import report
     from protoxai.model.loading import load_model
     from protoxai.model.scaleprotoseg import ScaleProtoSeg
-    from protoxai.runtime.distributed import own_device
+    from protoxai.runtime.distributed import own_device, process_group, rank
     from protoxai.training.class_names import check_classes_fit
     from protoxai.training.evaluate_saved import open_evaluation
     from protoxai.training.feeding.loaders import evaluation_view
 
-    with on_stop(lambda: "stopped in the report; nothing was written"):
+    with on_stop(lambda: "stopped in the report; nothing was written"), process_group():
         opened = open_evaluation(options.model, given_data_keys(options))
         model = load_model(opened.model).to(own_device())
         check_classes_fit(model, opened.dataset)
@@ -83,7 +83,8 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
             title=options.title,
             details=_details(opened),
         )
-    print_line(f"report: {output}")
+        if rank() == 0:
+            print_line(f"report: {output}")
     return 0
 
 

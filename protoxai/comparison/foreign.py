@@ -63,13 +63,16 @@ def check_foreign(model: nn.Module, image: Tensor, num_classes: int, source: str
 
     Args:
         model: Model, see :func:`load_foreign`.
-        image: Normalised image (3, H, W).
+        image: Normalised image (3, H, W), on any device.
         num_classes: Number of classes C of the data.
         source: Name of the model, for the error.
 
     Raises:
         ValueError: If it fails or returns anything else.
     """
+    parameter = next(model.parameters(), None)
+    if parameter is not None:
+        image = image.to(parameter.device)
     with torch.no_grad(), evaluating(model):
         try:
             output = model(image[None])

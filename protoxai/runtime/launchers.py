@@ -25,11 +25,42 @@ def read_launcher() -> int:
     Warns:
         UserWarning: If a job has several tasks, but this process was not started by srun.
     """
+    if "WORLD_SIZE" not in os.environ and _whole("SLURM_STEP_NUM_TASKS", 1) == 1:
+        _warn_of_unused_tasks()
+    return _processes()
+
+
+def is_first_process(command: str) -> bool:
+    """Return whether this process is to run a command that several processes cannot share.
+
+    The first of those that were started together runs it, and the others do nothing.
+
+    Args:
+        command: Name of the command.
+
+    Raises:
+        ValueError: If variables are missing or do not fit together.
+
+    Warns:
+        UserWarning: In the first of several processes.
+    """
+    processes = _processes()
+    first = processes == 1 or _whole("RANK", 0) == 0
+    if first and processes > 1:
+        warnings.warn(
+            f"{command} is not shared among processes: the first of {processes} does all of it, "
+            "and the others nothing; start one alone to leave the others free",
+            stacklevel=2,
+        )
+    return first
+
+
+def _processes() -> int:
+    """Return the number of processes of the run, with torchrun's variables set."""
     given = os.environ
     if "WORLD_SIZE" not in given:
         tasks = _whole("SLURM_STEP_NUM_TASKS", 1)
         if tasks == 1:
-            _warn_of_unused_tasks()
             return 1
         given.update(_from_slurm(tasks))
     processes = _whole("WORLD_SIZE", 1)

@@ -20,6 +20,7 @@ from protoxai.model.preprocessing import prepare
 from protoxai.model.scaleprotoseg import ScaleProtoSeg
 from protoxai.model.segmenter import Segmenter
 from protoxai.runtime.checks import SHARE, number, short
+from protoxai.runtime.distributed import gather_results, rank, world_size
 from protoxai.runtime.files import write_json
 from protoxai.runtime.modes import evaluating
 from protoxai.runtime.palette import Colour
@@ -57,21 +58,24 @@ def predict_files(
     ``labels/NAME.png`` holds the class numbers: 8 bits with the colours of the classes, and 255
     where the model abstains; for more than 255 classes 16 bits, and 65535. ``overlays/NAME.png``
     is the image under these colours, and ``classes.json`` names the classes. The colours are those
-    of the run's data set if its files are there, otherwise distinct ones.
+    of the run's data set if its files are there, otherwise distinct ones. If ``torch.distributed``
+    is initialised, each process predicts a share of the images.
 
     Args:
         source: Run folder, model folder, or hub id ``owner/name``.
         images: Image files, and folders of them, which are searched with their subfolders.
         output: Folder to write to.
         abstain_below: Familiarity below which a pixel has no label; see ``model.predict``.
-        log: Function that receives one line for each image.
+        log: Function that receives one line for each image of this process.
 
     Returns:
-        The files, and why others are missing: an image that cannot be read does not stop the rest.
+        The files of all processes, and why others are missing: an image that cannot be read does
+        not stop the rest.
 
     Raises:
         ValueError: If the model or a path does not fit, two images have the same name, or there is
             no image.
+        ProcessError: If another process has failed.
     """
     if abstain_below is not None:
         abstain_below = number("abstain_below", abstain_below, SHARE)
@@ -80,25 +84,36 @@ def predict_files(
     predict = _predictor(model, abstain_below)
     palette = _palette(source, model)
     names = model.class_names or tuple(f"class {c}" for c in range(model.num_classes))
-    rows = zip(range(model.num_classes), names, palette, strict=True)
-    write_json(
-        output / "classes.json",
-        [{"label": label, "name": name, "colour": colour} for label, name, colour in rows],
-    )
-    labels, failed = [], {}
-    for name, path in named.items():
-        try:
-            shown, predicted = predict(path)
-        except (OSError, ValueError) as error:
-            failed[path] = str(error)
-            log(f"{path}: not predicted ({error})")
-            continue
-        file = output / "labels" / name
-        _save(_encoded(predicted, palette), file)
-        _save(_overlay(shown, predicted, palette), output / "overlays" / name)
-        labels.append(file)
-        log(f"{path}: {file}")
-    return PredictedFiles(tuple(labels), failed)
+    if rank() == 0:
+        rows = zip(range(model.num_classes), names, palette, strict=True)
+        write_json(
+            output / "classes.json",
+            [{"label": label, "name": name, "colour": colour} for label, name, colour in rows],
+        )
+
+    def write_share() -> dict[Path, str | None]:
+        """Return why each image of this process has no prediction, by name; None if it has one."""
+        problems: dict[Path, str | None] = {}
+        for name, path in list(named.items())[rank() :: world_size()]:
+            problems[name] = None
+            try:
+                shown, predicted = predict(path)
+            except (OSError, ValueError) as error:
+                problems[name] = str(error)
+                log(f"{path}: not predicted ({error})")
+                continue
+            file = output / "labels" / name
+            _save(_encoded(predicted, palette), file)
+            _save(_overlay(shown, predicted, palette), output / "overlays" / name)
+            log(f"{path}: {file}")
+        return problems
+
+    problems: dict[Path, str | None] = {}
+    for share in gather_results(write_share):
+        problems |= share
+    labels = tuple(output / "labels" / name for name in named if problems[name] is None)
+    failed = {path: why for name, path in named.items() if (why := problems[name]) is not None}
+    return PredictedFiles(labels, failed)
 
 
 def _named(images: Sequence[Path], output: Path) -> dict[Path, Path]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import torch
 
 from protoxai import ScaleProtoSeg, comparison
 from protoxai.cli.main import main
@@ -117,3 +121,30 @@ def test_models_of_one_kind_are_named_with_their_folders(
     assert lines[:2] == [f"ScaleProtoSeg {number}: {model}" for number in (1, 2)]
     assert main(["compare", model, *DATA, *arguments, "--output", str(tmp_path / "d")]) == 0
     assert f": {model}" not in capsys.readouterr().out
+
+
+def test_models_are_compared_on_the_device_of_the_process(
+    model: str, device: torch.device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is known once the process group has read what the launcher has set."""
+    order = []
+
+    @contextmanager
+    def process_group() -> Iterator[None]:
+        order.append("group")
+        yield
+
+    def own_device() -> torch.device:
+        order.append("device")
+        return device
+
+    monkeypatch.setattr("protoxai.runtime.distributed.process_group", process_group)
+    monkeypatch.setattr("protoxai.runtime.distributed.own_device", own_device)
+    arguments = ["--methods", "prototypes", "Saliency", "--output", str(tmp_path)]
+    arguments += ["--metrics", "faithfulness", "part_intervention"]
+    assert main(["compare", model, *DATA, *arguments]) == 0
+    assert order[:2] == ["group", "device"]
+    results = json.loads((tmp_path / "comparison.json").read_text(encoding="utf-8"))["results"]
+    assert all(result["complete"] for result in results)
+    # The model predicts the class of some task.
+    assert any(row[0] is not None for result in results for row in result["rows"])

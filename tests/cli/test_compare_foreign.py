@@ -142,3 +142,15 @@ def test_every_model_sees_its_own_normalisation(
         mean, std = (IMAGENET_MEAN, IMAGENET_STD) if each is None else (each.mean, each.std)
         expected = normalise(picture, mean, std)
         torch.testing.assert_close(images[0], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_all_models_are_on_the_device_of_the_process(
+    module: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # There is always a second device: one without values.
+    meta = torch.device("meta")
+    monkeypatch.setattr("protoxai.runtime.distributed.own_device", lambda: meta)
+    opened = open_models([f"{module}:good", saved(tmp_path / "model")], KEYS)
+    assert {tensor.device for model in opened.models for tensor in model.parameters()} == {meta}
+    [first] = sys.modules["my_models"].net.seen
+    assert first.device == meta

@@ -7,7 +7,7 @@ import torch
 from torch import distributed
 
 from protoxai.runtime.distributed import own_device, process_group
-from protoxai.runtime.launchers import read_launcher
+from protoxai.runtime.launchers import is_first_process, read_launcher
 
 # What srun sets for the second task of the second of two nodes.
 TASK = {
@@ -104,6 +104,25 @@ def test_torchrun_comes_first(variables: dict[str, str]) -> None:
     assert variables == {**TASK, **TORCHRUN}
     variables["WORLD_SIZE"] = "1"
     assert read_launcher() == 1
+
+
+@pytest.mark.parametrize("given", [TASK, TORCHRUN])
+def test_the_first_process_runs_what_is_not_shared(
+    variables: dict[str, str], given: dict[str, str]
+) -> None:
+    first, later = ("SLURM_PROCID", "3") if given is TASK else ("RANK", "1")
+    variables.update({**given, first: "0"})
+    with pytest.warns(UserWarning, match=r"explain is not shared .*: the first of [24] does all"):
+        assert is_first_process("protoxai explain")
+    variables.clear()
+    variables.update({**given, first: later})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not is_first_process("protoxai explain")
+        # Alone, as in a script of sbatch, where other tasks would be of no use.
+        variables.clear()
+        variables.update(BATCH)
+        assert is_first_process("protoxai explain")
 
 
 @pytest.mark.parametrize(
