@@ -130,7 +130,19 @@ def _active(records: Sequence[Record], method: str) -> str:
 
 
 def _note(records: Sequence[Record]) -> str:
-    return f"Mean ± standard deviation over n seeds, percent; {conditions(records)}."
+    """Return what stands beneath a table: its conditions, and which runs no commit reproduces."""
+    note = f"Mean ± standard deviation over n seeds, percent; {conditions(records)}."
+    changed = [_run(record) for record in records if (record["git"] or {}).get("changed")]
+    if changed:
+        note += f"\nRun from code with changes that were not committed: {'; '.join(changed)}."
+    return note
+
+
+def _run(record: Record) -> str:
+    """Return which run a record is of."""
+    video = record.get("held_out")
+    left_out = f", {video} left out" if video else ""
+    return f"{record['method']}, seed {record['seed']}{left_out}"
 
 
 if __name__ == "__main__":

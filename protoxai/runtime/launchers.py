@@ -42,7 +42,7 @@ def is_first_process(command: str) -> bool:
         ValueError: If variables are missing or do not fit together.
 
     Warns:
-        UserWarning: In the first of several processes.
+        UserWarning: If this is the first of several processes.
     """
     processes = _processes()
     first = processes == 1 or _whole("RANK", 0) == 0

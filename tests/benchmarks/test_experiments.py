@@ -125,6 +125,7 @@ def record(method, seed, mean_iou, held_out=None, *, test=None):
         "processes": 1,
         "devices": [],
         "libraries": {"torch": "2.9.0"},
+        "git": {"commit": "0" * 40, "changed": False},
         "recipe": {**recipe, "seed": seed},
     }
 
@@ -152,6 +153,21 @@ def test_tables_say_how_many_seeds_there_are(tmp_path):
     full = tables.full(read)
     assert "| ScaleProtoSeg | joint training | 10.0 ± 0.0 | 102 ± 1 | 2 |" in full
     assert full.count("### ") == 2
+
+
+def test_runs_that_no_commit_reproduces_are_named():
+    runs = ((1, None), (2, None), (2, "0006R0"))
+    unknown, *changed = (record("ProtoSeg", seed, 0.5, video) for seed, video in runs)
+    unknown["git"] = None
+    for each in changed:
+        each["git"]["changed"] = True
+    committed = record("DeepLabv2", 1, 0.5)
+    note = "Run from code with changes that were not committed: "
+    lines = tables.short([unknown, *changed, committed]).splitlines()
+    assert lines[-1] == f"{note}ProtoSeg, seed 2; ProtoSeg, seed 2, 0006R0 left out."
+    assert note not in tables.short([unknown, committed])
+    assert tables.full([committed, *changed]).splitlines()[-1].startswith(note)
+    assert tables.final_table(changed[:1]).splitlines()[-1] == f"{note}ProtoSeg, seed 2."
 
 
 def test_a_column_for_the_test_split_where_there_is_one(tmp_path):
