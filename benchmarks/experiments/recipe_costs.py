@@ -3,20 +3,23 @@
 Run ``python benchmarks/experiments/recipe_costs.py`` when recipes or models have changed; it takes
 about ten minutes. It counts operations, memory and disk (see ``training_cost.py``), measures a few
 training steps on the CPU to compare the count of memory with, and writes
-``benchmarks/experiments/results/recipe_costs.json`` and the page from it. With ``--page``, it
-writes the page alone.
+``benchmarks/experiments/results/recipe_costs.json`` and the page from it, with the times of runs
+that were recorded there. With ``--page``, it writes the page alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import re
+import statistics
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.experiments import records
+from benchmarks.experiments.camvid import RECIPES
 from benchmarks.experiments.measured_memory import measured_memory
 from benchmarks.experiments.pages import with_block
 from benchmarks.experiments.published_data import DATA, DataFacts
@@ -24,9 +27,10 @@ from benchmarks.experiments.training_cost import cost_of
 from protoxai.runtime.files import read_json, read_text, write_file, write_json
 from protoxai.training import Recipe
 from protoxai.training.recipes.yaml_files import shipped_recipes
+from protoxai.training.run_folder.run_record import differences, plain_recipe, recorded_recipe
 
 ROOT = Path(__file__).parents[2]
-RESULTS = Path(__file__).parent / "results" / "recipe_costs.json"
+RESULTS = records.RESULTS / "recipe_costs.json"
 PAGE = ROOT / "docs" / "recipes.md"
 # Floating-point operations per second that the hours assume, and where.
 GPU, CPU = 10e12, 20e9
@@ -49,7 +53,13 @@ def main() -> None:
     parser.add_argument("--page", action="store_true", help="write the page from stored results")
     if not parser.parse_args().page:
         write_json(RESULTS, {"recipes": counted(), "memory": compared()})
-    write_file(PAGE, with_block(read_text(PAGE), "recipes", page(read_json(RESULTS))))
+    write_page()
+
+
+def write_page() -> None:
+    """Write the page from stored results."""
+    runs = [read_json(path) for path in sorted(records.RESULTS.glob("camvid-*.json"))]
+    write_file(PAGE, with_block(read_text(PAGE), "recipes", page(read_json(RESULTS), runs)))
 
 
 def recipes() -> dict[str, Recipe]:
@@ -108,11 +118,12 @@ def compared() -> list[Costs]:
     return results
 
 
-def page(results: Costs) -> str:
+def page(results: Costs, runs: Sequence[records.Record]) -> str:
     """Return the part of the page that the command writes.
 
     Args:
         results: Content of the JSON file.
+        runs: Records of runs on CamVid.
     """
     ratios = [case["measured"] / case["counted"] for case in results["memory"]]
     found = f"{min(ratios):.2f} to {max(ratios):.2f}"
@@ -129,14 +140,40 @@ def page(results: Costs) -> str:
     ]
     for group in own.values():
         lines += [
-            _row(_cells(name, each, results["recipes"][name])) for name, each in group.items()
+            _row(_cells(name, each, results["recipes"][name], measured_time(name, each, runs)))
+            for name, each in group.items()
         ]
     for dataset, facts in DATA.items():
         lines += _section(dataset, facts, own[dataset])
     return "\n".join(lines)
 
 
-def _cells(name: str, recipe: Recipe, cost: Costs) -> list[str]:
+def measured_time(name: str, recipe: Recipe, runs: Sequence[records.Record]) -> str:
+    """Return the mean time of a recipe's runs, with their number; nothing if none was timed.
+
+    Args:
+        name: Name of the recipe.
+        recipe: The recipe.
+        runs: Records of runs; those of other recipes or of changed ones are left out, and those
+            that were stopped in between, whose time is unknown.
+    """
+    own = {**plain_recipe(recipe), "seed": 0}
+    timed = [
+        run
+        for run in runs
+        if RECIPES[run["method"]] == name
+        and run["seconds"] is not None
+        and not differences(recorded_recipe({**run["recipe"], "seed": 0}), own)
+    ]
+    if not timed:
+        return ""
+    mean = _duration(statistics.fmean(run["seconds"] for run in timed) / 3600)
+    threads = " or ".join(str(count) for count in sorted({run["threads"] for run in timed}))
+    conditions = f"n = {len(timed)}, {threads} thread{'s' * (threads != '1')}"
+    return f"; measured {mean} ({conditions}{', without its baseline' * recipe.baseline})"
+
+
+def _cells(name: str, recipe: Recipe, cost: Costs, measured: str) -> list[str]:
     operations = cost["training"] + cost["validation"] + cost["projection"]
     published = PUBLISHED.search(recipe.target)
     hours = operations / (CPU if recipe.data.dataset in FOR_CPU else GPU) / 3600
@@ -146,9 +183,13 @@ def _cells(name: str, recipe: Recipe, cost: Costs) -> list[str]:
         f"{cost['memory'] / 1e9:.1f} GB",
         f"{_two_digits(operations / 1e12)}",
         f"{100 * cost['validation'] / operations:.0f} %",
-        f"{_two_digits(hours)} h" if hours >= 1 else f"{_two_digits(60 * hours)} min",
+        f"{_duration(hours)}{measured}",
         f"{cost['disk'] / 1e9:.1f} GB" if cost["disk"] >= 1e9 else f"{cost['disk'] / 1e6:.0f} MB",
     ]
+
+
+def _duration(hours: float) -> str:
+    return f"{_two_digits(hours)} h" if hours >= 1 else f"{_two_digits(60 * hours)} min"
 
 
 def _two_digits(value: float) -> str:

@@ -2,7 +2,8 @@
 
 Run ``python benchmarks/experiments/tables.py`` when records in ``benchmarks/experiments/results/``
 are new. It replaces what stands between two comments such as ``<!-- camvid: ... -->`` and
-``<!-- camvid: end -->`` in ``README.md`` and ``docs/camvid.md``.
+``<!-- camvid: end -->`` in ``README.md`` and ``docs/camvid.md``, and writes ``docs/recipes.md``,
+which shows the times of the runs.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.experiments import recipe_costs
 from benchmarks.experiments.pages import with_block
 from benchmarks.experiments.records import RESULTS, Record
 from protoxai.runtime.files import read_json, read_text, write_file
@@ -39,6 +41,7 @@ def main() -> None:
         ("README.md", "shapes", final_table(shapes)),
     ):
         write_file(ROOT / page, with_block(read_text(ROOT / page), name, text))
+    recipe_costs.write_page()
     print(f"{len(camvid)} runs on CamVid, {len(shapes)} on synthetic shapes")
 
 

@@ -12,6 +12,7 @@ from benchmarks.experiments import recipe_costs
 from benchmarks.experiments.measured_memory import measured_memory
 from benchmarks.experiments.pages import with_block
 from benchmarks.experiments.published_data import DATA, DataFacts
+from benchmarks.experiments.records import RESULTS as RUNS
 from benchmarks.experiments.training_cost import (
     batch_cost,
     build,
@@ -26,6 +27,7 @@ from benchmarks.experiments.training_cost import (
 from protoxai import LinearSegmenter
 from protoxai.data import Shapes
 from protoxai.training import Recipe, run
+from protoxai.training.run_folder.run_record import plain_recipe
 from protoxai.training.stages.stage import _steps_between_validations
 from tests.training.cases import micro, stage, write
 
@@ -175,8 +177,9 @@ def test_facts_are_those_of_the_data_sets():
 
 def test_every_recipe_is_on_the_page_as_counted():
     results = json.loads(recipe_costs.RESULTS.read_text(encoding="utf-8"))
+    runs = [json.loads(path.read_text(encoding="utf-8")) for path in RUNS.glob("camvid-*.json")]
     text = recipe_costs.PAGE.read_text(encoding="utf-8")
-    assert with_block(text, "recipes", recipe_costs.page(results)) == text, (
+    assert with_block(text, "recipes", recipe_costs.page(results, runs)) == text, (
         "run python benchmarks/experiments/recipe_costs.py --page"
     )
     loaded = recipe_costs.recipes()
@@ -190,6 +193,27 @@ def test_every_recipe_is_on_the_page_as_counted():
         root = recipe_costs.shipped_recipes()[name].read_text(encoding="utf-8")
         if "root: " in root:
             assert f"root: $PROTOXAI_{recipe.data.dataset.upper()}" in root
+
+
+def test_times_are_the_mean_of_the_runs_of_a_recipe_as_it_is():
+    recipe = recipe_costs.recipes()["camvid_protoseg"]
+
+    def run(seconds, threads=1, method="ProtoSeg", **changes):
+        values = plain_recipe(replace(recipe, **changes))
+        return {"method": method, "seconds": seconds, "threads": threads, "recipe": values}
+
+    def measured(*runs, name="camvid_protoseg", recipe=recipe):
+        return recipe_costs.measured_time(name, recipe, runs)
+
+    own = [run(600.0, seed=1), run(1200.0, seed=2)]
+    assert measured(*own) == "; measured 15 min (n = 2, 1 thread)"
+    other = replace(recipe.stages[0], steps=7)
+    others = [run(None), run(9.0, stages=[other, *recipe.stages[1:]]), run(9.0, method="DeepLabv2")]
+    assert measured(*own, *others) == measured(*own)
+    assert measured(*others) == ""
+    assert measured(*own, run(9000.0, 2)) == "; measured 1.0 h (n = 3, 1 or 2 threads)"
+    with_baseline = replace(recipe, baseline=True)
+    assert measured(*own, recipe=with_baseline).endswith("(n = 2, 1 thread, without its baseline)")
 
 
 def test_the_stored_counts_are_those_of_a_small_recipe():
