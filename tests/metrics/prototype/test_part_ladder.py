@@ -1,88 +1,46 @@
 """Part detectors of known quality on synthetic shapes, where every pixel's part is known."""
 
+import json
 import math
-from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-import torch
-from torch import Tensor
 
-from protoxai import PrototypeTable
-from protoxai.data import Shapes
-from protoxai.metrics import (
-    Estimate,
-    PartConsistency,
-    PartStability,
-    pointing_game,
-    relevance_mass,
+from benchmarks.interpretability.detectors import (
+    NULL,
+    NUMBERS,
+    PERFECT,
+    REAL,
+    detectors,
+    draw,
+    failures,
+    measured,
+    pictures,
 )
-from protoxai.metrics.explanation.blur import gaussian_blur
+from benchmarks.interpretability.ladder_tables import PARTS, tables
+from benchmarks.interpretability.records import conditions
+from protoxai.metrics import Estimate, pointing_game, relevance_mass
 
-IMAGES = 40
-SHAPES = Shapes(size=64, length=IMAGES, split="val")
-COMPACT = (
-    *("wheel hub", "flower core", "sign bar", "house roof", "house door", "house window"),
-    *("tree trunk", "fish tail", "fish body", "fish eye", "ladder rungs", "key shaft"),
-)
-"""Parts that contain their centroid: one that does not, such as a tyre, is never hit."""
-NUMBERS = torch.tensor([SHAPES.part_names.index(name) for name in COMPACT])
-TABLE = PrototypeTable(torch.tensor(SHAPES.part_class)[NUMBERS], [0] * len(NUMBERS), 9, 1)
+NOISE, CONSTANT, OTHERS, MIRRORED = NULL
 Ladder = dict[str, float]
 Figures = dict[str, dict[str, Estimate]]
 
 
 @pytest.fixture(scope="module")
-def pictures() -> tuple[Tensor, Tensor]:
-    """Labels and parts, (B, H, W) each."""
-    samples = [SHAPES.raw(index) for index in range(IMAGES)]
-    labels, parts = (
-        torch.stack([getattr(s, name) for s in samples]) for name in ("labels", "parts")
-    )
-    return labels, parts
+def found() -> Figures:
+    """The figures of each detector."""
+    return measured()
 
 
-def detectors(parts: Tensor) -> dict[str, Callable[[Tensor], Tensor]]:
-    """Functions of noise that return activations (B, P, H, W) of a prototype for each part."""
-    truth = gaussian_blur((parts[:, None] == NUMBERS[:, None, None]).float(), 1.5)
-    return {
-        "perfect": lambda noise: truth,
-        "real": lambda noise: truth + 0.05 * noise,
-        "mirrored": lambda noise: truth.flip(2, 3),
-        "random": lambda noise: noise,
-        "constant": lambda noise: torch.ones_like(noise),
-    }
+def by_figure(found: Figures, figure: str) -> dict[str, Estimate]:
+    return {name: figures[figure] for name, figures in found.items()}
 
 
 @pytest.fixture(scope="module")
-def consistency(pictures: tuple[Tensor, Tensor]) -> Figures:
-    labels, parts = pictures
-    noise = torch.randn(IMAGES, len(TABLE), 64, 64, generator=torch.Generator().manual_seed(0))
-    values = {}
-    for name, detector in detectors(parts).items():
-        metric = PartConsistency(TABLE, SHAPES.part_class)
-        metric.update(detector(noise), labels, parts)
-        values[name] = metric.compute()
-    return values
-
-
-@pytest.fixture(scope="module")
-def stability(pictures: tuple[Tensor, Tensor]) -> Figures:
-    """The metric's noise reaches the detectors unchanged, five times as strong."""
-    labels, parts = pictures
-    values = {}
-    for name, detector in detectors(parts).items():
-        metric = PartStability(TABLE, SHAPES.part_class)
-        images = torch.zeros(IMAGES, len(TABLE), 64, 64)
-        metric.update(lambda x, d=detector: d(5 * x), images, labels, parts)
-        values[name] = metric.compute()
-    return values
-
-
-@pytest.fixture(scope="module")
-def on_parts(pictures: tuple[Tensor, Tensor]) -> dict[str, Ladder]:
+def on_parts() -> dict[str, Ladder]:
     """Pointing game and relevance mass of each detector's map against the mask of its part."""
-    _, parts = pictures
-    noise = torch.randn(IMAGES, len(TABLE), 64, 64, generator=torch.Generator().manual_seed(0))
+    _, parts = pictures()
+    noise = draw()
     masks = parts[:, None] == NUMBERS[:, None, None]
     shown = masks.flatten(2).any(2)
     return {
@@ -94,25 +52,52 @@ def on_parts(pictures: tuple[Tensor, Tensor]) -> dict[str, Ladder]:
     }
 
 
-def test_consistency_ranks_detectors(consistency: Figures) -> None:
-    score = {name: figures["part_consistency"] for name, figures in consistency.items()}
-    assert float(score["perfect"]) >= 0.8
-    assert float(score["perfect"]) >= float(score["real"]) > 0.5
-    for name in ("random", "constant", "mirrored"):
+@pytest.mark.parametrize("figure", ["part_consistency", "part_stability", "prototype_purity"])
+def test_the_ladder_stands(found: Figures, figure: str) -> None:
+    values = by_figure(found, figure)
+    assert failures(values) == []
+    assert failures(values | {PERFECT: values[NOISE]}) == [f"the {PERFECT} is below the {REAL}"]
+    assert f"the {REAL} is not above {NOISE}" in failures(values | {REAL: values[NOISE]})
+
+
+def test_consistency_of_null_maps_is_chance(found: Figures) -> None:
+    score = by_figure(found, "part_consistency")
+    assert float(score[PERFECT]) >= 0.8
+    for name in NULL:
         assert score[name].low <= 0 <= score[name].high < 0.2
 
 
-def test_stability_ranks_detectors(stability: Figures) -> None:
-    score = {name: figures["part_stability"] for name, figures in stability.items()}
-    assert float(score["perfect"]) >= float(score["real"]) > float(score["random"]) + 0.2
-    assert score["random"].low <= 0 <= score["random"].high
+def test_stability_asks_whether_a_map_is_stable(found: Figures) -> None:
+    score = by_figure(found, "part_stability")
+    assert float(score[REAL]) > float(score[NOISE]) + 0.2
+    for name in (NOISE, CONSTANT):
+        assert score[name].low <= 0 <= score[name].high
+    # They ignore the noise, but lie on other places than the part.
+    for name in (OTHERS, MIRRORED):
+        assert 0 < score[name].low < score[name].high < score[REAL].low
+
+
+def test_purity_of_null_maps_is_at_most_chance(found: Figures) -> None:
+    score = by_figure(found, "prototype_purity")
+    assert float(score[PERFECT]) > 0.6
+    for name in NULL:
+        assert -0.2 < score[name].mean < 0.05
 
 
 def test_maps_are_ranked_against_parts(on_parts: dict[str, Ladder]) -> None:
     for ladder in on_parts.values():
-        assert ladder["perfect"] > ladder["real"] > 4 * max(ladder["random"], ladder["mirrored"])
-    assert on_parts["pointing_game"]["perfect"] > 0.9
-    assert math.isnan(on_parts["pointing_game"]["constant"])
+        assert ladder[PERFECT] > ladder[REAL] > 4 * max(ladder[NOISE], ladder[MIRRORED])
+    assert on_parts["pointing_game"][PERFECT] > 0.9
+    assert math.isnan(on_parts["pointing_game"][CONSTANT])
     # A constant map has nothing, as noise has.
-    assert on_parts["relevance_mass"]["constant"] == pytest.approx(0, abs=1e-6)
-    assert on_parts["relevance_mass"]["random"] == pytest.approx(0, abs=0.01)
+    assert on_parts["relevance_mass"][CONSTANT] == pytest.approx(0, abs=1e-6)
+    assert on_parts["relevance_mass"][NOISE] == pytest.approx(0, abs=0.01)
+
+
+def test_the_page_has_a_section_of_prototypes(found: Figures, tmp_path: Path) -> None:
+    assert "Figures of prototypes" not in tables(tmp_path)
+    (tmp_path / PARTS).write_text(json.dumps(conditions() | {"figures": found}))
+    page = tables(tmp_path)
+    assert "### Figures of prototypes" in page
+    assert "| outcome | **stands** | **stands** | **stands** |" in page
+    assert f"| {PERFECT} | 1.0" in page
