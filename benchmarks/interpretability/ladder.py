@@ -2,102 +2,186 @@
 
 - ``python benchmarks/interpretability/ladder.py known`` measures all figures on the model whose
   reasons are known.
-- ``... ladder.py shapes MODEL`` measures those with an arrow on a trained model.
-- ``... ladder.py camvid MODEL`` measures the faithfulness of noise on CamVid, in half its size.
+- ``... ladder.py shapes RUN`` measures those with an arrow on a model trained on Shapes.
+- ``... ladder.py randomisation RUN`` shuffles the layers of a trained model.
+- ``... ladder.py noise known``, ``... ladder.py noise RUN`` and ``... ladder.py camvid RUN``
+  measure the faithfulness of several draws of smooth and of pixel noise.
+- ``... ladder.py parts`` measures the figures of prototypes on detectors of parts.
 - ``... ladder.py page`` writes the tables of the stored results to ``docs/ladder.md``.
 
-Each of the first three writes a file to ``benchmarks/interpretability/results/``. A command that is
-repeated with the same ``--output`` continues where it was stopped.
+RUN is the folder of a run, or the model in it; the tasks are those of its recipe's validation
+split, in the size at which the recipe evaluates. Each command but the last writes a file to
+``--results``. A command that is repeated with the same ``--output`` continues where it was stopped.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from torch import nn
 
 from benchmarks.experiments.pages import with_block
-from benchmarks.interpretability.ladder_tables import tables
-from benchmarks.interpretability.records import RESULTS, stored
-from benchmarks.interpretability.rungs import KNOWN_REAL, KnownModel, known_tasks, rungs
-from protoxai.attribution import AttributionMethod
-from protoxai.comparison import Task, compare, explainers_of, select_tasks
+from benchmarks.interpretability import detectors
+from benchmarks.interpretability.ladder_tables import PARTS, tables
+from benchmarks.interpretability.records import RESULTS, conditions, stored
+from benchmarks.interpretability.rungs import KNOWN_REAL, NOISES, KnownModel, known_tasks, rungs
+from protoxai.comparison import (
+    Comparison,
+    Task,
+    compare,
+    explainers_of,
+    mean_over_seeds,
+    select_tasks,
+)
+from protoxai.data import SegmentationDataset
 from protoxai.metrics import metric_named, registered_metrics
-from protoxai.model.loading import load_model
-from protoxai.model.segmenter import Segmenter
-from protoxai.runtime.checks import instance
-from protoxai.runtime.files import read_text, write_file
+from protoxai.runtime.files import read_json, read_text, to_json, write_file
 from protoxai.training import Recipe
 from protoxai.training.feeding.loaders import Splits, evaluation_view
-from protoxai.training.recipes.data_recipe import DataRecipe
+from protoxai.training.open_model import RECIPE, open_model, run_of
+from protoxai.training.results import Row
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/ladder.md"
 SIDE = 96
-"""Height and width of the pictures of Shapes."""
-CAMVID_SIZE = 180, 240
-TASKS = {"known": 48, "shapes": 64, "camvid": 24}
+"""Height and width of the pictures of the known model."""
+KNOWN = "known"
+TASKS = {"known": 48, "shapes": 100, "randomisation": 10, "noise": 60, "camvid": 24}
+DRAWS = {"noise": 6, "camvid": 4}
+RANDOMISATION = "parameter_randomisation"
+
+
+class Subject(NamedTuple):
+    """A model and the tasks that it is asked.
+
+    Attributes:
+        name: Name of the data and of the model.
+        model: The model.
+        tasks: Function of their number that returns the tasks.
+        about: What is stored of the model: its data, and the seed and scores of its training.
+    """
+
+    name: str
+    model: nn.Module
+    tasks: Callable[[int], list[Task]]
+    about: Mapping[str, Any]
 
 
 def main() -> None:
     """Measure a ladder, or write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("ladder", choices=[*TASKS, "page"])
-    parser.add_argument("model", nargs="?", help="folder of a trained model")
+    parser.add_argument("ladder", choices=[*TASKS, "parts", "page"])
+    parser.add_argument("model", nargs="?", help=f"folder of a run; for noise also `{KNOWN}`")
     parser.add_argument("--tasks", type=int, help="number of tasks")
+    parser.add_argument("--draws", type=int, help="number of draws of noise")
     parser.add_argument("--output", type=Path, help="folder that keeps what is measured")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the JSON files")
     chosen = parser.parse_args()
-    if chosen.ladder == "page":
-        write_file(PAGE, with_block(read_text(PAGE), "ladder", tables(RESULTS)))
+    kind = chosen.ladder
+    if kind == "page":
+        write_file(PAGE, with_block(read_text(PAGE), "ladder", tables(chosen.results)))
         return
-    count = chosen.tasks or TASKS[chosen.ladder]
-    model: nn.Module = KnownModel()
-    name = chosen.ladder
-    if name != "known":
-        if chosen.model is None:
-            parser.error(f"{name} requires the folder of a trained model")
-        model = load_model(chosen.model)
-        name = f"{name}-{type(model).__name__.lower()}"
-    tasks, explainers, metrics = {"known": _known, "shapes": _shapes, "camvid": _camvid}[
-        chosen.ladder
-    ](model, count)
+    if kind == "parts":
+        content = conditions() | {"figures": detectors.measured()}
+        write_file(chosen.results / PARTS, to_json(content, indent=None) + "\n")
+        return
+    if kind != KNOWN and chosen.model is None:
+        parser.error(f"{kind} requires the folder of a run")
+    is_known = kind == KNOWN or (kind == "noise" and chosen.model == KNOWN)
+    subject = known() if is_known else trained(Path(chosen.model))
+    name = subject.name if kind in ("known", "shapes", "camvid") else f"{kind}-{subject.name}"
     output = chosen.output or Path("runs/ladder") / name
-    table = compare(explainers, tasks, metrics=metrics, output=output)
-    write_file(RESULTS / f"ladder-{name}.json", stored(table, ladder=chosen.ladder))
+    tasks = subject.tasks(chosen.tasks or TASKS[kind])
+    if kind in DRAWS:
+        table = of_noise(subject.model, tasks, chosen.draws or DRAWS[kind], output)
+    else:
+        table = of_rungs(kind, subject.model, tasks, output)
+    content = stored(table, ladder=kind, **subject.about)
+    write_file(chosen.results / f"ladder-{name}.json", content)
 
 
-Parts = tuple[list[Task], list[AttributionMethod], Sequence[str]]
+def known() -> Subject:
+    """Return the model whose reasons are known."""
+    return Subject(KNOWN, KnownModel(), partial(known_tasks, size=SIDE), {"data": KNOWN})
 
 
-def _known(model: nn.Module, count: int) -> Parts:
-    tasks = known_tasks(count, SIDE)
-    return tasks, rungs(model, tasks, KNOWN_REAL, exact=True), list(registered_metrics())
+def trained(folder: Path) -> Subject:
+    """Return a trained model, asked about the validation split of its recipe.
+
+    Args:
+        folder: Folder of the run, or of the model in it.
+
+    Raises:
+        ValueError: If the folder is neither.
+    """
+    run = run_of(folder) or run_of(folder.parent)
+    if run is None:
+        raise ValueError(f"{folder} is no run: give the folder that `protoxai train` has written")
+    recipe, model = Recipe.load(run / RECIPE), open_model(run)
+    steps = read_json(run / "metrics.json")[recipe.name]["steps"]
+    view = evaluation_view(Splits.of(recipe.data).validation, recipe.data, model)
+    about = {
+        "data": recipe.data.dataset,
+        "model_seed": recipe.seed,
+        "scores": str(Row.from_plain(steps[-1]).scores),
+    }
+    name = f"{recipe.data.dataset}-{type(model).__name__.lower()}"
+    return Subject(name, model, partial(tasks_of, view), about)
 
 
-def _shapes(model: nn.Module, count: int) -> Parts:
-    data = replace(
-        Recipe.load("shapes").data,
-        options={"size": SIDE, "length": 400},
-        crop=(SIDE, SIDE),
-        evaluation_size=(SIDE, SIDE),
-    )
-    tasks = _tasks(data, model, count)
-    # A trained model is where the agreement with perturbations fails.
-    chosen = [n for n in registered_metrics() if ranks(n) or n == "perturbation_agreement"]
-    return tasks, rungs(model, tasks), chosen
+def of_rungs(kind: str, model: nn.Module, tasks: Sequence[Task], output: Path) -> Comparison:
+    """Measure the rungs of a model.
+
+    Args:
+        kind: Which of the ladders it is, which determines the metrics.
+        model: Model that is explained.
+        tasks: Tasks.
+        output: Folder that keeps what is measured.
+    """
+    names = [name for name in registered_metrics() if name != RANDOMISATION]
+    metrics = {
+        KNOWN: names,
+        # A trained model is where the agreement with perturbations fails.
+        "shapes": [n for n in names if ranks(n) or n == "perturbation_agreement"],
+        # Shuffling changes nothing in the known model, whose weights are equal.
+        "randomisation": [RANDOMISATION],
+    }[kind]
+    is_known = kind == KNOWN
+    explainers = rungs(model, tasks, KNOWN_REAL if is_known else None, exact=is_known)
+    return compare(explainers, tasks, metrics=metrics, output=output)
 
 
-def _camvid(model: nn.Module, count: int) -> Parts:
-    data = replace(Recipe.load("camvid").data, evaluation_size=CAMVID_SIZE)
-    noise = explainers_of([model], ["smooth_noise", "pixel_noise"], references=False)
-    return _tasks(data, model, count), noise, ["faithfulness", "patch_faithfulness"]
+def of_noise(model: nn.Module, tasks: Sequence[Task], draws: int, output: Path) -> Comparison:
+    """Measure the faithfulness of noise, each task's value as a mean over several draws.
+
+    Args:
+        model: Model that is explained.
+        tasks: Tasks.
+        draws: Number of draws.
+        output: Folder that keeps what is measured.
+    """
+    tables = []
+    for draw in range(draws):
+        noise = explainers_of([model], NOISES, references=False)
+        for explainer in noise:
+            explainer.seed = draw
+        folder = output / f"draw-{draw}"
+        names = ("faithfulness", "patch_faithfulness")
+        tables.append(compare(noise, tasks, metrics=names, output=folder))
+    return mean_over_seeds(tables)
 
 
-def _tasks(data: DataRecipe, model: nn.Module, count: int) -> list[Task]:
-    view = evaluation_view(Splits.of(data).validation, data, instance("model", model, Segmenter))
+def tasks_of(view: SegmentationDataset, count: int) -> list[Task]:
+    """Return tasks of a data set as a model sees it, spread over its groups.
+
+    Args:
+        view: Data set, from ``evaluation_view``.
+        count: Number of tasks.
+    """
     background = [n for n, name in enumerate(view.class_names) if name == "background"]
     return select_tasks(
         view,

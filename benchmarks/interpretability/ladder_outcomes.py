@@ -17,7 +17,12 @@ OF_LABELS = (
     "other_class_leakage",
     "background_leakage",
 )
-"""Figures that compare a map with the labels, whatever the model: for them the truth is perfect."""
+"""Figures that compare a map with the labels, whatever the model: for them the truth is perfect.
+
+They know where a map lies, but not the sign of its reasons: where a model has evidence against the
+class within the object, the negative of its contributions lies on the object too. So
+``perfect, inverted`` is not judged by them.
+"""
 SLACK = 0.1
 """Share of its lead over the null maps by which the perfect explainer may be behind. A map can
 follow the model better, as removed pixels are imputed, than by its exact contributions."""
@@ -29,6 +34,8 @@ NO_ARROW: Mapping[str, str] = {
     "other_class_leakage": "a model may use the other classes, and a map that shows it leaks",
     "perturbation_agreement": "a constant map predicts that larger squares have a larger effect, "
     "and is above the real explainers of a trained model",
+    "part_sums": "a map that knows only the areas of the parts, as a constant one does, is nearly "
+    "best: large parts have large sums and large effects",
     "target_sensitivity": "a check, which does not know which map is right: noise that is drawn "
     "anew for each class has 1",
     "sparseness": "depends on the form of a map alone: the inverted one has the same",
@@ -38,21 +45,18 @@ NO_ARROW: Mapping[str, str] = {
     "channels do not mean the same",
     "effective_units": "the same as `active_units`",
     "max_sensitivity": "best for a map that never changes",
-    "infidelity": "noise on all pixels: no map predicts its effect on a model far from linear",
-    "parameter_randomisation": "a check: noise that is drawn anew passes",
-    "randomisation_passed": "a check: noise that is drawn anew passes",
+    "infidelity": "noise changes the score by the gradient, and contributions are gradient times "
+    "value: the exact ones of a linear model predict it no better than noise does, and a constant "
+    "map is better",
+    "parameter_randomisation": "a check: it asks whether a map depends on the model, not whether "
+    "it is right; a map and its negative have the same",
+    "randomisation_passed": "the same as `parameter_randomisation`",
     "forward_passes": "the effort: noise is cheap",
     "backward_passes": "the effort: noise is cheap",
     "seconds": "the effort: noise is cheap",
     "peak_memory": "the effort: noise is cheap",
 }
 """Figures that only describe, and why they cannot rank."""
-KEEPS_ARROW: Mapping[str, str] = {
-    "part_intervention": "the explainers of known quality are in their order, and a map that knows "
-    "only the areas of the parts has 0. That the real explainers of a trained model are not above "
-    "it is a finding about them, on few tasks with three parts or more",
-}
-"""Figures that have an arrow although real explainers are not above the null maps, and why."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,8 @@ class Outcome:
         real: Name of the best real explainer; empty if none has the figure.
         null: Name of the best null map; empty if none has the figure.
         failures: Why the ladder does not stand; empty if it stands.
-        behind: Real explainers, other than the best, that are not above a null map, and why.
+        behind: Real explainers, other than the best, that are not above every null map, each with
+            the null maps that it is not above, or with the largest p.
     """
 
     perfect: str
@@ -81,7 +86,9 @@ class Outcome:
     def __str__(self) -> str:
         if self.failures:
             return "fails: " + "; ".join(self.failures)
-        return "; but ".join(["**stands**", *(["; ".join(self.behind)] if self.behind else [])])
+        if self.behind:
+            return f"**stands** for the best real explainer; not for: {', '.join(self.behind)}"
+        return "**stands**"
 
 
 def outcome(table: Comparison, figure: str, up: bool = True) -> Outcome:
@@ -90,8 +97,8 @@ def outcome(table: Comparison, figure: str, up: bool = True) -> Outcome:
     The ladder stands if the perfect explainer is first, up to a slack; if it and the best real
     explainer are above every null map, by a paired sign-flip test each; and if the inverted one is
     above none. All have to hold, so no correction for their number is due. A null map for which the
-    figure is undefined does not compete. How good the other real explainers are is not known; those
-    that are not above every null map are named.
+    figure is undefined does not compete. How good the other real explainers are is not known, so
+    that it is no failure of the figure if they are not above every null map; they are named.
 
     Args:
         table: The measured rungs, from :func:`~benchmarks.interpretability.rungs.rungs`.
@@ -115,20 +122,34 @@ def outcome(table: Comparison, figure: str, up: bool = True) -> Outcome:
         why = f"no {'null map' if real else 'real explainer'} has the figure"
         return Outcome(best, real[0] if real else "", null[0] if null else "", (why,), ())
 
-    def below(name: str) -> Iterator[str]:
-        """Yield each null map that an explainer is not above."""
-        for other in null:
-            found = table.difference(names[name], names[other], figure)
-            if not sign * found.mean > 0:
-                yield f"{name} is not above {other}"
-            elif not found.p < LEVEL:
-                yield f"{name} is not significantly above {other} (p = {found.p:.2g})"
+    def differences(name: str) -> list[tuple[str, float, float]]:
+        """Return each null map, and the lead over it with its p value."""
+        found = [(other, table.difference(names[name], names[other], figure)) for other in null]
+        return [(other, sign * each.mean, each.p) for other, each in found]
 
     failures = list(_order(worths, best, real, null)) if best else []
     for name in filter(None, (best, real[0])):
-        failures += below(name)
-    behind = [text for name in real[1:] for text in below(name)]
+        failures += _below(name, differences(name))
+    behind = filter(None, (_shortfall(name, differences(name)) for name in real[1:]))
     return Outcome(best, real[0], null[0], tuple(failures), tuple(behind))
+
+
+def _below(name: str, differences: list[tuple[str, float, float]]) -> Iterator[str]:
+    """Yield each null map that an explainer is not above."""
+    for other, lead, p in differences:
+        if not lead > 0:
+            yield f"{name} is not above {other}"
+        elif not p < LEVEL:
+            yield f"{name} is not significantly above {other} (p = {p:.2g})"
+
+
+def _shortfall(name: str, differences: list[tuple[str, float, float]]) -> str:
+    """Return an explainer and why it is not above every null map; empty if it is."""
+    not_above = [other for other, lead, _ in differences if not lead > 0]
+    if not_above:
+        return f"{name} (not above {', '.join(not_above)})"
+    unclear = [p for _, _, p in differences if not p < LEVEL]
+    return f"{name} (p = {max(unclear):.2g})" if unclear else ""
 
 
 def _order(

@@ -47,12 +47,30 @@ def stored(table: Comparison, **more: Any) -> str:
         "model_seeds": table.model_seeds,
         "left_out": list(table.left_out),
         "tasks": [list(name) for name in table.tasks],
-        "versions": {"Python": platform.python_version()}
-        | {name: version(name) for name in LIBRARIES},
-        "threads": torch.get_num_threads(),
+        **conditions(),
         "results": [_compact(result) for result in table.results],
     }
     return to_json(content, indent=None) + "\n"
+
+
+def conditions() -> dict[str, Any]:
+    """Return what a measurement depends on: versions and threads."""
+    libraries = {name: version(name) for name in LIBRARIES}
+    return {
+        "versions": {"Python": platform.python_version()} | libraries,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def sentence(content: Mapping[str, Any]) -> str:
+    """Return the conditions in a stored measurement as part of a sentence.
+
+    Args:
+        content: All that was stored.
+    """
+    versions = ", ".join(f"{name} {number}" for name, number in content["versions"].items())
+    threads = content["threads"]
+    return f"{versions}; {threads} thread{'s' if threads > 1 else ''}"
 
 
 def read(path: Path) -> Record:
@@ -68,9 +86,7 @@ def read(path: Path) -> Record:
         content.get("model_seeds", 1),
         tuple(content.get("left_out", ())),
     )
-    versions = ", ".join(f"{name} {number}" for name, number in content["versions"].items())
-    threads = content["threads"]
-    return Record(table, f"{versions}; {threads} thread{'s' if threads > 1 else ''}", content)
+    return Record(table, sentence(content), content)
 
 
 def _compact(result: Result) -> dict[str, Any]:

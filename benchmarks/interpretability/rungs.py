@@ -17,10 +17,11 @@ from protoxai.comparison import Task, explainers_of, select_tasks
 from protoxai.data.shapes import Shapes
 from protoxai.metrics.explanation.blur import gaussian_blur
 
-NULL_MAPS = ("smooth_noise", "pixel_noise", "constant")
+NOISES = ("smooth_noise", "pixel_noise")
+NULL_MAPS = (*NOISES, "constant")
 REPORTED = ("edges", "blob")
 """Maps that are reported only: the classes of some data lie in the middle, or on edges."""
-REFERENCES = ("smooth_noise", "pixel_noise", "edges")
+REFERENCES = (*NOISES, "edges")
 """Those of both that are registered explainers."""
 KNOWN_REAL = ("InputXGradient", "IntegratedGradients", "Occlusion")
 """Explainers of the known model; it has no feature maps for those of layers."""
@@ -56,7 +57,6 @@ class KnownModel(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        # A model has parameters, which some metrics shuffle.
         self.near = nn.Conv2d(1, 1, 3, padding=1, bias=False)
         self.far = nn.Conv2d(2, 1, 1, bias=False)
         nn.init.constant_(self.near.weight, GAIN / 9)
