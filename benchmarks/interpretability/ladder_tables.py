@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +27,8 @@ RANKED, RANDOMISED, NOISE = ("known", "shapes"), "randomisation", ("noise", "cam
 """Kinds of ladders: those that rank, the one of shuffled layers, and those of noise."""
 PARTS = "part-detectors.json"
 FAITHFULNESS = ("faithfulness", "patch_faithfulness", "context_faithfulness")
+HEADLINES = (*FAITHFULNESS, "relevance_mass", "part_intervention")
+"""Figures that are shown of all rungs."""
 BOUND = 0.03
 """Largest difference of smooth and pixel noise that a figure of faithfulness is to have."""
 
@@ -97,7 +99,7 @@ def tables(results: Path) -> str:
     sections = [
         _summary([*ranked, *shuffled]),
         *map(_section, ranked),
-        *(f"### {each.title}: shuffled layers\n\n{_rungs(each)}" for each in shuffled),
+        *map(_shuffled, shuffled),
     ]
     if noise:
         sections.append(_noise(noise))
@@ -133,8 +135,14 @@ def _section(ladder: Ladder) -> str:
         lines.append([f"`{figure}`", _direction(up), *cells, result])
     return (
         f"### {ladder.title}\n\n{ladder.measured} Where no direction is better, the highest value "
-        f"stands for the best.\n\n{markdown_table(lines)}\n{_undefined(ladder)}{_rungs(ladder)}"
+        f"stands for the best.\n\n{markdown_table(lines)}\n{_undefined(ladder)}"
+        f"{_rungs(ladder, HEADLINES)}"
     )
+
+
+def _shuffled(ladder: Ladder) -> str:
+    text = f"### {ladder.title}: shuffled layers\n\n{ladder.measured}\n\n"
+    return text + _undefined(ladder) + _rungs(ladder, list(ladder.table.figures))
 
 
 def _shown(found: Outcome, figure: str) -> tuple[list[str], ...]:
@@ -156,23 +164,17 @@ def _undefined(ladder: Ladder) -> str:
     return f"Undefined values:\n\n{listed}\n\n"
 
 
-def _rungs(ladder: Ladder) -> str:
-    """Return the rungs in order of the first figure, with the figures that are to rank them all."""
+def _rungs(ladder: Ladder, figures: Sequence[str]) -> str:
+    """Return all rungs in order of the first figure, with these figures."""
     table = ladder.table
     [block] = table.blocks()
-    figures = [
-        f for f in (*FAITHFULNESS, "relevance_mass", "part_intervention") if f in table.figures
-    ]
-    note = ""
-    if ladder.kind == RANDOMISED:
-        figures, note = list(table.figures), f"{ladder.measured} "
     names = sorted(table.explainers, key=lambda name: -_mean(table, name, figures[0]))
     lines = [["rung", *(f"`{figure}`" for figure in figures)]]
     for name in names:
         short = block.short(name)
         shown = f"**{short}**" if name in block.explainers else short
         lines.append([shown, *(_cell(ladder, short, figure) or "–" for figure in figures)])
-    return f"{note}All rungs, the real explainers in bold:\n\n{markdown_table(lines)}"
+    return f"All rungs, the real explainers in bold:\n\n{markdown_table(lines)}"
 
 
 def _noise(ladders: list[Ladder]) -> str:
@@ -187,7 +189,8 @@ def _noise(ladders: list[Ladder]) -> str:
             counts = f"{found.tasks}/{found.groups}"
             row = [ladder.title, str(ladder.table.model_seeds), f"`{figure}`"]
             lines.append([*row, *cells, difference, within_bound(found), counts])
-    measured = "\n".join(f"- {ladder.title}: {ladder.measured}" for ladder in ladders)
+    notes = [f"{each.title}: {each.measured}\n\n{_undefined(each)}".strip() for each in ladders]
+    measured = "\n\n".join(notes)
     return (
         "### Smooth and pixel noise\n\nA figure that rewards smoothness would distinguish them. "
         "Each task's value is the mean over the draws: with a single one, chance alone makes a "

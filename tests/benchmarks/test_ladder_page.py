@@ -134,7 +134,7 @@ def test_a_trained_model_is_asked_in_the_size_of_its_recipe(
         [task] = subject.tasks(1)
         assert task.image.shape == (1, 3, 48, 48)
         assert task.without_parts is not None
-    options = ["--tasks", "2", "--output", tmp_path / "kept", "--results", tmp_path]
+    options = ["--tasks", "1", "--output", tmp_path / "kept", "--results", tmp_path]
     for kind in ("shapes", "randomisation"):
         called(monkeypatch, kind, tmp_path / "run", *options)
     measured = [each.kind for each in ladders_in(tmp_path)]
