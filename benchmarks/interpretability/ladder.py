@@ -3,6 +3,7 @@
 - ``python benchmarks/interpretability/ladder.py known`` measures all figures on the model whose
   reasons are known.
 - ``... ladder.py shapes RUN`` measures those with an arrow on a model trained on Shapes.
+- ``... ladder.py removal RUN`` measures the one that removes parts, on tasks with several of them.
 - ``... ladder.py randomisation RUN`` shuffles the layers of a trained model.
 - ``... ladder.py noise known``, ``... ladder.py noise RUN`` and ``... ladder.py camvid RUN``
   measure the faithfulness of several draws of smooth and of pixel noise.
@@ -29,15 +30,8 @@ from benchmarks.interpretability import detectors
 from benchmarks.interpretability.ladder_tables import PARTS, tables
 from benchmarks.interpretability.records import RESULTS, conditions, stored
 from benchmarks.interpretability.rungs import KNOWN_REAL, NOISES, KnownModel, known_tasks, rungs
-from protoxai.comparison import (
-    Comparison,
-    Task,
-    compare,
-    explainers_of,
-    mean_over_seeds,
-    select_tasks,
-)
-from protoxai.data import SegmentationDataset
+from benchmarks.interpretability.study import tasks_of, with_parts
+from protoxai.comparison import Comparison, Task, compare, explainers_of, mean_over_seeds
 from protoxai.metrics import metric_named, registered_metrics
 from protoxai.runtime.files import read_json, read_text, to_json, write_file
 from protoxai.training import Recipe
@@ -50,9 +44,16 @@ PAGE = ROOT / "docs/ladder.md"
 SIDE = 96
 """Height and width of the pictures of the known model."""
 KNOWN = "known"
-TASKS = {"known": 48, "shapes": 100, "randomisation": 10, "noise": 60, "camvid": 24}
-DRAWS = {"noise": 6, "camvid": 4}
-RANDOMISATION = "parameter_randomisation"
+TASKS = {
+    KNOWN: 48,
+    "shapes": 48,
+    "removal": 100,
+    "randomisation": 10,
+    "noise": 48,
+    "camvid": 20,
+}
+DRAWS = {"noise": 4, "camvid": 2}
+RANDOMISATION, REMOVAL = "parameter_randomisation", "part_intervention"
 
 
 class Subject(NamedTuple):
@@ -61,13 +62,13 @@ class Subject(NamedTuple):
     Attributes:
         name: Name of the data and of the model.
         model: The model.
-        tasks: Function of their number that returns the tasks.
+        tasks: Function of their number, or None for all, that returns the tasks.
         about: What is stored of the model: its data, and the seed and scores of its training.
     """
 
     name: str
     model: nn.Module
-    tasks: Callable[[int], list[Task]]
+    tasks: Callable[[int | None], list[Task]]
     about: Mapping[str, Any]
 
 
@@ -95,7 +96,8 @@ def main() -> None:
     subject = known() if is_known else trained(Path(chosen.model))
     name = subject.name if kind in ("known", "shapes", "camvid") else f"{kind}-{subject.name}"
     output = chosen.output or Path("runs/ladder") / name
-    tasks = subject.tasks(chosen.tasks or TASKS[kind])
+    count = chosen.tasks or TASKS[kind]
+    tasks = with_parts(subject.tasks(None))[:count] if kind == "removal" else subject.tasks(count)
     if kind in DRAWS:
         table = of_noise(subject.model, tasks, chosen.draws or DRAWS[kind], output)
     else:
@@ -143,10 +145,12 @@ def of_rungs(kind: str, model: nn.Module, tasks: Sequence[Task], output: Path) -
         output: Folder that keeps what is measured.
     """
     names = [name for name in registered_metrics() if name != RANDOMISATION]
+    ranking = [name for name in names if ranks(name) and name != REMOVAL]
     metrics = {
         KNOWN: names,
         # A trained model is where the agreement with perturbations fails.
-        "shapes": [n for n in names if ranks(n) or n == "perturbation_agreement"],
+        "shapes": [*ranking, "perturbation_agreement"],
+        "removal": [REMOVAL],
         # Shuffling changes nothing in the known model, whose weights are equal.
         "randomisation": [RANDOMISATION],
     }[kind]
@@ -173,25 +177,6 @@ def of_noise(model: nn.Module, tasks: Sequence[Task], draws: int, output: Path) 
         names = ("faithfulness", "patch_faithfulness")
         tables.append(compare(noise, tasks, metrics=names, output=folder))
     return mean_over_seeds(tables)
-
-
-def tasks_of(view: SegmentationDataset, count: int) -> list[Task]:
-    """Return tasks of a data set as a model sees it, spread over its groups.
-
-    Args:
-        view: Data set, from ``evaluation_view``.
-        count: Number of tasks.
-    """
-    background = [n for n, name in enumerate(view.class_names) if name == "background"]
-    return select_tasks(
-        view,
-        tasks=count,
-        ignore_index=view.ignore_index,
-        skip=background,
-        group_of=view.group,
-        background=next(iter(background), None),
-        without_parts=view.without_parts if view.redraws else None,
-    )
 
 
 def ranks(metric: str) -> bool:

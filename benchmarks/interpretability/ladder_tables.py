@@ -23,8 +23,10 @@ TITLES = {
     "camvid": "{}, trained on CamVid",
 }
 """Titles by the data of a model."""
-RANKED, RANDOMISED, NOISE = ("known", "shapes"), "randomisation", ("noise", "camvid")
+RANKED, RANDOMISED, NOISE = ("known", "shapes", "removal"), "randomisation", ("noise", "camvid")
 """Kinds of ladders: those that rank, the one of shuffled layers, and those of noise."""
+ABOUT = {"removal": ": parts removed", RANDOMISED: ": shuffled layers"}
+"""What the sections of some kinds are about."""
 PARTS = "part-detectors.json"
 FAITHFULNESS = ("faithfulness", "patch_faithfulness", "context_faithfulness")
 HEADLINES = (*FAITHFULNESS, "relevance_mass", "part_intervention")
@@ -57,6 +59,11 @@ class Ladder(NamedTuple):
     def title(self) -> str:
         """Name of the model with its data."""
         return TITLES[self.content.get("data", self.kind)].format(self.model)
+
+    @property
+    def heading(self) -> str:
+        """Heading of the ladder's section."""
+        return self.title + ABOUT.get(self.kind, "")
 
     @property
     def measured(self) -> str:
@@ -133,15 +140,16 @@ def _section(ladder: Ladder) -> str:
         cells = ["; ".join(_cells(ladder, names, figure)) or "–" for names in _shown(found, figure)]
         result = "–" if up is None else str(found)
         lines.append([f"`{figure}`", _direction(up), *cells, result])
+    figures = [figure for figure in HEADLINES if figure in ladder.table.figures]
     return (
-        f"### {ladder.title}\n\n{ladder.measured} Where no direction is better, the highest value "
-        f"stands for the best.\n\n{markdown_table(lines)}\n{_undefined(ladder)}"
-        f"{_rungs(ladder, HEADLINES)}"
+        f"### {ladder.heading}\n\n{ladder.measured} Where no direction is better, the highest "
+        f"value stands for the best.\n\n{markdown_table(lines)}\n{_undefined(ladder)}"
+        f"{_rungs(ladder, figures)}"
     )
 
 
 def _shuffled(ladder: Ladder) -> str:
-    text = f"### {ladder.title}: shuffled layers\n\n{ladder.measured}\n\n"
+    text = f"### {ladder.heading}\n\n{ladder.measured}\n\n"
     return text + _undefined(ladder) + _rungs(ladder, list(ladder.table.figures))
 
 

@@ -25,11 +25,11 @@ from benchmarks.interpretability.study import (
     tasks_of,
     trained,
     view_of,
+    with_parts,
 )
 from protoxai import ScaleProtoSeg
 from protoxai.cli.train import quiet_lightning
-from protoxai.comparison import Task, mean_over_seeds
-from protoxai.metrics.explanation.part_intervention import FEWEST
+from protoxai.comparison import mean_over_seeds
 from protoxai.runtime.files import write_file, write_picture
 from protoxai.training import Recipe
 
@@ -43,9 +43,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
     parser.add_argument("--tasks", type=int, default=100)
-    parser.add_argument("--part-tasks", type=int, default=60)
+    parser.add_argument("--part-tasks", type=int, default=40)
     parser.add_argument("--part-images", type=int, default=100)
-    parser.add_argument("--misaligned", type=int, default=20)
+    parser.add_argument("--misaligned", type=int, default=12)
     parser.add_argument("--budget", type=float, help="seconds for each seed's comparison")
     chosen = parser.parse_args()
     quiet_lightning()
@@ -58,13 +58,13 @@ def main() -> None:
     results = trained(recipes, chosen.runs)
     view = view_of(next(iter(results.values())))
     tasks = tasks_of(view, chosen.tasks)
-    with_parts = [task for task in tasks_of(view, None) if parts_of(task) >= FEWEST]
+    several = with_parts(tasks_of(view, None))[: chosen.part_tasks]
     tables, part_tables = [], []
     for seed in chosen.seeds:
         models = [results[f"{method.lower()}-{seed}"] for method in chosen.methods]
         tables.append(compared(models, tasks, chosen.runs / f"table-{seed}", chosen.budget))
-        folder, some = chosen.runs / f"parts-{seed}", with_parts[: chosen.part_tasks]
-        part_tables.append(compared(models, some, folder, chosen.budget, ["part_intervention"]))
+        folder = chosen.runs / f"parts-{seed}"
+        part_tables.append(compared(models, several, folder, chosen.budget, ["part_intervention"]))
     table = mean_over_seeds(tables)
     prototypes = {
         name: prototype_figures(result.model, view, chosen.part_images)
@@ -79,11 +79,6 @@ def main() -> None:
     write_picture(RESULTS / "shapes-cost.png", table.cost_figure())
     write(RESULTS, PAGE)
     print(table.to_text())
-
-
-def parts_of(task: Task) -> int:
-    """Return how many parts of the class's objects can be removed from a task's image."""
-    return sum(1 for _ in task.without_parts()) if task.without_parts else 0
 
 
 if __name__ == "__main__":

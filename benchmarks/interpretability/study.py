@@ -27,6 +27,7 @@ from protoxai.metrics import (
     PrototypeRedundancy,
     active_prototypes,
 )
+from protoxai.metrics.explanation.part_intervention import FEWEST
 from protoxai.runtime.checks import instance
 from protoxai.runtime.modes import evaluating
 from protoxai.training import Recipe, RunResult
@@ -73,6 +74,15 @@ def tasks_of(view: SegmentationDataset, count: int | None) -> list[Task]:
         background=next(iter(skip), None),
         without_parts=view.without_parts if view.redraws else None,
     )
+
+
+def with_parts(tasks: Sequence[Task]) -> list[Task]:
+    """Return the tasks of whose objects enough parts can be removed to be ranked."""
+    return [
+        task
+        for task in tasks
+        if task.without_parts and sum(1 for _ in task.without_parts()) >= FEWEST
+    ]
 
 
 def compared(

@@ -15,6 +15,7 @@ from benchmarks.interpretability.ladder import PAGE, main, of_noise, trained
 from benchmarks.interpretability.ladder_outcomes import OF_LABELS, outcome
 from benchmarks.interpretability.ladder_tables import (
     RANDOMISED,
+    RANKED,
     Ladder,
     ladders_in,
     read,
@@ -32,7 +33,7 @@ STORED = ladders_in(RESULTS)
 RANKING = [
     (each, figure)
     for each in STORED
-    if each.kind in ("known", "shapes")
+    if each.kind in RANKED
     for figure, up in each.table.figures.items()
     if up is not None
 ]

@@ -63,7 +63,7 @@ def group_overlap(head: PrototypeHead | SparseGroupHead) -> GroupOverlaps:
 class GroupOverlap(ModelMetric):
     """Overlap of the groups of a class, see :func:`group_overlap`.
 
-    Groups of the same prototypes say the same; whether they are right, it cannot tell.
+    Groups of the same prototypes say the same; it does not know whether they are right.
 
     Args:
         **options: Options of ``torchmetrics.Metric``.

@@ -81,7 +81,7 @@ class GroupSparsity(ModelMetric):
     """Sparsity of the groups, see :func:`group_sparsity`.
 
     A lower count, entropy and effective number of prototypes are easier to read, and so is a
-    higher Gini index; whether the prototypes are right, none can tell.
+    higher Gini index; none knows whether the prototypes are right.
 
     Args:
         threshold: Smallest weight that does not count as zero.
