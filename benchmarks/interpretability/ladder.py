@@ -52,7 +52,7 @@ TASKS = {
     "noise": 48,
     "camvid": 20,
 }
-DRAWS = {"noise": 4, "camvid": 2}
+DRAWS = {"noise": 2, "camvid": 2}
 RANDOMISATION, REMOVAL = "parameter_randomisation", "part_intervention"
 
 
