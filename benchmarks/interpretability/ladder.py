@@ -31,8 +31,10 @@ from benchmarks.interpretability.ladder_tables import PARTS, tables
 from benchmarks.interpretability.records import RESULTS, conditions, stored
 from benchmarks.interpretability.rungs import KNOWN_REAL, NOISES, KnownModel, known_tasks, rungs
 from benchmarks.interpretability.study import tasks_of, with_parts
+from protoxai.attribution.reference_maps import ReferenceMap
 from protoxai.comparison import Comparison, Task, compare, explainers_of, mean_over_seeds
 from protoxai.metrics import metric_named, registered_metrics
+from protoxai.runtime.checks import instance
 from protoxai.runtime.files import read_json, read_text, to_json, write_file
 from protoxai.training import Recipe
 from protoxai.training.feeding.loaders import Splits, evaluation_view
@@ -87,8 +89,8 @@ def main() -> None:
         write_file(PAGE, with_block(read_text(PAGE), "ladder", tables(chosen.results)))
         return
     if kind == "parts":
-        content = conditions() | {"figures": detectors.measured()}
-        write_file(chosen.results / PARTS, to_json(content, indent=None) + "\n")
+        measured = conditions() | {"figures": detectors.measured()}
+        write_file(chosen.results / PARTS, to_json(measured, indent=None) + "\n")
         return
     if kind != KNOWN and chosen.model is None:
         parser.error(f"{kind} requires the folder of a run")
@@ -172,7 +174,7 @@ def of_noise(model: nn.Module, tasks: Sequence[Task], draws: int, output: Path) 
     for draw in range(draws):
         noise = explainers_of([model], NOISES, references=False)
         for explainer in noise:
-            explainer.seed = draw
+            instance("explainer", explainer, ReferenceMap).seed = draw
         folder = output / f"draw-{draw}"
         names = ("faithfulness", "patch_faithfulness")
         tables.append(compare(noise, tasks, metrics=names, output=folder))

@@ -191,7 +191,8 @@ def _noise(ladders: list[Ladder]) -> str:
     lines = [["ladder", "draws", "figure", *(n.replace("_", " ") for n in NOISES), *columns]]
     for ladder in ladders:
         for figure in FAITHFULNESS:
-            found = ladder.table.difference(*(f"{ladder.model}: {n}" for n in NOISES), figure)
+            smooth, pixel = (f"{ladder.model}: {noise}" for noise in NOISES)
+            found = ladder.table.difference(smooth, pixel, figure)
             cells = [_cell(ladder, noise, figure) for noise in NOISES]
             difference = with_interval(found.mean, found.low, found.high)
             counts = f"{found.tasks}/{found.groups}"

@@ -110,7 +110,8 @@ def misalignment(
     metric = PrototypeMisalignment(steps)
     for number, task in enumerate(tasks):
         own = int(task.class_index)
-        labels = labels_at(instance("labels", task.labels, Tensor), task.image.shape[2:])
+        size = (task.image.shape[2], task.image.shape[3])
+        labels = labels_at(instance("labels", task.labels, Tensor), size)
         metric.update(model, task.image, labels == own, own, index=number)
     groups = [view.group(int(task.image_index or 0)) for task in tasks]
     figures = {name: str(value) for name, value in metric.estimates(groups.__getitem__).items()}
