@@ -52,9 +52,9 @@ def compare(
     without a part, is left out, with the reason. If ``torch.distributed`` is initialised, each
     process measures a share of the tasks, and all return the whole table.
 
-    All explainers are measured on a task before the next one begins. So the time of the whole is
-    known after the first task, and a comparison that ends early has the same tasks for all
-    explainers.
+    All explainers are measured on a task before the next one begins, so a comparison that ends
+    early has the same tasks for all explainers. How long all will take is logged after a sample of
+    the first task: all metrics of one explainer, and one metric of each other.
 
     Args:
         explainers: Explainers, such as those of :func:`~protoxai.comparison.explainers_of`. The
@@ -69,8 +69,8 @@ def compare(
         budget: Seconds after which no further task is begun.
         seed: Seed of the metrics.
         group_noun: What the groups are, in the plural, such as a data set's ``group_noun``.
-        log: Function that receives a line for each task that this process has measured, and for
-            each failure.
+        log: Function that receives a line for the time that all will take, for each task that this
+            process has measured, and for each failure.
 
     Returns:
         The table.

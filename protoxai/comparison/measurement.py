@@ -16,6 +16,7 @@ from protoxai.attribution import AttributionMethod
 from protoxai.comparison.code_digest import code_digest
 from protoxai.comparison.measure import measure
 from protoxai.comparison.memo import Explanations, fingerprint
+from protoxai.comparison.pace import Pace, duration
 from protoxai.comparison.stored import Row, read_rows, write_rows
 from protoxai.comparison.tasks import Task
 from protoxai.metrics import PerImageMetric
@@ -58,7 +59,7 @@ class Measurement:
         seed: Seed of the metrics.
         budget: Seconds after which no further task is begun; None for no limit.
         folder: Folder of the output; None if nothing is kept.
-        log: Function that receives a line for each task and each failure.
+        log: Function that receives a line for the estimated time, each task and each failure.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Measurement:
         self.budget = budget
         self.folder = folder
         self.log = log
+        self._pace = Pace(cells)
         self._failures: set[str] = set()
         self._states: dict[AttributionMethod, str] = {}
         self._keys: list[str | None] = [None] * len(cells)
@@ -101,32 +103,40 @@ class Measurement:
 
     def run(self) -> dict[int, dict[int, Row]]:
         """Return a row for each cell, by its place, of each task, by its index."""
-        started, done = time.monotonic(), 0
+        started = time.monotonic()
         measured = {}
         own = range(rank(), len(self.tasks), world_size())
         stored = {place: self._known(self.tasks[place]) for place in own}
-        unknown = {place: len(self.cells) - len(rows) for place, (rows, _) in stored.items()}
+        missing = {place: self._missing(rows) for place, (rows, _) in stored.items()}
+        estimated = False
         for place, (rows, file) in stored.items():
-            missing = [number for number in range(len(self.cells)) if number not in rows]
+            left = [cell for other in own if other > place for cell in missing[other]]
             spent = time.monotonic() - started
-            if missing and self.budget is not None and spent > self.budget:
+            if missing[place] and self.budget is not None and spent > self.budget:
                 # A task that is known in part is left out too: all explainers have the same tasks.
                 rows = {}
-            elif missing:
+            elif missing[place]:
+                task = self.tasks[place]
                 before = time.monotonic()
                 try:
-                    self._measure(self.tasks[place], missing, rows)
+                    explanations = Explanations(task)
+                    if not estimated:
+                        self._measure_sample(explanations, rows)
+                        self.log(self._estimate([*missing[place], *left], len(own)))
+                        estimated = True
+                    self._measure(explanations, self._missing(rows), rows)
                 finally:
                     # Also what was measured until a stop.
-                    self._keep(self.tasks[place], file, rows)
-                done += 1
+                    self._keep(task, file, rows)
                 seconds = time.monotonic() - before
-                self.log(f"task {place + 1} of {len(self.tasks)}: {seconds:.1f} s")
-                left = sum(unknown[other] for other in own if other > place)
-                if done == 1 and left:
-                    self.log(self._estimate(seconds / len(missing), left, len(own)))
+                more = f", about {duration(self._pace.of(left))} left" * bool(left)
+                self.log(f"task {place + 1} of {len(self.tasks)}: {seconds:.1f} s{more}")
             measured[self.tasks[place].index] = rows
         return measured
+
+    def _missing(self, rows: Mapping[int, Row]) -> list[int]:
+        """Return the places of the cells that have no row."""
+        return [place for place in range(len(self.cells)) if place not in rows]
 
     def _known(self, task: Task) -> tuple[dict[int, Row], Path | None]:
         """Return the stored rows of a task, and the file of its rows."""
@@ -150,13 +160,30 @@ class Measurement:
             for cell, key in zip(self.cells, self._keys, strict=True)
         ]
 
-    def _measure(self, task: Task, places: Sequence[int], rows: dict[int, Row]) -> None:
+    def _measure_sample(self, explanations: Explanations, rows: dict[int, Row]) -> None:
+        """Measure one explainer and a cell of each other, from which the time of all is estimated.
+
+        An explainer's time is known only when it has explained; a metric takes about as long for
+        one explainer as for another, so the others have the metric that is fastest.
+        """
+        places: dict[AttributionMethod, list[int]] = {}
+        for place in self._missing(rows):
+            places.setdefault(self.cells[place].explainer, []).append(place)
+        first, *others = places.values()
+        self._measure(explanations, first, rows)
+        fastest = self.cells[self._pace.fastest(first)].name
+        sample = [max(own, key=lambda place: self.cells[place].name == fastest) for own in others]
+        self._measure(explanations, sample, rows)
+
+    def _measure(
+        self, explanations: Explanations, places: Sequence[int], rows: dict[int, Row]
+    ) -> None:
         """Measure a task by the cells of some places, and add their rows."""
-        explanations = Explanations(task)
         for place in places:
             cell = self.cells[place]
             explain = partial(explanations.of, cell.explainer)
             rows[place] = measure(cell.explainer, explain, cell.metric, self.seed)
+            self._pace.add(place, rows[place].seconds)
             # A stop within an explainer may end as a failure of that explainer.
             stop_if_requested()
             failure = f"{cell.explainer.name}, {cell.name}: {rows[place].failure}"
@@ -170,20 +197,17 @@ class Measurement:
         if file is not None and keyed:
             write_rows(file, read_rows(file) | keyed)
 
-    def _estimate(self, seconds: float, left: int, tasks: int) -> str:
-        """Return the time that is left, estimated from the first task.
+    def _estimate(self, places: Sequence[int], tasks: int) -> str:
+        """Return how long a measurement takes.
 
         Args:
-            seconds: Mean time of an explainer and metric on the first task.
-            left: Number of explainers and metrics that are not measured yet, over all other tasks.
+            places: The cells to measure, one for each task that it is measured on.
             tasks: Number of tasks.
         """
         number = len({cell.explainer for cell in self.cells})
-        explainers = f"{number} explainer{'s' * (number > 1)}"
-        minutes = seconds * left / 60
-        time_left = f"{minutes:.0f} min" if minutes >= 1.5 else f"{60 * minutes:.0f} s"
+        what = f"{number} explainer{'s' * (number > 1)} on {tasks} task{'s' * (tasks > 1)}"
         kept = "; what is measured is kept" * (self.folder is not None)
-        return f"about {time_left} left for {explainers} on {tasks} tasks, by the first{kept}"
+        return f"about {duration(self._pace.of(places))} for {what}, by a sample of the first{kept}"
 
 
 def _tensors(task: Task) -> tuple[Tensor, ...]:

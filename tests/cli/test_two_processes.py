@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import socket
 import warnings
 from pathlib import Path
@@ -85,9 +86,10 @@ def test_two_processes_share_a_command_or_leave_it_to_the_first(tmp_path: Path) 
 
     # Each measures one of the two tasks, and the first prints the table.
     assert figures(shared) == figures(tmp_path / "compared")
-    assert first["compare"][0].startswith("task 1 of 2: ")
+    assert first["compare"][1].startswith("task 1 of 2: ")
     assert first["compare"][-1].startswith(f"{tmp_path / 'compared'}: comparison.txt")
-    (line,) = second["compare"]
+    estimate, line = second["compare"]
+    assert re.match("about .* on 1 task, by a sample of the first", estimate)
     assert line.startswith("task 2 of 2: ")
 
     assert payload(tmp_path / "0" / "report.html") == payload(alone / "report.html")

@@ -53,8 +53,8 @@ def test_every_metric_measures_every_explainer() -> None:
         "groups, target_sensitivity: the model has a single class (n = 0)",
     ]
     assert all(r.indices == (4, 9) for r in comparison.results if not r.failure)
-    assert [line.split(":")[0] for line in lines[::2]] == ["task 1 of 2", "task 2 of 2"]
-    assert lines[1].startswith("about ")
+    assert [line.split(":")[0] for line in lines[1:]] == ["task 1 of 2", "task 2 of 2"]
+    assert lines[0].startswith("about ")
 
     undefined = {"active_units", "effective_units"}
     for explainer in comparison.explainers[:2]:
@@ -243,15 +243,45 @@ def test_the_budget_ends_a_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "the budget of 2.5 s was spent after 3 of 5 tasks" in comparison.to_text().splitlines()
 
 
-def test_the_first_task_tells_how_long_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_line_tells_how_long_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     slow = Clock(monkeypatch).explainer
     lines: list[str] = []
     tasks = [red_corner(index) for index in range(300)]
     compare([slow], tasks, metrics=["sparseness"], budget=1, log=lines.append)
     assert lines == [
-        "task 1 of 300: 1.0 s",
-        "about 5 min left for 1 explainer on 300 tasks, by the first",
-        "task 2 of 300: 1.0 s",
+        "about 5 min for 1 explainer on 300 tasks, by a sample of the first",
+        "task 1 of 300: 1.0 s, about 5 min left",
+        "task 2 of 300: 1.0 s, about 5 min left",
+    ]
+
+
+def test_the_time_is_estimated_from_a_sample_of_the_first_task(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock(monkeypatch)
+    explainers = [clock.explainer, clock.takes(9, "slower"), clock.takes(20, "slowest")]
+    update = Complexity.update_from
+
+    def slow_update(metric: Complexity, explained: ExplainedTask) -> None:
+        clock.now += 100
+        update(metric, explained)
+
+    monkeypatch.setattr(Complexity, "update_from", slow_update)
+    lines: list[tuple[float, str]] = []
+    started = clock.now
+    compare(
+        explainers,
+        [red_corner(index) for index in range(3)],
+        metrics=["complexity", "sparseness"],
+        log=lambda line: lines.append((clock.now - started, line)),
+    )
+    # A task takes 1 + 9 + 20 s for the explanations and three times 100 s for the complexity; the
+    # first metric of the sample, which the others are expected to take as well, has explained.
+    assert lines == [
+        (130, "about 17 min for 3 explainers on 3 tasks, by a sample of the first"),
+        (330, "task 1 of 3: 330.0 s, about 11 min left"),
+        (660, "task 2 of 3: 330.0 s, about 6 min left"),
+        (990, "task 3 of 3: 330.0 s"),
     ]
 
 

@@ -120,15 +120,20 @@ def fails_on(number: int):
 
 
 class Clock:
-    """A clock, and an explainer that takes a second for each image."""
+    """A clock, and explainers that take a known time for each image; the first, a second."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, name: str = "slow") -> None:
         self.now = 100.0
         clock = SimpleNamespace(monotonic=lambda: self.now)
         for module in ("measure", "measurement"):
             monkeypatch.setattr(sys.modules[f"protoxai.comparison.{module}"], "time", clock)
-        self.explainer = Scripted(name, self._explain)
+        self.explainer = self.takes(1, name)
 
-    def _explain(self, images: Tensor, region: Tensor) -> Tensor:
-        self.now += len(images)
-        return images[:, 0]
+    def takes(self, seconds: float, name: str) -> Scripted:
+        """Return an explainer that takes so many seconds for each image."""
+
+        def explain(images: Tensor, region: Tensor) -> Tensor:
+            self.now += seconds * len(images)
+            return images[:, 0]
+
+        return Scripted(name, explain)
