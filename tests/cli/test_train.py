@@ -34,7 +34,13 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
 def test_the_demo_is_the_shapes_recipe(calls: list[tuple[Any, ...]]) -> None:
     assert main(["demo"]) == 0
     assert main(["demo", "--output", "here"]) == 0
-    assert calls == [(("shapes", None), {}), (("shapes", Path("here")), {})]
+    assert main(["demo", "--output", "here", "--resume"]) == 0
+    here = ("shapes", Path("here"))
+    assert calls == [
+        (("shapes", None), {"resume": False}),
+        (here, {"resume": False}),
+        (here, {"resume": True}),
+    ]
 
 
 def test_keys_of_the_recipe_are_options_anywhere(calls: list[tuple[Any, ...]]) -> None:
@@ -115,5 +121,8 @@ def test_without_a_baseline_there_is_one_model(
     (output,) = (tmp_path / "runs").iterdir()
     assert output.name.startswith("micro-")
     assert (output / "explanation.png").is_file()
-    assert "DeepLabv2" not in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    # By this name the run can be resumed.
+    assert f"folder of the run: {output.relative_to(tmp_path)}\n" in shown
+    assert "DeepLabv2" not in shown
     assert not (output / "baseline").exists()
