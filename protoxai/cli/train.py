@@ -155,7 +155,7 @@ def train(
 
     with process_group(), owned(output), on_stop(lambda: _kept(output)):
         if new and rank() == 0:
-            print(f"folder of the run: {output}")
+            print(f"folder of the run: {output}", flush=True)
         if seeds is None:
             train_one(recipe, output, resume)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -108,6 +109,8 @@ class Measurement:
         own = range(rank(), len(self.tasks), world_size())
         stored = {place: self._known(self.tasks[place]) for place in own}
         missing = {place: self._missing(rows) for place, (rows, _) in stored.items()}
+        for rows, _ in stored.values():
+            self._add_to_pace(rows)
         estimated = False
         for place, (rows, file) in stored.items():
             left = [cell for other in own if other > place for cell in missing[other]]
@@ -122,7 +125,8 @@ class Measurement:
                     explanations = Explanations(task)
                     if not estimated:
                         self._measure_sample(explanations, rows)
-                        self.log(self._estimate([*missing[place], *left], len(own)))
+                        tasks = sum(map(bool, missing.values()))
+                        self.log(self._estimate([*missing[place], *left], tasks))
                         estimated = True
                     self._measure(explanations, self._missing(rows), rows)
                 finally:
@@ -171,7 +175,9 @@ class Measurement:
             places.setdefault(self.cells[place].explainer, []).append(place)
         first, *others = places.values()
         self._measure(explanations, first, rows)
-        fastest = self.cells[self._pace.fastest(first)].name
+        # A failure may be fast because nothing was explained.
+        measured = [place for place in first if rows[place].values] or first[:1]
+        fastest = self.cells[min(measured, key=lambda place: rows[place].seconds)].name
         sample = [max(own, key=lambda place: self.cells[place].name == fastest) for own in others]
         self._measure(explanations, sample, rows)
 
@@ -183,13 +189,19 @@ class Measurement:
             cell = self.cells[place]
             explain = partial(explanations.of, cell.explainer)
             rows[place] = measure(cell.explainer, explain, cell.metric, self.seed)
-            self._pace.add(place, rows[place].seconds)
+            self._add_to_pace({place: rows[place]})
             # A stop within an explainer may end as a failure of that explainer.
             stop_if_requested()
             failure = f"{cell.explainer.name}, {cell.name}: {rows[place].failure}"
             if not rows[place].final and failure not in self._failures:
                 self._failures.add(failure)
                 self.log(failure)
+
+    def _add_to_pace(self, rows: Mapping[int, Row]) -> None:
+        """Add the time of rows with values, by which others are estimated."""
+        for place, row in rows.items():
+            if row.values:
+                self._pace.add(place, row.seconds)
 
     def _keep(self, task: Task, file: Path | None, rows: Mapping[int, Row]) -> None:
         keys = self._keys_of(task)
@@ -202,12 +214,15 @@ class Measurement:
 
         Args:
             places: The cells to measure, one for each task that it is measured on.
-            tasks: Number of tasks.
+            tasks: Number of tasks that they are measured on.
         """
         number = len({cell.explainer for cell in self.cells})
         what = f"{number} explainer{'s' * (number > 1)} on {tasks} task{'s' * (tasks > 1)}"
-        kept = "; what is measured is kept" * (self.folder is not None)
-        return f"about {duration(self._pace.of(places))} for {what}, by a sample of the first{kept}"
+        seconds = self._pace.of(places)
+        more = "; the budget ends it earlier" if seconds > (self.budget or math.inf) else ""
+        more += "; what is measured is kept" * (self.folder is not None)
+        own = " in this process" * (world_size() > 1)
+        return f"about {duration(seconds)} for {what}{own}, by a sample of one{more}"
 
 
 def _tensors(task: Task) -> tuple[Tensor, ...]:

@@ -40,24 +40,20 @@ class Pace:
         """Return the seconds that cells will take on a task each, by what has been added.
 
         A cell that has not been measured takes as long as the last one of its metric; if there is
-        none, as long as the mean of all.
+        none, as long as the mean of all, 0 if nothing is known.
 
         Args:
             places: Places of the cells, one for each task that they are measured on.
         """
         expected = {place: fmean(seconds) for place, seconds in self._seconds.items()}
         of_metric = {self._cells[place].name: mean for place, mean in expected.items()}
-        mean = fmean(expected.values())
+        mean = fmean(expected.values() or [0])
         return float(
             sum(
                 expected.get(place, of_metric.get(self._cells[place].name, mean))
                 for place in places
             )
         )
-
-    def fastest(self, places: Iterable[int]) -> int:
-        """Return the place of the fastest of some measured cells."""
-        return min(places, key=lambda place: fmean(self._seconds[place]))
 
 
 def duration(seconds: float) -> str:

@@ -89,7 +89,7 @@ def test_two_processes_share_a_command_or_leave_it_to_the_first(tmp_path: Path) 
     assert first["compare"][1].startswith("task 1 of 2: ")
     assert first["compare"][-1].startswith(f"{tmp_path / 'compared'}: comparison.txt")
     estimate, line = second["compare"]
-    assert re.match("about .* on 1 task, by a sample of the first", estimate)
+    assert re.match("about .* on 1 task in this process, by a sample of one", estimate)
     assert line.startswith("task 2 of 2: ")
 
     assert payload(tmp_path / "0" / "report.html") == payload(alone / "report.html")

@@ -12,6 +12,7 @@ import torch
 import protoxai
 from protoxai.attribution import CaptumAttribution
 from protoxai.comparison import Task, code_digest, compare, measurement
+from protoxai.comparison.pace import duration
 from protoxai.metrics import Sparseness
 from tests.comparison.toys import (
     SIZE,
@@ -51,7 +52,7 @@ def test_only_what_is_missing_is_measured(tmp_path) -> None:
     comparison = compare([known, new], TASKS, metrics=names, output=tmp_path, log=lines.append)
     assert len(comparison.results) == 8
     assert [line.split(":")[0] for line in lines[1:]] == ["task 1 of 2", "task 2 of 2"]
-    assert lines[0].startswith("about 0 s for 2 explainers on 2 tasks, by a sample of the first")
+    assert lines[0].startswith("about 0 s for 2 explainers on 2 tasks, by a sample of one")
     # What is known of "red" is not measured again, but it is explained for the new metric.
     assert (known.explained, new.explained) == (2 + 2, 2 + 2)
     assert comparison.results[0].rows == before.results[0].rows
@@ -106,7 +107,22 @@ def test_the_time_left_counts_only_what_is_missing(
     lines: list[str] = []
     compare([slow], tasks, log=lines.append, budget=1, **options)
     # 100 of 300 are missing, a second each.
-    assert lines[0].startswith("about 2 min for 1 explainer on 300 tasks")
+    assert lines[0].startswith("about 2 min for 1 explainer on 100 tasks")
+
+
+def test_the_time_after_a_stop_counts_what_was_measured_before(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    clock = Clock(monkeypatch)
+    explainers = [clock.explainer, clock.takes(59, "slower")]
+    tasks = [red_corner(index) for index in range(10)]
+    options = {"metrics": ["sparseness"], "output": tmp_path}
+    compare(explainers, tasks[:1], log=quiet, **options)
+    # Of the second task, only the fast explainer is known to take as long as before.
+    compare(explainers[:1], tasks[1:2], log=quiet, **options)
+    lines: list[str] = []
+    compare(explainers, tasks, log=lines.append, budget=1, **options)
+    assert lines[0].startswith(f"about {duration(59 + 8 * 60)} for 2 explainers on 9 tasks")
 
 
 def test_changes_of_the_library_are_measured_again(
