@@ -54,7 +54,7 @@ def compare(
 
     All explainers are measured on a task before the next one begins, so a comparison that ends
     early has the same tasks for all explainers. How long all will take is logged after a sample of
-    the first task: all metrics of one explainer, and one metric of each other.
+    the first task: all metrics of two explainers, and one metric of each other.
 
     Args:
         explainers: Explainers, such as those of :func:`~protoxai.comparison.explainers_of`. The

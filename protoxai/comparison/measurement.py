@@ -108,30 +108,27 @@ class Measurement:
         measured = {}
         own = range(rank(), len(self.tasks), world_size())
         stored = {place: self._known(self.tasks[place]) for place in own}
-        missing = {place: self._missing(rows) for place, (rows, _) in stored.items()}
         for rows, _ in stored.values():
             self._add_to_pace(rows)
-        estimated = False
+        missing = {place: cells for place in own if (cells := self._missing(stored[place][0]))}
+        left = [cell for cells in missing.values() for cell in cells]
         for place, (rows, file) in stored.items():
-            left = [cell for other in own if other > place for cell in missing[other]]
             spent = time.monotonic() - started
-            if missing[place] and self.budget is not None and spent > self.budget:
+            if place in missing and self.budget is not None and spent > self.budget:
                 # A task that is known in part is left out too: all explainers have the same tasks.
                 rows = {}
-            elif missing[place]:
-                task = self.tasks[place]
+            elif place in missing:
                 before = time.monotonic()
+                explanations = Explanations(self.tasks[place])
                 try:
-                    explanations = Explanations(task)
-                    if not estimated:
+                    if place == next(iter(missing)):
                         self._measure_sample(explanations, rows)
-                        tasks = sum(map(bool, missing.values()))
-                        self.log(self._estimate([*missing[place], *left], tasks))
-                        estimated = True
+                        self.log(self._estimate(left, len(missing)))
                     self._measure(explanations, self._missing(rows), rows)
                 finally:
                     # Also what was measured until a stop.
-                    self._keep(task, file, rows)
+                    self._keep(self.tasks[place], file, rows)
+                del left[: len(missing[place])]
                 seconds = time.monotonic() - before
                 more = f", about {duration(self._pace.of(left))} left" * bool(left)
                 self.log(f"task {place + 1} of {len(self.tasks)}: {seconds:.1f} s{more}")
@@ -165,10 +162,11 @@ class Measurement:
         ]
 
     def _measure_sample(self, explanations: Explanations, rows: dict[int, Row]) -> None:
-        """Measure one explainer and a cell of each other, from which the time of all is estimated.
+        """Measure two explainers and a cell of each other, from which the time is estimated.
 
-        An explainer's time is known only when it has explained; a metric takes about as long for
-        one explainer as for another, so the others have the metric that is fastest.
+        An explainer's time is known only when it has explained. A metric takes about as long for
+        one explainer as for another, but the first pays for the model's answers that all share:
+        so it takes the others as long as the second, and they have the metric that is fastest.
         """
         places: dict[AttributionMethod, list[int]] = {}
         for place in self._missing(rows):
@@ -178,8 +176,10 @@ class Measurement:
         # A failure may be fast because nothing was explained.
         measured = [place for place in first if rows[place].values] or first[:1]
         fastest = self.cells[min(measured, key=lambda place: rows[place].seconds)].name
-        sample = [max(own, key=lambda place: self.cells[place].name == fastest) for own in others]
-        self._measure(explanations, sample, rows)
+        for cells in others:
+            cells.sort(key=lambda place: self.cells[place].name != fastest)
+        self._measure(explanations, [place for cells in others for place in cells[:1]], rows)
+        self._measure(explanations, [place for cells in others[:1] for place in cells[1:]], rows)
 
     def _measure(
         self, explanations: Explanations, places: Sequence[int], rows: dict[int, Row]
@@ -216,7 +216,7 @@ class Measurement:
             places: The cells to measure, one for each task that it is measured on.
             tasks: Number of tasks that they are measured on.
         """
-        number = len({cell.explainer for cell in self.cells})
+        number = len({self.cells[place].explainer for place in places})
         what = f"{number} explainer{'s' * (number > 1)} on {tasks} task{'s' * (tasks > 1)}"
         seconds = self._pace.of(places)
         more = "; the budget ends it earlier" if seconds > (self.budget or math.inf) else ""

@@ -19,7 +19,6 @@ from protoxai.metrics import (
 from protoxai.metrics.base import registry
 from tests.comparison.toys import (
     TASKS,
-    Clock,
     Scripted,
     colours,
     fails_on,
@@ -227,79 +226,6 @@ def test_errors_that_name_their_image_are_cut_short() -> None:
     [line] = compare([broken], tasks, metrics=["sparseness"], log=quiet).failures()
     assert line.count("NotFiniteError") == 3
     assert line.endswith("; and 5 more (n = 0)")
-
-
-def test_the_budget_ends_a_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
-    slow = Clock(monkeypatch).explainer
-    tasks = [red_corner(index) for index in range(5)]
-    names = ["sparseness", "complexity"]
-    comparison = compare([slow], tasks, metrics=names, budget=2.5, log=quiet)
-    first, second = comparison.results
-    # All metrics have the same tasks.
-    assert first.indices == second.indices == (0, 1, 2)
-    # An explanation serves all metrics.
-    assert (first.seconds, second.seconds) == (3, 0)
-    assert comparison.failures() == []
-    assert "the budget of 2.5 s was spent after 3 of 5 tasks" in comparison.to_text().splitlines()
-
-
-def test_each_line_tells_how_long_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    slow = Clock(monkeypatch).explainer
-    lines: list[str] = []
-    tasks = [red_corner(index) for index in range(300)]
-    compare([slow], tasks, metrics=["sparseness"], budget=1, log=lines.append)
-    assert lines == [
-        "about 5 min for 1 explainer on 300 tasks, by a sample of one; the budget ends it earlier",
-        "task 1 of 300: 1.0 s, about 5 min left",
-        "task 2 of 300: 1.0 s, about 5 min left",
-    ]
-
-
-def test_the_time_is_estimated_from_a_sample_of_the_first_task(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    clock = Clock(monkeypatch)
-    explainers = [clock.explainer, clock.takes(9, "slower"), clock.takes(20, "slowest")]
-    update = Complexity.update_from
-
-    def slow_update(metric: Complexity, explained: ExplainedTask) -> None:
-        clock.now += 100
-        update(metric, explained)
-
-    monkeypatch.setattr(Complexity, "update_from", slow_update)
-    lines: list[tuple[float, str]] = []
-    started = clock.now
-    compare(
-        explainers,
-        [red_corner(index) for index in range(3)],
-        metrics=["complexity", "sparseness"],
-        log=lambda line: lines.append((clock.now - started, line)),
-    )
-    # A task takes 1 + 9 + 20 s for the explanations and three times 100 s for the complexity; the
-    # first metric of the sample, which the others are expected to take as well, has explained.
-    assert lines == [
-        (130, "about 17 min for 3 explainers on 3 tasks, by a sample of one"),
-        (330, "task 1 of 3: 330.0 s, about 11 min left"),
-        (660, "task 2 of 3: 330.0 s, about 6 min left"),
-        (990, "task 3 of 3: 330.0 s"),
-    ]
-
-
-def test_a_metric_that_fails_does_not_make_a_comparison_seem_fast(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def broken(metric: Complexity, explained: ExplainedTask) -> None:
-        raise RuntimeError("it broke")
-
-    monkeypatch.setattr(Complexity, "for_model", broken)
-    clock = Clock(monkeypatch)
-    lines: list[str] = []
-    tasks = [red_corner(index) for index in range(10)]
-    explainers = [clock.explainer, clock.takes(59, "slower")]
-    compare(explainers, tasks, metrics=["complexity", "sparseness"], log=lines.append, budget=1)
-    (line,) = [line for line in lines if line.startswith("about ")]
-    # Each explains once, a minute for a task; the broken metric is not known, so it has the mean.
-    assert line.startswith("about 20 min for 2 explainers on 10 tasks")
 
 
 def test_the_headline_figures_are_measured_by_default() -> None:

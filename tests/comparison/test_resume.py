@@ -12,7 +12,6 @@ import torch
 import protoxai
 from protoxai.attribution import CaptumAttribution
 from protoxai.comparison import Task, code_digest, compare, measurement
-from protoxai.comparison.pace import duration
 from protoxai.metrics import Sparseness
 from tests.comparison.toys import (
     SIZE,
@@ -97,34 +96,6 @@ def test_a_changed_metric_is_measured_again(monkeypatch: pytest.MonkeyPatch, tmp
     assert explainers[0].explained == 2
 
 
-def test_the_time_left_counts_only_what_is_missing(
-    monkeypatch: pytest.MonkeyPatch, tmp_path
-) -> None:
-    slow = Clock(monkeypatch).explainer
-    tasks = [red_corner(index) for index in range(300)]
-    options = {"metrics": ["sparseness"], "output": tmp_path}
-    compare([slow], tasks[100:], log=quiet, **options)
-    lines: list[str] = []
-    compare([slow], tasks, log=lines.append, budget=1, **options)
-    # 100 of 300 are missing, a second each.
-    assert lines[0].startswith("about 2 min for 1 explainer on 100 tasks")
-
-
-def test_the_time_after_a_stop_counts_what_was_measured_before(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    clock = Clock(monkeypatch)
-    explainers = [clock.explainer, clock.takes(59, "slower")]
-    tasks = [red_corner(index) for index in range(10)]
-    options = {"metrics": ["sparseness"], "output": tmp_path}
-    compare(explainers, tasks[:1], log=quiet, **options)
-    # Of the second task, only the fast explainer is known to take as long as before.
-    compare(explainers[:1], tasks[1:2], log=quiet, **options)
-    lines: list[str] = []
-    compare(explainers, tasks, log=lines.append, budget=1, **options)
-    assert lines[0].startswith(f"about {duration(59 + 8 * 60)} for 2 explainers on 9 tasks")
-
-
 def test_changes_of_the_library_are_measured_again(
     monkeypatch: pytest.MonkeyPatch, tmp_path
 ) -> None:
@@ -162,19 +133,6 @@ def test_incomplete_results_are_measured_again(monkeypatch: pytest.MonkeyPatch, 
     assert measured(compare([slow], TASKS, **short)) == {("slow", "sparseness"): 2}
     # Twice for the table, and twice for the picture of the maps.
     assert slow.explained == 2 + 2
-
-
-def test_a_spent_budget_leaves_the_same_tasks_to_all(
-    monkeypatch: pytest.MonkeyPatch, tmp_path
-) -> None:
-    slow = Clock(monkeypatch).explainer
-    options = {"metrics": ["sparseness"], "output": tmp_path, "log": quiet}
-    known = Scripted("red", red)
-    compare([known], TASKS, **options)
-    short = compare([known, slow], TASKS, budget=0.5, **options)
-    assert measured(short) == {("red", "sparseness"): 1, ("slow", "sparseness"): 1}
-    # What was known is not lost.
-    assert measured(compare([known], TASKS, budget=0.5, **options)) == {("red", "sparseness"): 2}
 
 
 def relabelled(task: Task) -> Task:
