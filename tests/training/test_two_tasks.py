@@ -1,6 +1,7 @@
 """Two tasks of Slurm's srun: uneven shares, none at all, and a class that one task alone has."""
 
 import os
+import re
 import socket
 import warnings
 from collections.abc import Callable, Sequence
@@ -30,6 +31,7 @@ from protoxai.training.stages.callbacks import Validation
 from tests.comparison.toys import TASKS, Scripted, red, same_values
 from tests.training.cases import Halves, micro, stage, toy_model, write
 
+ESTIMATE_AND_TASK = ["estimate", "task"]
 METRICS = ["sparseness", "complexity", "pointing_game"]
 
 
@@ -106,6 +108,11 @@ def compared(folder: Path, log: Callable[[str], None] | None = None) -> Any:
     return compare(explainers, TASKS, metrics=METRICS, output=folder, log=log or (lambda _: None))
 
 
+def kinds(lines: list[str]) -> list[str]:
+    """Whether each line estimates the time of all tasks, or says that one is done."""
+    return ["task" if re.match(r"task \d+ of \d+: ", line) else "estimate" for line in lines]
+
+
 def failing(folder: Path) -> str:
     """The error of this process where the second fails."""
 
@@ -156,14 +163,14 @@ def task(number: int, folder: Path, port: int) -> None:
             "error": failing(folder / "failed"),
         }
         compared(folder / "table", lines.append)
-        done["lines"] = [len(lines)]
+        done["lines"] = [list(lines)]
         # One of two tasks is missing, which leaves a process without work.
         for measured in (folder / "table" / "results").glob("task-9-*"):
             if number == 0:
                 measured.unlink()
         gather_results(lambda: None)
         done["table"] = compared(folder / "table", lines.append).to_json()
-        done["lines"].append(len(lines))
+        done["lines"].append(lines[len(done["lines"][0]) :])
         done |= trained(own.parent)
     torch.save(done, folder / f"{number}.pt")
 
@@ -190,7 +197,8 @@ def test_two_tasks_do_what_one_process_does(tmp_path: Path) -> None:
     assert first["error"] == "ProcessError: process 1 has failed (OSError: no space left)"
     assert second["error"] == "OSError: no space left"
     assert first["table"] == second["table"]
-    assert (first["lines"], second["lines"]) == ([1, 1], [1, 2])
+    for done, again in ((first, []), (second, ESTIMATE_AND_TASK)):
+        assert [kinds(printed) for printed in done["lines"]] == [ESTIMATE_AND_TASK, again]
     lines: list[str] = []
     assert compared(tmp_path / "table", lines.append).to_json() == first["table"]
     assert lines == []
